@@ -1,0 +1,19 @@
+//! GitHub's nouns as patwarden uses them: values only; no I/O, no wire quirks, no clock.
+
+mod world;
+mod fingerprint;
+mod ids;
+mod permissions;
+mod request;
+mod text;
+
+pub use world::{Repository, Role, TeamRef, Visibility};
+pub use fingerprint::Fingerprint;
+pub use ids::{
+    GrantId, InstallationId, Login, OrganizationId, RepositoryId, RequestId, TokenId, UserId,
+};
+pub use permissions::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions, known_levels};
+pub use request::{
+    Grant, Organization, Owner, RepositorySelection, RequestKind, RequestedToken, TokenRequest,
+};
+pub use text::{cut, for_people};

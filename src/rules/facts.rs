@@ -1,0 +1,99 @@
+//! What was read about the world for one request: each fact with its source and age, or why it is unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Repository, RequestKind, Role, TeamRef};
+
+/// Something that was read, or that could not be.
+///
+/// "Could not know" is a value here and never an error: it travels into the decision, which names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact<T> {
+    /// Read.
+    Known {
+        /// What was read.
+        value: T,
+        /// Where: a call in GitHub's words (`GET /orgs/acme/memberships/kim`) or `our record`.
+        source: String,
+        /// When.
+        read_at: Timestamp,
+    },
+    /// Not read, and why: a sentence for people.
+    Unknown {
+        /// Why it is not known.
+        why: String,
+    },
+}
+
+impl<T> Fact<T> {
+    /// A fact that was read.
+    pub fn known(value: T, source: impl Into<String>, read_at: Timestamp) -> Self {
+        Self::Known { value, source: source.into(), read_at }
+    }
+
+    /// A fact that could not be read.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { why: why.into() }
+    }
+
+    /// A fact that no rule asks for, and that therefore was not read.
+    #[must_use]
+    pub fn not_asked() -> Self {
+        Self::unknown("not read, since no rule asks for it")
+    }
+
+    /// The value, where it is known.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// Everything that rules may ask beyond the request itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The moment of judging: time is a value, never read from a clock in here.
+    pub now: Timestamp,
+    /// The token owner's role in the organization.
+    pub owner_role: Fact<Role>,
+    /// For each team that the policy names: whether the owner is in it. A missing entry is unknown.
+    pub owner_teams: BTreeMap<TeamRef, Fact<bool>>,
+    /// The repositories behind a `subset`; not asked for `none` and `all`.
+    pub repositories: Fact<Vec<Repository>>,
+    /// Whether the token is new here or was approved before.
+    pub kind: Fact<RequestKind>,
+}
+
+impl Facts {
+    /// Facts of which nothing was read.
+    #[must_use]
+    pub fn nothing_read(now: Timestamp) -> Self {
+        Self {
+            now,
+            owner_role: Fact::not_asked(),
+            owner_teams: BTreeMap::new(),
+            repositories: Fact::not_asked(),
+            kind: Fact::not_asked(),
+        }
+    }
+}
+
+/// Which facts a policy asks for: the only ones that are read, so that a policy without teams costs no
+/// call for teams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Some rule asks for the owner's role.
+    pub owner_role: bool,
+    /// The teams that rules name.
+    pub teams: BTreeSet<TeamRef>,
+    /// Some rule asks which or how many repositories.
+    pub repositories: bool,
+    /// Some rule asks whether the request is a change.
+    pub kind: bool,
+}
