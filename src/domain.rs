@@ -1,13 +1,12 @@
 //! GitHub's nouns as patwarden uses them: values only; no I/O, no wire quirks, no clock.
 
-mod world;
 mod fingerprint;
 mod ids;
 mod permissions;
 mod request;
 mod text;
+mod world;
 
-pub use world::{Repository, Role, TeamRef, Visibility};
 pub use fingerprint::Fingerprint;
 pub use ids::{
     GrantId, InstallationId, Login, OrganizationId, RepositoryId, RequestId, TokenId, UserId,
@@ -17,3 +16,4 @@ pub use request::{
     Grant, Organization, Owner, RepositorySelection, RequestKind, RequestedToken, TokenRequest,
 };
 pub use text::{cut, for_people};
+pub use world::{Repository, Role, TeamRef, Visibility};
