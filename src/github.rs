@@ -1,0 +1,28 @@
+//! The only place that knows octocrab: App authentication, wire types, reading, writing, pages, limits, errors.
+
+mod app;
+mod call;
+mod error;
+mod limits;
+mod link;
+mod read;
+mod wire;
+mod write;
+
+pub use app::{App, AppCredentials, ClientOptions, Installation, InstallationClients};
+pub use error::{CallError, SetupError};
+pub use limits::{Limits, LimitsSeen};
+pub use read::{Listing, Read};
+pub use wire::{
+    InstallationEvent, RequestEvent, RequestEventAction, Sender, parse_installation_event,
+    parse_request_event,
+};
+pub use write::{Review, Write};
+
+/// The most characters of a review's reason that GitHub takes.
+///
+/// Source: <https://docs.github.com/rest/orgs/personal-access-tokens#review-a-request-to-access-organization-resources-with-a-fine-grained-personal-access-token>.
+pub const REASON_LIMIT: usize = 1024;
+
+/// The most token ids that one filtered list takes.
+pub const TOKEN_IDS_A_LIST: usize = 50;

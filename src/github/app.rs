@@ -1,0 +1,189 @@
+//! The App itself: its key, its installations, and one client for each of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use octocrab::Octocrab;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::{
+    call::Caller,
+    error::{CallError, SetupError},
+    limits::LimitsSeen,
+    read::Read,
+    wire,
+    write::Write,
+};
+use crate::{
+    clock::Clock,
+    domain::{InstallationId, Organization},
+};
+
+/// Who we are to GitHub.
+pub struct AppCredentials {
+    /// The App's numeric id.
+    pub app_id: u64,
+    /// The private key, as PEM.
+    pub private_key: SecretString,
+}
+
+/// How calls are made.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions {
+    /// The longest a single HTTP exchange may take.
+    pub timeout: Duration,
+    /// The least time between two calls that change something, for one installation. GitHub asks for a
+    /// second: <https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api>.
+    pub write_interval: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(20), write_interval: Duration::from_secs(1) }
+    }
+}
+
+/// One installation of the App.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// Its id.
+    pub id: InstallationId,
+    /// The organization it is on.
+    pub organization: Organization,
+    /// Whether it is suspended: then GitHub refuses every call.
+    pub suspended: bool,
+}
+
+/// GitHub, as the App sees it.
+pub struct App {
+    caller: Caller,
+}
+
+impl App {
+    /// A client for the API at `api_url` (`https://api.github.com`, or `https://HOST/api/v3`).
+    ///
+    /// # Errors
+    /// When the key is no RSA key in PEM form, or the address is not one. Nothing is called yet.
+    pub fn new(
+        credentials: &AppCredentials,
+        api_url: &str,
+        options: ClientOptions,
+        clock: Clock,
+    ) -> Result<Self, SetupError> {
+        let uri: http::Uri = api_url
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|error| SetupError::ApiUrl(format!("{error}")))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
+            return Err(SetupError::ApiUrl(format!(
+                "`{api_url}` does not begin with https://HOST"
+            )));
+        }
+        let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
+        let base_path: Arc<str> = uri.path().into();
+        let key = jsonwebtoken::EncodingKey::from_rsa_pem(
+            credentials.private_key.expose_secret().trim().as_bytes(),
+        )
+        .map_err(|error| SetupError::PrivateKey(error.to_string()))?;
+        let mut http = reqwest::Client::builder()
+            .timeout(options.timeout)
+            .connect_timeout(options.timeout.min(Duration::from_secs(10)))
+            .pool_idle_timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::limited(3));
+        if loopback {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| SetupError::Client(error.to_string()))?;
+        let crab = Octocrab::builder()
+            .base_uri(uri)
+            .map_err(|_| SetupError::ApiUrl(api_url.to_owned()))?
+            .app(credentials.app_id.into(), key)
+            .build_with_reqwest(http)
+            .map_err(|error| SetupError::Client(error.to_string()))?;
+        let limits = Arc::new(LimitsSeen::default());
+        Ok(Self { caller: Caller { crab: Arc::new(crab), base_path, limits, clock } })
+    }
+
+    /// The App's slug: its bot's login is `SLUG[bot]`.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn slug(&self) -> Result<String, CallError> {
+        let app: wire::AppItself = self.caller.get("/app").await?;
+        Ok(app.slug)
+    }
+
+    /// Every installation on an organization, to the last page. Those on users' accounts are left out:
+    /// no token asks a user for access.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn installations(&self) -> Result<Vec<Installation>, CallError> {
+        let all: Vec<wire::Installation> =
+            self.caller.pages("/app/installations?per_page=100").await?;
+        Ok(all.into_iter().filter_map(wire::Installation::on_an_organization).collect())
+    }
+}
+
+/// Readers and writers, one client an installation, so that a token is fetched once and shared.
+pub struct InstallationClients {
+    app: Arc<App>,
+    write_interval: Duration,
+    clients: Mutex<HashMap<InstallationId, (Caller, Arc<tokio::sync::Mutex<Option<Instant>>>)>>,
+}
+
+impl InstallationClients {
+    /// Clients for the installations of `app`; none is made before it is asked for.
+    #[must_use]
+    pub fn new(app: Arc<App>, options: ClientOptions) -> Self {
+        Self { app, write_interval: options.write_interval, clients: Mutex::default() }
+    }
+
+    /// What reads for an installation.
+    ///
+    /// # Errors
+    /// When octocrab cannot make a client.
+    pub fn read(&self, id: InstallationId) -> Result<Read, CallError> {
+        Ok(Read::new(self.client(id)?.0))
+    }
+
+    /// What writes for an installation: another type, so that whoever holds a reader cannot write.
+    ///
+    /// # Errors
+    /// When octocrab cannot make a client.
+    pub fn write(&self, id: InstallationId) -> Result<Write, CallError> {
+        let (caller, last_write) = self.client(id)?;
+        Ok(Write::new(caller, last_write, self.write_interval))
+    }
+
+    #[allow(clippy::type_complexity, reason = "a pair that never leaves this file")]
+    fn client(
+        &self,
+        id: InstallationId,
+    ) -> Result<(Caller, Arc<tokio::sync::Mutex<Option<Instant>>>), CallError> {
+        let broken = |why: String| CallError::Unreadable { why };
+        let mut clients = self.clients.lock().map_err(|error| broken(error.to_string()))?;
+        if let Some(client) = clients.get(&id) {
+            return Ok(client.clone());
+        }
+        let number = u64::try_from(id.0).map_err(|error| broken(error.to_string()))?;
+        let crab = self
+            .app
+            .caller
+            .crab
+            .installation(number.into())
+            .map_err(|error| broken(error.to_string()))?;
+        let caller = Caller {
+            crab: Arc::new(crab),
+            limits: Arc::new(LimitsSeen::default()),
+            ..self.app.caller.clone()
+        };
+        let client = (caller, Arc::default());
+        clients.insert(id, client.clone());
+        Ok(client)
+    }
+}

@@ -1,0 +1,176 @@
+//! One call to GitHub: a deadline, a limit on the answer, and every failure as a `CallError`. Never repeats.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use octocrab::Octocrab;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{error::CallError, limits, limits::LimitsSeen, link};
+use crate::{
+    clock::Clock,
+    domain::{cut, for_people},
+};
+
+/// The whole of a call, from the token that it may have to fetch first to the last byte of the answer.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read: a full page of a hundred repositories is some 600 KB.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// The most pages of one list. At a hundred rows a page, more than any organization has tokens.
+const MOST_PAGES: usize = 5_000;
+
+/// A client that acts for the App or for one installation.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) crab: Arc<Octocrab>,
+    pub(super) base_path: Arc<str>,
+    pub(super) limits: Arc<LimitsSeen>,
+    pub(super) clock: Clock,
+}
+
+/// An answer of the 2xx kind.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Caller {
+    /// One page of a list, and the path of the next.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(T, Option<String>), CallError> {
+        let answer = self.call(Method::GET, path, None::<&()>).await?;
+        let next = answer
+            .headers
+            .get(http::header::LINK)
+            .and_then(|header| header.to_str().ok())
+            .and_then(|header| link::next(header, &self.base_path));
+        Ok((parse(&answer.body)?, next))
+    }
+
+    /// A whole list, to its last page.
+    pub(super) async fn pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
+        let mut rows = Vec::new();
+        let mut next = Some(path.to_owned());
+        for _ in 0..MOST_PAGES {
+            let Some(path) = next else { return Ok(rows) };
+            let (page, following): (Vec<T>, _) = self.page(&path).await?;
+            rows.extend(page);
+            next = following;
+        }
+        Err(CallError::Unreadable { why: format!("a list of more than {MOST_PAGES} pages") })
+    }
+
+    /// One thing.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        parse(&self.call(Method::GET, path, None::<&()>).await?.body)
+    }
+
+    /// A call that changes something. Sent once; whoever calls decides what a lost answer means.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, CallError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<Answer, CallError> {
+        let answered = tokio::time::timeout(CALL_DEADLINE, self.answered(method, path, body)).await;
+        let (status, headers, body) = answered.map_err(|_| CallError::NoAnswer {
+            why: format!("nothing within {} s", CALL_DEADLINE.as_secs()),
+        })??;
+        self.limits.note(&headers);
+        if status.is_success() {
+            return Ok(Answer { status, headers, body });
+        }
+        Err(failure(status, &headers, &message(&body), &self.clock))
+    }
+
+    async fn answered<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CallError> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::ACCEPT, "application/vnd.github+json");
+        let request = self.crab.build_request(request, body).map_err(|error| self.lost(&error))?;
+        let response = self.crab.execute(request).await.map_err(|error| self.lost(&error))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
+            CallError::NoAnswer { why: shown(&format!("half an answer: {error}")) }
+        })?;
+        Ok((parts.status, parts.headers, body.to_bytes().to_vec()))
+    }
+
+    /// What octocrab's own failures mean: mostly transport, and the token that it fetches by itself.
+    fn lost(&self, error: &octocrab::Error) -> CallError {
+        if let octocrab::Error::GitHub { source, .. } = error {
+            let headers = source.headers.clone().unwrap_or_default();
+            return failure(source.status_code, &headers, &source.message, &self.clock);
+        }
+        // The chain of causes names the host and the failure, and never a header.
+        let mut why = String::new();
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+        while let Some(error) = cause {
+            why = error.to_string();
+            cause = error.source();
+        }
+        if why.is_empty() {
+            why = "the connection failed".to_owned();
+        }
+        CallError::NoAnswer { why: shown(&why) }
+    }
+}
+
+fn failure(status: StatusCode, headers: &HeaderMap, message: &str, clock: &Clock) -> CallError {
+    let message = shown(message);
+    if let Some(until) = limits::asked_to_wait(status, headers, &message, clock.now()) {
+        return CallError::RateLimited { until };
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => CallError::Unauthorized { message },
+        StatusCode::FORBIDDEN => CallError::Forbidden {
+            message,
+            needs: headers
+                .get("x-accepted-github-permissions")
+                .and_then(|needs| needs.to_str().ok())
+                .map(shown),
+        },
+        StatusCode::NOT_FOUND | StatusCode::GONE => CallError::NotFound,
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+            CallError::Unprocessable { message }
+        }
+        _ if message.is_empty() => CallError::NoAnswer { why: format!("status {status}") },
+        _ => CallError::NoAnswer { why: format!("status {status}: {message}") },
+    }
+}
+
+fn message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        message: String,
+    }
+    serde_json::from_slice::<Error>(body).map(|error| error.message).unwrap_or_default()
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    serde_json::from_slice(body).map_err(|error| CallError::Unreadable { why: error.to_string() })
+}
+
+fn shown(text: &str) -> String {
+    cut(&for_people(text), 300)
+}

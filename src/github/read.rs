@@ -1,0 +1,229 @@
+//! What patwarden reads from GitHub. Nothing in here changes anything.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Limits, LimitsSeen, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
+use crate::domain::{
+    Grant, GrantId, Login, Organization, Repository, RequestId, Role, TokenId, TokenRequest, UserId, cut,
+    for_people,
+};
+
+/// Pending requests as listed, with the rows that could not be read kept apart: one row that we do not
+/// understand must neither hide the others nor count as absent.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The rows that were understood.
+    pub requests: Vec<TokenRequest>,
+    /// The others: the request's id, where at least that could be read, and why not the rest.
+    pub unreadable: Vec<(Option<RequestId>, String)>,
+}
+
+impl Listing {
+    fn add(&mut self, rows: Vec<serde_json::Value>, organization: &Organization) {
+        for row in rows {
+            let id = row.get("id").and_then(serde_json::Value::as_i64).map(RequestId);
+            match serde_json::from_value::<wire::Request>(row) {
+                Ok(row) => self.requests.push(row.of(organization)),
+                Err(error) => self.unreadable.push((id, cut(&for_people(&error.to_string()), 200))),
+            }
+        }
+    }
+}
+
+/// A reader for one installation.
+#[derive(Clone)]
+pub struct Read {
+    caller: Caller,
+}
+
+impl Read {
+    pub(super) fn new(caller: Caller) -> Self {
+        Self { caller }
+    }
+
+    /// What the answers so far said about the rate limit.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.caller.limits.newest()
+    }
+
+    /// The place where limits are noted, for whoever outlives this reader.
+    #[must_use]
+    pub fn limits_seen(&self) -> Arc<LimitsSeen> {
+        Arc::clone(&self.caller.limits)
+    }
+
+    /// All pending requests of an organization, oldest first, to the last page.
+    ///
+    /// Rows that arrive or leave while pages are read can be missed: absence from this list alone proves
+    /// nothing, see [`Read::pending_requests_of`].
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn pending_requests(
+        &self,
+        organization: &Organization,
+    ) -> Result<Listing, CallError> {
+        let path = format!(
+            "/orgs/{}/personal-access-token-requests?per_page=100&sort=created_at&direction=asc",
+            segment(organization.login.as_str())
+        );
+        let mut listing = Listing::default();
+        listing.add(self.caller.pages(&path).await?, organization);
+        Ok(listing)
+    }
+
+    /// The pending requests for these tokens, however many others wait: at most
+    /// [`TOKEN_IDS_A_LIST`] ids a call.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn pending_requests_of(
+        &self,
+        organization: &Organization,
+        tokens: &[TokenId],
+    ) -> Result<Listing, CallError> {
+        let mut listing = Listing::default();
+        for tokens in tokens.chunks(TOKEN_IDS_A_LIST) {
+            let path = format!(
+                "/orgs/{}/personal-access-token-requests?per_page=100{}",
+                segment(organization.login.as_str()),
+                token_ids(tokens)
+            );
+            listing.add(self.caller.pages(&path).await?, organization);
+        }
+        Ok(listing)
+    }
+
+    /// The access that these tokens have now: at most [`TOKEN_IDS_A_LIST`] ids a call.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn grants_of(
+        &self,
+        organization: &Organization,
+        tokens: &[TokenId],
+    ) -> Result<Vec<Grant>, CallError> {
+        let mut found = Vec::new();
+        for tokens in tokens.chunks(TOKEN_IDS_A_LIST) {
+            let path = format!(
+                "/orgs/{}/personal-access-tokens?per_page=100{}",
+                segment(organization.login.as_str()),
+                token_ids(tokens)
+            );
+            let rows: Vec<wire::GrantRow> = self.caller.pages(&path).await?;
+            found.extend(rows.into_iter().map(|row| row.of(organization)));
+        }
+        Ok(found)
+    }
+
+    /// The repositories that a pending request with a `subset` asks for.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn request_repositories(
+        &self,
+        organization: &Organization,
+        request: RequestId,
+    ) -> Result<Vec<Repository>, CallError> {
+        self.repositories(&format!(
+            "/orgs/{}/personal-access-token-requests/{request}/repositories?per_page=100",
+            segment(organization.login.as_str())
+        ))
+        .await
+    }
+
+    /// The repositories that an approved token with a `subset` reaches.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn grant_repositories(
+        &self,
+        organization: &Organization,
+        grant: GrantId,
+    ) -> Result<Vec<Repository>, CallError> {
+        self.repositories(&format!(
+            "/orgs/{}/personal-access-tokens/{grant}/repositories?per_page=100",
+            segment(organization.login.as_str())
+        ))
+        .await
+    }
+
+    async fn repositories(&self, path: &str) -> Result<Vec<Repository>, CallError> {
+        let rows: Vec<wire::MinimalRepository> = self.caller.pages(path).await?;
+        Ok(rows.into_iter().map(Repository::from).collect())
+    }
+
+    /// A user's role in an organization. Not a member: [`Role::Stranger`].
+    ///
+    /// # Errors
+    /// Whatever the call came to, and for a role whose word we do not know.
+    pub async fn role(
+        &self,
+        organization: &Organization,
+        login: &Login,
+    ) -> Result<Role, CallError> {
+        let path = format!(
+            "/orgs/{}/memberships/{}",
+            segment(organization.login.as_str()),
+            segment(login.as_str())
+        );
+        match self.caller.get::<wire::Membership>(&path).await {
+            Ok(membership) => membership.role().ok_or_else(|| CallError::Unreadable {
+                why: "the membership has a role that we do not know".to_owned(),
+            }),
+            Err(CallError::NotFound) => Ok(Role::Stranger),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The ids of a team's members, those of its child teams included.
+    ///
+    /// # Errors
+    /// Whatever the calls came to; [`CallError::NotFound`] when there is no such team, which is not the
+    /// same as a team without members.
+    pub async fn team_members(
+        &self,
+        organization: &str,
+        slug: &str,
+    ) -> Result<HashSet<UserId>, CallError> {
+        let path =
+            format!("/orgs/{}/teams/{}/members?per_page=100", segment(organization), segment(slug));
+        let rows: Vec<wire::User> = self.caller.pages(&path).await?;
+        Ok(rows.into_iter().map(|user| UserId(user.id)).collect())
+    }
+}
+
+/// One segment of a path. Logins and slugs come from rule files and from GitHub; neither may add a
+/// segment or a query.
+pub(super) fn segment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
+                escaped.push(char::from(byte))
+            }
+            b'.' if text.trim_matches('.') != "" => escaped.push('.'),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+fn token_ids(tokens: &[TokenId]) -> String {
+    tokens.iter().map(|token| format!("&token_id%5B%5D={token}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn a_name_cannot_climb_out_of_its_place_in_a_path() {
+        assert_eq!(segment("acme"), "acme");
+        assert_eq!(segment("a/b?c#d"), "a%2Fb%3Fc%23d");
+        assert_eq!(segment(".."), "%2E%2E");
+        assert_eq!(segment("v1.2"), "v1.2");
+        assert_eq!(segment("é"), "%C3%A9");
+    }
+}

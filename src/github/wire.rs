@@ -1,0 +1,383 @@
+//! What GitHub sends, as far as we read it: unknown fields are ignored, nothing here leaves this folder
+//! but as one of our own nouns.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::app;
+use crate::domain::{
+    AccessLevel, Grant, GrantId, InstallationId, Login, Organization, OrganizationId, Owner,
+    Permissions, Repository, RepositoryId, RepositorySelection, RequestId, RequestedToken, Role,
+    TokenId, TokenRequest, UserId, Visibility,
+};
+
+#[derive(Deserialize)]
+pub(super) struct AppItself {
+    pub(super) slug: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Installation {
+    id: i64,
+    account: Option<Account>,
+    #[serde(default)]
+    target_type: Option<String>,
+    #[serde(default)]
+    suspended_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    id: i64,
+    #[serde(default)]
+    login: Option<String>,
+}
+
+impl Installation {
+    pub(super) fn on_an_organization(self) -> Option<app::Installation> {
+        if self.target_type.as_deref() != Some("Organization") {
+            return None;
+        }
+        let account = self.account?;
+        Some(app::Installation {
+            id: InstallationId(self.id),
+            organization: Organization {
+                id: OrganizationId(account.id),
+                login: Login::new(account.login?),
+            },
+            suspended: self.suspended_at.is_some(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct User {
+    pub(super) id: i64,
+    login: String,
+}
+
+impl From<User> for Owner {
+    fn from(user: User) -> Self {
+        Self { id: UserId(user.id), login: Login::new(user.login) }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct PermissionMaps {
+    #[serde(default)]
+    repository: Option<BTreeMap<String, AccessLevel>>,
+    #[serde(default)]
+    organization: Option<BTreeMap<String, AccessLevel>>,
+    #[serde(default)]
+    other: Option<BTreeMap<String, AccessLevel>>,
+    // A group we do not know must not vanish: what it asks for counts as `other`, which nothing allows.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, serde_json::Value>,
+}
+
+impl From<PermissionMaps> for Permissions {
+    fn from(maps: PermissionMaps) -> Self {
+        let mut other = maps.other.unwrap_or_default();
+        for (group, value) in maps.unknown {
+            let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+            if !empty {
+                other.insert(
+                    group,
+                    AccessLevel::Unrecognized(crate::domain::cut(&value.to_string(), 200)),
+                );
+            }
+        }
+        Self {
+            repository: maps.repository.unwrap_or_default(),
+            organization: maps.organization.unwrap_or_default(),
+            other,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Request {
+    id: i64,
+    #[serde(default)]
+    reason: Option<String>,
+    owner: User,
+    repository_selection: RepositorySelection,
+    #[serde(default)]
+    permissions: PermissionMaps,
+    created_at: Timestamp,
+    token_id: i64,
+    token_name: String,
+    #[serde(default)]
+    token_expired: bool,
+    #[serde(deserialize_with = "required")]
+    token_expires_at: Option<Timestamp>,
+    #[serde(default)]
+    token_last_used_at: Option<Timestamp>,
+}
+
+/// `null` means "never expires"; a field that is not there means we do not understand the answer. Reading
+/// the second as the first, or the first as anything harmless, is how a predecessor approved such tokens.
+fn required<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+impl Request {
+    pub(super) fn of(self, organization: &Organization) -> TokenRequest {
+        TokenRequest {
+            id: RequestId(self.id),
+            organization: organization.clone(),
+            owner: self.owner.into(),
+            token: RequestedToken {
+                id: TokenId(self.token_id),
+                name: self.token_name,
+                expired: self.token_expired,
+                expires_at: self.token_expires_at,
+                last_used_at: self.token_last_used_at,
+            },
+            reason: self.reason,
+            repository_selection: self.repository_selection,
+            permissions: self.permissions.into(),
+            created_at: self.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct GrantRow {
+    id: i64,
+    owner: User,
+    repository_selection: RepositorySelection,
+    #[serde(default)]
+    permissions: PermissionMaps,
+    access_granted_at: Timestamp,
+    token_id: i64,
+    token_name: String,
+    #[serde(default)]
+    token_expired: bool,
+    #[serde(deserialize_with = "required")]
+    token_expires_at: Option<Timestamp>,
+    #[serde(default)]
+    token_last_used_at: Option<Timestamp>,
+}
+
+impl GrantRow {
+    pub(super) fn of(self, organization: &Organization) -> Grant {
+        Grant {
+            id: GrantId(self.id),
+            organization: organization.clone(),
+            owner: self.owner.into(),
+            token: RequestedToken {
+                id: TokenId(self.token_id),
+                name: self.token_name,
+                expired: self.token_expired,
+                expires_at: self.token_expires_at,
+                last_used_at: self.token_last_used_at,
+            },
+            repository_selection: self.repository_selection,
+            permissions: self.permissions.into(),
+            access_granted_at: self.access_granted_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct MinimalRepository {
+    id: i64,
+    name: String,
+    #[serde(default)]
+    visibility: Option<String>,
+    #[serde(default)]
+    archived: Option<bool>,
+    #[serde(default)]
+    topics: Option<Vec<String>>,
+}
+
+impl From<MinimalRepository> for Repository {
+    fn from(repository: MinimalRepository) -> Self {
+        Self {
+            id: RepositoryId(repository.id),
+            name: repository.name,
+            visibility: match repository.visibility.as_deref() {
+                Some("public") => Some(Visibility::Public),
+                Some("private") => Some(Visibility::Private),
+                Some("internal") => Some(Visibility::Internal),
+                _ => None,
+            },
+            archived: repository.archived,
+            topics: repository.topics,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Membership {
+    state: String,
+    role: String,
+}
+
+impl Membership {
+    /// The role, or `None` for a word that we do not know.
+    pub(super) fn role(&self) -> Option<Role> {
+        // An invitation that was not accepted gives no role yet.
+        if self.state != "active" {
+            return Some(Role::Stranger);
+        }
+        match self.role.as_str() {
+            "admin" => Some(Role::Owner),
+            "member" => Some(Role::Member),
+            "billing_manager" => Some(Role::BillingManager),
+            _ => None,
+        }
+    }
+}
+
+/// Who caused an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The login.
+    pub login: String,
+    /// Whether GitHub says that it is an App's bot and not a person.
+    pub is_bot: bool,
+}
+
+/// What a `personal_access_token_request` event says happened.
+///
+/// Source: <https://docs.github.com/webhooks/webhook-events-and-payloads#personal_access_token_request>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestEventAction {
+    /// Somebody asks.
+    Created,
+    /// An owner or an App said yes.
+    Approved,
+    /// An owner or an App said no.
+    Denied,
+    /// The requester took it back.
+    Cancelled,
+}
+
+/// A `personal_access_token_request` event, as far as we use it. It wakes; the list decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestEvent {
+    /// What happened.
+    pub action: RequestEventAction,
+    /// To which request.
+    pub id: RequestId,
+    /// Of which organization.
+    pub organization: Organization,
+    /// Under which installation; GitHub may leave it out of `created`.
+    pub installation: Option<InstallationId>,
+    /// For which token; older servers leave it out.
+    pub token_id: Option<TokenId>,
+    /// The token's name; older servers leave it out.
+    pub token_name: Option<String>,
+    /// Whose token.
+    pub owner: Owner,
+    /// Who caused the event.
+    pub sender: Option<Sender>,
+}
+
+#[derive(Deserialize)]
+struct RequestPayload {
+    action: String,
+    personal_access_token_request: RequestInPayload,
+    organization: OrganizationInPayload,
+    #[serde(default)]
+    installation: Option<IdOnly>,
+    #[serde(default)]
+    sender: Option<SenderInPayload>,
+}
+
+#[derive(Deserialize)]
+struct RequestInPayload {
+    id: i64,
+    owner: User,
+    #[serde(default)]
+    token_id: Option<i64>,
+    #[serde(default)]
+    token_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OrganizationInPayload {
+    id: i64,
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct IdOnly {
+    id: i64,
+}
+
+#[derive(Deserialize)]
+struct SenderInPayload {
+    login: String,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+}
+
+/// Reads the payload of a `personal_access_token_request` event.
+///
+/// # Errors
+/// Says what is missing or unknown; such a delivery is kept and shown, never dropped.
+pub fn parse_request_event(body: &[u8]) -> Result<RequestEvent, String> {
+    let payload: RequestPayload =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let action = match payload.action.as_str() {
+        "created" => RequestEventAction::Created,
+        "approved" => RequestEventAction::Approved,
+        "denied" => RequestEventAction::Denied,
+        "cancelled" => RequestEventAction::Cancelled,
+        other => {
+            let other = crate::domain::cut(&crate::domain::for_people(other), 60);
+            return Err(format!("the action `{other}` is not one we know"));
+        }
+    };
+    let request = payload.personal_access_token_request;
+    Ok(RequestEvent {
+        action,
+        id: RequestId(request.id),
+        organization: Organization {
+            id: OrganizationId(payload.organization.id),
+            login: Login::new(payload.organization.login),
+        },
+        installation: payload.installation.map(|installation| InstallationId(installation.id)),
+        token_id: request.token_id.map(TokenId),
+        token_name: request.token_name,
+        owner: request.owner.into(),
+        sender: payload.sender.map(|sender| Sender {
+            is_bot: sender.kind.as_deref() == Some("Bot") || sender.login.ends_with("[bot]"),
+            login: sender.login,
+        }),
+    })
+}
+
+/// An `installation` event: an organization came, went, or paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallationEvent {
+    /// The installation as it is now.
+    pub installation: app::Installation,
+    /// Whether it is gone.
+    pub deleted: bool,
+}
+
+/// Reads the payload of an `installation` event; `None` for one that is not on an organization.
+///
+/// # Errors
+/// Says what is missing.
+pub fn parse_installation_event(body: &[u8]) -> Result<Option<InstallationEvent>, String> {
+    #[derive(Deserialize)]
+    struct Payload {
+        action: String,
+        installation: Installation,
+    }
+    let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let deleted = payload.action == "deleted";
+    Ok(payload
+        .installation
+        .on_an_organization()
+        .map(|installation| InstallationEvent { installation, deleted }))
+}

@@ -1,0 +1,104 @@
+//! What patwarden changes on GitHub: two calls, each sent once, none faster than GitHub asks.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use serde::Serialize;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{call::Caller, error::CallError, read::segment};
+use crate::domain::{GrantId, Organization, RequestId, cut};
+
+/// What is said to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// Yes.
+    Approve,
+    /// No.
+    Deny,
+}
+
+/// A writer for one installation.
+pub struct Write {
+    caller: Caller,
+    last_write: Arc<Mutex<Option<Instant>>>,
+    interval: Duration,
+}
+
+impl Write {
+    pub(super) fn new(
+        caller: Caller,
+        last_write: Arc<Mutex<Option<Instant>>>,
+        interval: Duration,
+    ) -> Self {
+        Self { caller, last_write, interval }
+    }
+
+    /// Waits until the next change may be sent. Done before the sending is recorded, so that a crash while
+    /// waiting leaves nothing in doubt.
+    pub async fn my_turn(&self) {
+        let last = *self.last_write.lock().await;
+        if let Some(last) = last {
+            tokio::time::sleep_until(last + self.interval).await;
+        }
+    }
+
+    /// Reviews one pending request. GitHub mails `reason` to the requester; more than
+    /// [`super::REASON_LIMIT`] characters are cut.
+    ///
+    /// # Errors
+    /// Whatever the call came to. Nothing is repeated: after
+    /// [`CallError::may_have_taken_effect`] the state must be read.
+    pub async fn review(
+        &self,
+        organization: &Organization,
+        request: RequestId,
+        review: Review,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            action: Review,
+            reason: &'a str,
+        }
+        let path = format!(
+            "/orgs/{}/personal-access-token-requests/{request}",
+            segment(organization.login.as_str())
+        );
+        let reason = cut(reason, super::REASON_LIMIT);
+        self.post(&path, &Body { action: review, reason: &reason }).await
+    }
+
+    /// Takes an approved token's access away. GitHub takes no reason for it.
+    ///
+    /// # Errors
+    /// Whatever the call came to; as for [`Write::review`].
+    pub async fn revoke(
+        &self,
+        organization: &Organization,
+        grant: GrantId,
+    ) -> Result<(), CallError> {
+        #[derive(Serialize)]
+        struct Body {
+            action: &'static str,
+        }
+        let path = format!(
+            "/orgs/{}/personal-access-tokens/{grant}",
+            segment(organization.login.as_str())
+        );
+        self.post(&path, &Body { action: "revoke" }).await
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), CallError> {
+        let mut last_write = self.last_write.lock().await;
+        let answer = self.caller.post(path, body).await;
+        *last_write = Some(Instant::now());
+        let status = answer?.status;
+        if status == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        // Some other 2xx: perhaps a redirect that turned the POST into a GET. Not what we asked for.
+        Err(CallError::Unreadable { why: format!("status {status} where 204 was due") })
+    }
+}

@@ -1,0 +1,114 @@
+//! The only place with SQL: a durable record of deliveries, requests, decisions, effects and leases.
+//!
+//! One SQLite file, WAL, `synchronous=FULL`. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
+//! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
+
+mod decisions;
+mod deliveries;
+mod effects;
+mod installations;
+mod leases;
+mod limits;
+mod open;
+mod policies;
+mod requests;
+
+use jiff::Timestamp;
+use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
+
+pub use decisions::{DecisionFilter, DecisionRow, NewDecision};
+pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UnreadDelivery};
+pub use effects::{EffectKind, EffectRow, EffectState};
+pub use installations::InstallationRow;
+pub use leases::Lease;
+pub use requests::{RequestFilter, RequestKey, RequestRow};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not answer, or refused: full, locked, gone.
+    #[error("the store cannot be used: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Another process works on this organization now: whatever was being done is dropped.
+    #[error("another process holds the lease of this organization")]
+    LeaseLost,
+    /// The file is not one that this version can work with.
+    #[error("{0}")]
+    Unfit(String),
+    /// A row holds what no version of patwarden writes.
+    #[error("the store holds something unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// The record. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    intake: tokio::sync::mpsc::Sender<deliveries::Waiting>,
+    holder: leases::Holder,
+}
+
+/// One transaction that writes. Dropped without [`Tx::commit`], it leaves nothing behind.
+pub struct Tx {
+    inner: Transaction<'static, Sqlite>,
+}
+
+impl Store {
+    /// Begins a transaction that writes. There is one writer; others wait their turn, at most five seconds.
+    ///
+    /// # Errors
+    /// When the turn does not come in time, or the database refuses.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+    }
+
+    /// Begins a transaction that is allowed only while `lease` is held, and renews it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when somebody else holds it by now; otherwise as [`Store::begin`].
+    pub async fn begin_under(&self, lease: &Lease, now: Timestamp) -> Result<Tx, StoreError> {
+        let mut tx = self.begin().await?;
+        tx.renew(lease, now).await?;
+        Ok(tx)
+    }
+}
+
+impl Tx {
+    /// Makes it durable: when this returns, the write-ahead log is on the disk.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing of it happened.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+}
+
+/// Reads a column that the schema says is there.
+fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreError>
+where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+{
+    use sqlx::Row;
+    Ok(row.try_get(column)?)
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    moment(get(row, column)?)
+}
+
+fn time_if_any(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    get::<Option<i64>>(row, column)?.map(moment).transpose()
+}
+
+fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Unreadable(error.to_string()))
+}

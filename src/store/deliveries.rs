@@ -1,0 +1,313 @@
+//! Webhook deliveries: accepted in groups that share one commit, read on in order.
+
+use std::{
+    fmt::Write,
+    sync::{Arc, LazyLock},
+};
+
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Store, StoreError, Tx, get, time};
+
+/// The most deliveries that share one commit.
+const MOST_AT_ONCE: usize = 64;
+
+/// One verified delivery.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// `X-GitHub-Delivery`, as bytes: 16 when it is a UUID, else the text.
+    pub guid: Vec<u8>,
+    /// `X-GitHub-Hook-ID`: two hooks may use one GUID. Zero when the header is missing.
+    pub hook_id: i64,
+    /// `X-GitHub-Event`.
+    pub event: &'static str,
+    /// The JSON payload, byte for byte.
+    pub body: Vec<u8>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+/// Whether a delivery was new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is in the store now.
+    New,
+    /// It was in the store before.
+    SeenBefore,
+}
+
+/// A delivery with its place in the order of arrival.
+#[derive(Clone, Debug)]
+pub struct StoredDelivery {
+    /// Its place.
+    pub seq: i64,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// The payload.
+    pub body: Vec<u8>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}
+
+/// A delivery that was signed and not understood.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct UnreadDelivery {
+    /// Its place in the order of arrival.
+    pub seq: i64,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// What was not understood.
+    pub why: String,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+/// How many deliveries are in the store and how many are not read yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Backlog {
+    /// Stored at all.
+    pub stored: i64,
+    /// Stored and not read yet.
+    pub unprocessed: i64,
+    /// Read and not understood.
+    pub unread: i64,
+}
+
+pub(super) struct Waiting {
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Accepted, Arc<sqlx::Error>>>,
+}
+
+impl Store {
+    /// Accepts a delivery: when this returns `Ok`, it is on the disk. Calls that arrive while another
+    /// commit is under way share the next one.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then GitHub must be told so.
+    pub async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let closed = || StoreError::Unfit("the store is closing".to_owned());
+        self.intake.send(Waiting { delivery, answer }).await.map_err(|_| closed())?;
+        answered
+            .await
+            .map_err(|_| closed())?
+            .map_err(|error| StoreError::Unfit(format!("the delivery could not be stored: {error}")))
+    }
+
+    /// How the deliveries stand.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM delivery_keys) AS stored, \
+                    (SELECT COUNT(*) FROM deliveries \
+                      WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries')) AS unprocessed, \
+                    (SELECT COUNT(*) FROM unread_deliveries) AS unread",
+        )
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(Backlog {
+            stored: get(&row, "stored")?,
+            unprocessed: get(&row, "unprocessed")?,
+            unread: get(&row, "unread")?,
+        })
+    }
+
+    /// The newest deliveries that were signed and not understood.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn unread_deliveries(&self, limit: i64) -> Result<Vec<UnreadDelivery>, StoreError> {
+        let rows =
+            sqlx::query("SELECT seq, event, why, at FROM unread_deliveries ORDER BY seq DESC LIMIT $1")
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UnreadDelivery {
+                    seq: get(row, "seq")?,
+                    event: get(row, "event")?,
+                    why: get(row, "why")?,
+                    at: time(row, "at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether a delivery waits to be read: asked before a transaction is begun for it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn has_unprocessed(&self) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COALESCE((SELECT MAX(seq) FROM deliveries), 0) \
+                  > (SELECT value FROM cursors WHERE name = 'deliveries') AS some",
+        )
+        .fetch_one(&self.readers)
+        .await?;
+        get(&row, "some")
+    }
+}
+
+impl Tx {
+    /// The next deliveries in order of arrival that were not read yet.
+    pub(crate) async fn unprocessed(&mut self, limit: i64) -> Result<Vec<StoredDelivery>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, event, body, received_at FROM deliveries \
+              WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') ORDER BY seq LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&mut *self.inner)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(StoredDelivery {
+                    seq: get(row, "seq")?,
+                    event: get(row, "event")?,
+                    body: get(row, "body")?,
+                    received_at: time(row, "received_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Everything up to `seq` was read, in this very transaction.
+    pub(crate) async fn processed_up_to(&mut self, seq: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE cursors SET value = $1 WHERE name = 'deliveries'")
+            .bind(seq)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps a delivery that was signed and not understood.
+    pub(crate) async fn could_not_read(
+        &mut self,
+        delivery: &StoredDelivery,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO unread_deliveries (seq, event, why, at) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(delivery.seq)
+        .bind(&delivery.event)
+        .bind(why)
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Starts the task that commits what [`Store::accept`] hands over, as many at once as have arrived.
+pub(super) fn start(writer: SqlitePool) -> mpsc::Sender<Waiting> {
+    let (intake, mut arrived) = mpsc::channel::<Waiting>(4 * MOST_AT_ONCE);
+    tokio::spawn(async move {
+        let mut group = Vec::with_capacity(MOST_AT_ONCE);
+        while arrived.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
+            let stored = commit(&writer, &mut group).await;
+            match stored {
+                Ok(new) => {
+                    crate::crash::point("deliveries-committed");
+                    for (waiting, accepted) in group.drain(..).zip(new) {
+                        // Whoever hung up meanwhile will find it in the store.
+                        let _ = waiting.answer.send(Ok(accepted));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for waiting in group.drain(..) {
+                        let _ = waiting.answer.send(Err(Arc::clone(&error)));
+                    }
+                }
+            }
+        }
+    });
+    intake
+}
+
+async fn commit(writer: &SqlitePool, group: &mut [Waiting]) -> Result<Vec<Accepted>, sqlx::Error> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    if insert_keys(&mut tx, group).await? == group.len() as u64 {
+        insert_bodies(&mut tx, group).await?;
+        crate::crash::point("deliveries-written");
+        tx.commit().await?;
+        return Ok(vec![Accepted::New; group.len()]);
+    }
+    // Something in the group was seen before (perhaps in the group itself): one by one, to tell which.
+    tx.rollback().await?;
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut accepted = Vec::with_capacity(group.len());
+    for waiting in group.chunks_mut(1) {
+        if insert_keys(&mut tx, waiting).await? == 1 {
+            insert_bodies(&mut tx, waiting).await?;
+            accepted.push(Accepted::New);
+        } else {
+            accepted.push(Accepted::SeenBefore);
+        }
+    }
+    tx.commit().await?;
+    Ok(accepted)
+}
+
+async fn insert_keys(
+    tx: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    group: &[Waiting],
+) -> Result<u64, sqlx::Error> {
+    static STATEMENTS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
+        statements("INSERT INTO delivery_keys (guid, hook_id) VALUES ", 2, " ON CONFLICT DO NOTHING")
+    });
+    let mut query = sqlx::query(AssertSqlSafe(statement(&STATEMENTS, group.len())));
+    for Waiting { delivery, .. } in group {
+        query = query.bind(delivery.guid.clone()).bind(delivery.hook_id);
+    }
+    Ok(query.execute(&mut **tx).await?.rows_affected())
+}
+
+async fn insert_bodies(
+    tx: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    group: &mut [Waiting],
+) -> Result<(), sqlx::Error> {
+    static STATEMENTS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
+        statements("INSERT INTO deliveries (received_at, guid, hook_id, event, body) VALUES ", 5, "")
+    });
+    let mut query = sqlx::query(AssertSqlSafe(statement(&STATEMENTS, group.len())));
+    for Waiting { delivery, .. } in group {
+        query = query
+            .bind(delivery.received_at.as_millisecond())
+            .bind(delivery.guid.clone())
+            .bind(delivery.hook_id)
+            .bind(delivery.event)
+            .bind(std::mem::take(&mut delivery.body));
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The statement for each size of group, made once: SQLite keeps them prepared.
+fn statements(head: &str, columns: usize, tail: &str) -> Vec<Arc<str>> {
+    (0..=MOST_AT_ONCE)
+        .map(|rows| {
+            let mut sql = head.to_owned();
+            for row in 0..rows {
+                sql.push_str(if row == 0 { "(" } else { ", (" });
+                for column in 1..=columns {
+                    let _ = write!(sql, "{}${}", if column == 1 { "" } else { ", " }, row * columns + column);
+                }
+                sql.push(')');
+            }
+            sql.push_str(tail);
+            sql.into()
+        })
+        .collect()
+}
+
+fn statement(statements: &[Arc<str>], rows: usize) -> Arc<str> {
+    statements.get(rows).cloned().unwrap_or_default()
+}

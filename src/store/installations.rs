@@ -1,0 +1,121 @@
+//! Where the App is installed.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, StoreError, Tx, get};
+use crate::{
+    domain::{InstallationId, Login, Organization, OrganizationId},
+    github::Installation,
+};
+
+/// One installation, as we know it.
+#[derive(Clone, Debug)]
+pub struct InstallationRow {
+    /// The organization.
+    pub organization: Organization,
+    /// The installation.
+    pub id: InstallationId,
+    /// Whether GitHub refuses every call for now.
+    pub suspended: bool,
+}
+
+impl InstallationRow {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            organization: Organization {
+                id: OrganizationId(get(row, "organization_id")?),
+                login: Login::new(get::<String>(row, "login")?),
+            },
+            id: InstallationId(get(row, "installation_id")?),
+            suspended: get(row, "suspended")?,
+        })
+    }
+}
+
+impl Store {
+    /// Every installation that we know.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn installations(&self) -> Result<Vec<InstallationRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT organization_id, installation_id, login, suspended FROM installations ORDER BY login",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(InstallationRow::read).collect()
+    }
+
+    /// The installation on one organization.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn installation(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<InstallationRow>, StoreError> {
+        let row = sqlx::query(
+            "SELECT organization_id, installation_id, login, suspended FROM installations \
+              WHERE organization_id = $1",
+        )
+        .bind(organization.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.as_ref().map(InstallationRow::read).transpose()
+    }
+}
+
+impl Tx {
+    /// Notes an installation as GitHub shows it now.
+    pub(crate) async fn note_installation(
+        &mut self,
+        installation: &Installation,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id) DO UPDATE \
+             SET installation_id = excluded.installation_id, login = excluded.login, \
+                 suspended = excluded.suspended, seen_at = excluded.seen_at",
+        )
+        .bind(installation.organization.id.0)
+        .bind(installation.id.0)
+        .bind(installation.organization.login.as_str())
+        .bind(installation.suspended)
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes what a webhook names, without touching what is known of suspension.
+    pub(crate) async fn note_installation_named(
+        &mut self,
+        organization: &Organization,
+        id: InstallationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
+             VALUES ($1, $2, $3, FALSE, $4) ON CONFLICT (organization_id) DO UPDATE \
+             SET installation_id = excluded.installation_id, login = excluded.login, seen_at = excluded.seen_at",
+        )
+        .bind(organization.id.0)
+        .bind(id.0)
+        .bind(organization.login.as_str())
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets an installation that was removed, unless another has taken its place.
+    pub(crate) async fn forget_installation(&mut self, id: InstallationId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM installations WHERE installation_id = $1")
+            .bind(id.0)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+}

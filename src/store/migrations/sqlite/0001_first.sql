@@ -1,0 +1,130 @@
+-- Times are Unix milliseconds. Ids are GitHub's. Nothing secret is ever in here.
+
+-- Which deliveries we have. Apart from the bodies, so that the large table has no second index.
+CREATE TABLE delivery_keys (
+    guid    BLOB    NOT NULL,
+    hook_id INTEGER NOT NULL,
+    PRIMARY KEY (guid, hook_id)
+) WITHOUT ROWID;
+
+-- Their bodies, in order of arrival.
+CREATE TABLE deliveries (
+    seq         INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    guid        BLOB    NOT NULL,
+    hook_id     INTEGER NOT NULL,
+    event       TEXT    NOT NULL,
+    body        BLOB    NOT NULL
+);
+
+-- How far the deliveries have been read into the tables below.
+CREATE TABLE cursors (
+    name  TEXT    NOT NULL PRIMARY KEY,
+    value INTEGER NOT NULL
+);
+INSERT INTO cursors (name, value) VALUES ('deliveries', 0);
+
+-- Deliveries that were signed and not understood.
+CREATE TABLE unread_deliveries (
+    seq   INTEGER NOT NULL PRIMARY KEY,
+    event TEXT    NOT NULL,
+    why   TEXT    NOT NULL,
+    at    INTEGER NOT NULL
+);
+
+CREATE TABLE installations (
+    organization_id INTEGER NOT NULL PRIMARY KEY,
+    installation_id INTEGER NOT NULL,
+    login           TEXT    NOT NULL,
+    suspended       INTEGER NOT NULL,
+    seen_at         INTEGER NOT NULL
+);
+
+-- Who may work on an organization now, and under which number: every write of a worker names it.
+CREATE TABLE leases (
+    organization_id INTEGER NOT NULL PRIMARY KEY,
+    holder          TEXT    NOT NULL,
+    number          INTEGER NOT NULL,
+    until           INTEGER NOT NULL
+);
+
+-- Until when GitHub asked us to leave an installation alone, and what its answers said of the limits.
+CREATE TABLE rate_limits (
+    installation_id INTEGER NOT NULL PRIMARY KEY,
+    parked_until    INTEGER NOT NULL,
+    call_limit      INTEGER NOT NULL,
+    remaining       INTEGER NOT NULL,
+    resets_at       INTEGER NOT NULL
+);
+
+-- One row for each request that we ever heard of.
+CREATE TABLE requests (
+    organization_id INTEGER NOT NULL,
+    request_id      INTEGER NOT NULL,
+    login           TEXT    NOT NULL,
+    token_id        INTEGER,
+    token_name      TEXT    NOT NULL,
+    owner_id        INTEGER NOT NULL,
+    owner_login     TEXT    NOT NULL,
+    state           TEXT    NOT NULL,
+    outcome         TEXT,
+    settled_by      TEXT,
+    actor           TEXT,
+    fingerprint     TEXT,
+    shape           TEXT,
+    decision_id     INTEGER,
+    answer_lost     INTEGER NOT NULL DEFAULT 0,
+    looks           INTEGER NOT NULL DEFAULT 0,
+    failures        INTEGER NOT NULL DEFAULT 0,
+    note            TEXT    NOT NULL DEFAULT '',
+    due_at          INTEGER,
+    woken_at        INTEGER NOT NULL,
+    state_since     INTEGER NOT NULL,
+    listed          TEXT,
+    PRIMARY KEY (organization_id, request_id)
+);
+CREATE INDEX requests_due ON requests (due_at) WHERE due_at IS NOT NULL;
+
+-- What was decided, on what grounds, under which policy. Rows are only ever added.
+CREATE TABLE decisions (
+    id              INTEGER PRIMARY KEY,
+    organization_id INTEGER NOT NULL,
+    request_id      INTEGER NOT NULL,
+    fingerprint     TEXT    NOT NULL,
+    effect          TEXT    NOT NULL,
+    mode            TEXT    NOT NULL,
+    acts            INTEGER NOT NULL,
+    policy_hash     TEXT    NOT NULL,
+    request         TEXT    NOT NULL,
+    facts           TEXT    NOT NULL,
+    decision        TEXT    NOT NULL,
+    trace           TEXT    NOT NULL,
+    decided_at      INTEGER NOT NULL
+);
+CREATE INDEX decisions_of_request ON decisions (organization_id, request_id);
+
+-- The outbox and its journal: what is to be sent, what was sent, what came of it.
+CREATE TABLE effects (
+    organization_id INTEGER NOT NULL,
+    request_id      INTEGER NOT NULL,
+    fingerprint     TEXT    NOT NULL,
+    effect          TEXT    NOT NULL,
+    ordinal         INTEGER NOT NULL,
+    decision_id     INTEGER NOT NULL,
+    target_id       INTEGER NOT NULL,
+    reason          TEXT    NOT NULL,
+    state           TEXT    NOT NULL,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    detail          TEXT    NOT NULL DEFAULT '',
+    recorded_at     INTEGER NOT NULL,
+    sent_at         INTEGER,
+    ended_at        INTEGER,
+    PRIMARY KEY (organization_id, request_id, fingerprint, effect, ordinal)
+);
+
+-- The policies under which decisions were made, as they were written.
+CREATE TABLE policies (
+    hash    TEXT    NOT NULL PRIMARY KEY,
+    sources TEXT    NOT NULL,
+    seen_at INTEGER NOT NULL
+);

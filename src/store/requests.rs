@@ -1,0 +1,282 @@
+//! One row for each request that we ever heard of, and where it stands.
+
+use jiff::Timestamp;
+use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
+
+use super::{Store, StoreError, Tx, from_json, get, json, time, time_if_any};
+use crate::{
+    domain::{
+        Fingerprint, Login, Organization, OrganizationId, Owner, RequestId, TokenId, TokenRequest, UserId,
+    },
+    engine::lifecycle::State,
+};
+
+/// Which request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestKey {
+    /// Of which organization.
+    pub organization: OrganizationId,
+    /// The request.
+    pub request: RequestId,
+}
+
+/// A request as our record has it.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    /// The organization that is asked.
+    pub organization: Organization,
+    /// The request.
+    pub id: RequestId,
+    /// The token, unless an old server left it out of its webhook and no list showed it yet.
+    pub token_id: Option<TokenId>,
+    /// The token's name: hostile text.
+    pub token_name: String,
+    /// Whose token.
+    pub owner: Owner,
+    /// Where it stands.
+    pub state: State,
+    /// What was judged last, repositories included.
+    pub fingerprint: Option<Fingerprint>,
+    /// What was judged last, as far as a list shows it: compared with every later listing.
+    pub shape: Option<Fingerprint>,
+    /// The last decision.
+    pub decision_id: Option<i64>,
+    /// Whether a call for the last decision may have taken effect without our hearing of it.
+    pub answer_lost: bool,
+    /// How often it was looked for and not found, in a row.
+    pub looks: i64,
+    /// How often something failed, in a row.
+    pub failures: i64,
+    /// What is in the way, in a sentence for people; empty when nothing is.
+    pub note: String,
+    /// When something is to be done; `None`: nothing, by ourselves.
+    pub due_at: Option<Timestamp>,
+    /// When we first heard of it.
+    pub woken_at: Timestamp,
+    /// Since when it stands where it stands.
+    pub state_since: Timestamp,
+    /// As the last listing showed it.
+    pub listed: Option<TokenRequest>,
+}
+
+/// Which requests to show.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFilter {
+    /// Only those of this organization's login.
+    pub organization: Option<String>,
+    /// Only those that are not over.
+    pub open_only: bool,
+    /// At most this many, newest first.
+    pub limit: i64,
+}
+
+impl RequestRow {
+    /// Which request it is.
+    #[must_use]
+    pub fn key(&self) -> RequestKey {
+        RequestKey { organization: self.organization.id, request: self.id }
+    }
+
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let text = |column| get::<Option<String>>(row, column);
+        Ok(Self {
+            organization: Organization {
+                id: OrganizationId(get(row, "organization_id")?),
+                login: Login::new(get::<String>(row, "login")?),
+            },
+            id: RequestId(get(row, "request_id")?),
+            token_id: get::<Option<i64>>(row, "token_id")?.map(TokenId),
+            token_name: get(row, "token_name")?,
+            owner: Owner {
+                id: UserId(get(row, "owner_id")?),
+                login: Login::new(get::<String>(row, "owner_login")?),
+            },
+            state: State::from_stored(
+                &get::<String>(row, "state")?,
+                text("outcome")?.as_deref(),
+                text("settled_by")?.as_deref(),
+                text("actor")?.as_deref(),
+            ),
+            fingerprint: text("fingerprint")?.map(Fingerprint::from_stored),
+            shape: text("shape")?.map(Fingerprint::from_stored),
+            decision_id: get(row, "decision_id")?,
+            answer_lost: get(row, "answer_lost")?,
+            looks: get(row, "looks")?,
+            failures: get(row, "failures")?,
+            note: get(row, "note")?,
+            due_at: time_if_any(row, "due_at")?,
+            woken_at: time(row, "woken_at")?,
+            state_since: time(row, "state_since")?,
+            listed: text("listed")?.as_deref().map(from_json).transpose()?,
+        })
+    }
+}
+
+impl Store {
+    /// The organizations that have something due by `now`, and when the next thing is due after it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn due_organizations(&self, now: Timestamp) -> Result<Vec<OrganizationId>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT organization_id FROM requests WHERE due_at <= $1")
+            .bind(now.as_millisecond())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| Ok(OrganizationId(get(row, "organization_id")?))).collect()
+    }
+
+    /// When the next thing is due, if anything is.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL")
+            .fetch_one(&self.readers)
+            .await?;
+        time_if_any(&row, "due_at")
+    }
+
+    /// What is due of one organization, what was due first, first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn due(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<RequestRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM requests WHERE organization_id = $1 AND due_at <= $2 \
+              ORDER BY due_at, request_id LIMIT $3",
+        )
+        .bind(organization.0)
+        .bind(now.as_millisecond())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RequestRow::read).collect()
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn request(&self, key: RequestKey) -> Result<Option<RequestRow>, StoreError> {
+        let row = sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
+            .bind(key.organization.0)
+            .bind(key.request.0)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(RequestRow::read).transpose()
+    }
+
+    /// The open requests of an organization: those that a listing should show, or that wait for one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn open_requests(&self, organization: OrganizationId) -> Result<Vec<RequestRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM requests WHERE organization_id = $1 AND state NOT IN ('settled', 'gone') \
+              ORDER BY request_id",
+        )
+        .bind(organization.0)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RequestRow::read).collect()
+    }
+
+    /// How many requests of an organization are open.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn count_open(&self, organization: OrganizationId) -> Result<i64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS open FROM requests \
+              WHERE organization_id = $1 AND state NOT IN ('settled', 'gone')",
+        )
+        .bind(organization.0)
+        .fetch_one(&self.readers)
+        .await?;
+        get(&row, "open")
+    }
+
+    /// Requests to show, newest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn requests(&self, filter: &RequestFilter) -> Result<Vec<RequestRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM requests \
+              WHERE ($1 IS NULL OR lower(login) = lower($1)) \
+                AND ($2 = FALSE OR state NOT IN ('settled', 'gone')) \
+              ORDER BY woken_at DESC, request_id DESC LIMIT $3",
+        )
+        .bind(filter.organization.as_deref())
+        .bind(filter.open_only)
+        .bind(filter.limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RequestRow::read).collect()
+    }
+}
+
+impl Tx {
+    pub(crate) async fn request(&mut self, key: RequestKey) -> Result<Option<RequestRow>, StoreError> {
+        let row = sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
+            .bind(key.organization.0)
+            .bind(key.request.0)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        row.as_ref().map(RequestRow::read).transpose()
+    }
+
+    /// Writes a request's row, new or changed.
+    pub(crate) async fn save_request(&mut self, row: &RequestRow) -> Result<(), StoreError> {
+        let (outcome, by) = match &row.state {
+            State::Settled(outcome, by) => (Some(*outcome), Some(by)),
+            _ => (None, None),
+        };
+        let query: Query<'_, Sqlite, SqliteArguments> = sqlx::query(
+            "INSERT INTO requests (organization_id, request_id, login, token_id, token_name, owner_id, \
+                 owner_login, state, outcome, settled_by, actor, fingerprint, shape, decision_id, \
+                 answer_lost, looks, failures, note, due_at, woken_at, state_since, listed) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
+                 $20, $21, $22) \
+             ON CONFLICT (organization_id, request_id) DO UPDATE SET login = excluded.login, \
+                 token_id = excluded.token_id, token_name = excluded.token_name, \
+                 owner_id = excluded.owner_id, owner_login = excluded.owner_login, state = excluded.state, \
+                 outcome = excluded.outcome, settled_by = excluded.settled_by, actor = excluded.actor, \
+                 fingerprint = excluded.fingerprint, shape = excluded.shape, \
+                 decision_id = excluded.decision_id, answer_lost = excluded.answer_lost, \
+                 looks = excluded.looks, failures = excluded.failures, note = excluded.note, \
+                 due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
+        );
+        query
+            .bind(row.organization.id.0)
+            .bind(row.id.0)
+            .bind(row.organization.login.as_str())
+            .bind(row.token_id.map(|id| id.0))
+            .bind(&row.token_name)
+            .bind(row.owner.id.0)
+            .bind(row.owner.login.as_str())
+            .bind(row.state.as_str())
+            .bind(outcome.map(|outcome| outcome.as_str()))
+            .bind(by.map(|by| by.as_str()))
+            .bind(by.and_then(|by| by.actor()))
+            .bind(row.fingerprint.as_ref().map(Fingerprint::as_str))
+            .bind(row.shape.as_ref().map(Fingerprint::as_str))
+            .bind(row.decision_id)
+            .bind(row.answer_lost)
+            .bind(row.looks)
+            .bind(row.failures)
+            .bind(&row.note)
+            .bind(row.due_at.map(Timestamp::as_millisecond))
+            .bind(row.woken_at.as_millisecond())
+            .bind(row.state_since.as_millisecond())
+            .bind(row.listed.as_ref().map(json).transpose()?)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+}
