@@ -1,0 +1,11 @@
+//! GitHub's endpoints, one file a family. Each reads a [`crate::context::Context`] and changes the state; none knows of connections.
+
+pub(crate) mod apps;
+pub(crate) mod hooks;
+pub(crate) mod listing;
+pub(crate) mod meta;
+pub(crate) mod orgs;
+pub(crate) mod pats;
+pub(crate) mod repos;
+pub(crate) mod requests;
+pub(crate) mod teams;

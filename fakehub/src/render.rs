@@ -1,0 +1,31 @@
+//! GitHub's JSON objects, complete to its published OpenAPI description. One file a noun; no state is changed here.
+
+mod app;
+mod organization;
+mod pat;
+mod repository;
+pub(crate) mod time;
+mod user;
+mod webhook;
+
+pub(crate) use app::{installation, integration, simple_installation};
+pub(crate) use organization::{
+    member_webhook_membership, membership, organization_full, organization_simple,
+    organization_webhook, team, team_full, team_membership, team_webhook,
+};
+pub(crate) use pat::{grant, request};
+pub(crate) use repository::{
+    full_repository, minimal_repository, property_schema, property_values, repository_stub,
+};
+pub(crate) use user::{bot, ghost, public_user, simple_user, webhook_user};
+pub(crate) use webhook::{PatEvent, pat_request_event};
+
+/// The two roots of URLs in bodies: the API's (with a prefix, if the caller used one) and the site's.
+#[derive(Debug, Clone)]
+pub(crate) struct Urls {
+    pub(crate) api: String,
+    pub(crate) site: String,
+}
+
+/// When everything in a fake world was made: 2 January 2020.
+pub(crate) const MADE_AT: i64 = 1_577_923_200;

@@ -1,0 +1,43 @@
+//! What the server, the sender of webhooks and the handle of a test have in common.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::calls::Calls;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::faults::Faults;
+use crate::sender::Handling;
+use crate::state::State;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) state: Mutex<State>,
+    pub(crate) faults: Faults,
+    pub(crate) calls: Calls,
+    pub(crate) handling: Mutex<Handling>,
+    /// Becomes true once, when everything is to end.
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// The state, under its lock; nothing that waits may be done inside.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn handling<T>(&self, act: impl FnOnce(&mut Handling) -> T) -> T {
+        act(&mut self.handling.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends when fakehub ends.
+    pub(crate) async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+}

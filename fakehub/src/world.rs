@@ -1,0 +1,216 @@
+//! Who and what exists: users, organizations, members, teams, repositories. No tokens and no requests; those are in `tokens`.
+
+mod edit;
+mod repository;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use edit::OrganizationEditor;
+pub use repository::{PropertyDefinition, Repo, Repository, Visibility};
+
+use crate::ids::{Counters, next};
+
+/// Everything that exists on this GitHub apart from tokens, requests and installations.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(crate) users: BTreeMap<u64, User>,
+    pub(crate) organizations: BTreeMap<u64, Organization>,
+    user_logins: HashMap<String, u64>,
+    organization_logins: HashMap<String, u64>,
+    pub(crate) counters: Counters,
+}
+
+/// A user (<https://docs.github.com/rest/users/users>).
+#[derive(Debug, Clone)]
+pub struct User {
+    /// GitHub's numeric id.
+    pub id: u64,
+    /// The login, in the case the user writes it.
+    pub login: String,
+    /// The display name.
+    pub name: Option<String>,
+    /// Minutes east of UTC, which is the offset GitHub shows in the user's timestamps. Two hours unless told.
+    pub utc_offset_minutes: i32,
+}
+
+/// What an organization's member may do (`role` of a membership).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An owner.
+    Admin,
+    /// Everybody else who belongs.
+    Member,
+}
+
+/// What a team's member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TeamRole {
+    /// A member.
+    Member,
+    /// A maintainer.
+    Maintainer,
+}
+
+/// A team (<https://docs.github.com/rest/teams/teams>).
+#[derive(Debug, Clone)]
+pub struct Team {
+    /// GitHub's numeric id.
+    pub id: u64,
+    /// The name in URLs.
+    pub slug: String,
+    /// The display name.
+    pub name: String,
+    /// What the team says it is.
+    pub description: Option<String>,
+    /// The slug of the team this one is a child of.
+    pub parent: Option<String>,
+    /// Direct members, by user id.
+    pub members: BTreeMap<u64, TeamRole>,
+}
+
+/// An organization (<https://docs.github.com/rest/orgs/orgs>).
+#[derive(Debug, Clone)]
+pub struct Organization {
+    /// GitHub's numeric id.
+    pub id: u64,
+    /// The login, in the case the organization writes it.
+    pub login: String,
+    /// What the organization says it is.
+    pub description: Option<String>,
+    /// Members and owners, by user id.
+    pub members: BTreeMap<u64, Role>,
+    /// Billing managers who are not members, by user id.
+    pub billing_managers: BTreeSet<u64>,
+    /// Invited people who have not accepted yet, by user id.
+    pub invited: BTreeSet<u64>,
+    /// Teams by slug.
+    pub teams: BTreeMap<String, Team>,
+    /// Repositories by lower-case name.
+    pub repositories: BTreeMap<String, Repository>,
+    /// The schema of custom properties.
+    pub properties: Vec<PropertyDefinition>,
+    pub(crate) repository_names: HashMap<u64, String>,
+}
+
+impl World {
+    /// A user of this login: the existing one, or a new one who belongs to no organization.
+    pub fn add_user(&mut self, login: &str) -> &mut User {
+        let key = login.to_lowercase();
+        let id = match self.user_logins.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = next(&mut self.counters.user);
+                self.user_logins.insert(key, id);
+                id
+            }
+        };
+        self.users.entry(id).or_insert_with(|| User {
+            id,
+            login: login.to_owned(),
+            name: None,
+            utc_offset_minutes: 120,
+        })
+    }
+
+    /// An organization of this login, the existing one or a new empty one, ready to be filled.
+    pub fn add_organization(&mut self, login: &str) -> OrganizationEditor<'_> {
+        let key = login.to_lowercase();
+        let id = match self.organization_logins.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = next(&mut self.counters.organization);
+                self.organization_logins.insert(key, id);
+                self.organizations.insert(id, Organization::new(id, login));
+                id
+            }
+        };
+        OrganizationEditor::new(self, id)
+    }
+
+    /// The user of this login, in any case of letters.
+    #[must_use]
+    pub fn user(&self, login: &str) -> Option<&User> {
+        self.users.get(self.user_logins.get(&login.to_lowercase())?)
+    }
+
+    /// The organization of this login, in any case of letters.
+    #[must_use]
+    pub fn organization(&self, login: &str) -> Option<&Organization> {
+        self.organizations.get(self.organization_logins.get(&login.to_lowercase())?)
+    }
+
+    /// An organization as a route names it: a login, or `#` and the numeric id.
+    pub(crate) fn organization_by_route(&self, name: &str) -> Option<&Organization> {
+        match name.strip_prefix('#') {
+            Some(id) => self.organizations.get(&id.parse().ok()?),
+            None => self.organization(name),
+        }
+    }
+
+    pub(crate) fn login_of(&self, user: u64) -> String {
+        self.users.get(&user).map_or_else(|| "ghost".to_owned(), |user| user.login.clone())
+    }
+}
+
+impl Organization {
+    fn new(id: u64, login: &str) -> Self {
+        Self {
+            id,
+            login: login.to_owned(),
+            description: None,
+            members: BTreeMap::new(),
+            billing_managers: BTreeSet::new(),
+            invited: BTreeSet::new(),
+            teams: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            properties: Vec::new(),
+            repository_names: HashMap::new(),
+        }
+    }
+
+    /// Whether the user is an owner.
+    #[must_use]
+    pub fn is_owner(&self, user: u64) -> bool {
+        self.members.get(&user) == Some(&Role::Admin)
+    }
+
+    /// The repository of this name, in any case of letters.
+    #[must_use]
+    pub fn repository(&self, name: &str) -> Option<&Repository> {
+        self.repositories.get(&name.to_lowercase())
+    }
+
+    pub(crate) fn repository_by_id(&self, id: u64) -> Option<&Repository> {
+        self.repositories.get(self.repository_names.get(&id)?)
+    }
+
+    /// The members of a team with those of its child teams, as GitHub counts them; a direct role wins.
+    #[must_use]
+    pub fn team_members(&self, slug: &str) -> BTreeMap<u64, TeamRole> {
+        let mut out = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![slug.to_lowercase()];
+        while let Some(slug) = waiting.pop() {
+            if !seen.insert(slug.clone()) {
+                continue;
+            }
+            let Some(team) = self.teams.get(&slug) else {
+                continue;
+            };
+            let direct = seen.len() == 1;
+            for (user, role) in &team.members {
+                out.entry(*user).or_insert(if direct { *role } else { TeamRole::Member });
+            }
+            let children =
+                self.teams.values().filter(|child| child.parent.as_deref() == Some(slug.as_str()));
+            waiting.extend(children.map(|child| child.slug.clone()));
+        }
+        // Owners who are members of a team read as its maintainers.
+        for (user, role) in &mut out {
+            if self.is_owner(*user) {
+                *role = TeamRole::Maintainer;
+            }
+        }
+        out
+    }
+}
