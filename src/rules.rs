@@ -1,3 +1,38 @@
 //! The pure core: what a rule file means and what it says of one request. No I/O, no clock, no async.
+//!
+//! [`load::load`] turns files into a [`Policy`] or into every reason why not; [`decide`] says what the policy
+//! makes of one request and its [`facts`]; [`decide_with_trace`] also says why.
 
+pub mod cases;
+mod condition;
+mod decide;
+mod decision;
+pub mod diagnostic;
+mod explain;
 pub mod facts;
+mod index;
+pub mod load;
+mod near_miss;
+mod pattern;
+mod permission_set;
+pub mod policy;
+mod protected;
+mod quantity;
+mod reason;
+pub mod render;
+mod rule;
+mod subject;
+mod trace;
+mod truth;
+mod window;
+
+pub use decide::{decide, decide_with_trace, effect};
+pub use decision::{Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet};
+pub use load::{Loaded, SourceFile};
+pub use near_miss::near_miss;
+pub use policy::{Mode, Policy};
+pub use quantity::Span;
+pub use reason::PLACEHOLDERS;
+pub use rule::{Enforcement, Part, Verb};
+pub use trace::{ConditionTrace, RuleTrace, Trace};
+pub use truth::Truth;

@@ -1,0 +1,255 @@
+//! The closed vocabulary of conditions and what each says of a subject; how they combine stands in `rule`.
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    Repository, RepositorySelection, RequestKind, Role, TeamRef, Visibility, for_people,
+};
+
+use super::{
+    pattern::{Patterns, TextPattern},
+    permission_set::{AnyAtLeast, Within},
+    quantity::{Bounds, DAY, Measure},
+    subject::{Repositories, Subject},
+    truth::Truth,
+    window::Window,
+};
+
+/// One condition. Closed on purpose: a rule can be analysed, indexed and explained only if it consists of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    OrganizationLogin(Patterns),
+    OwnerLogin(Patterns),
+    OwnerTeams(Vec<TeamRef>),
+    OwnerRole(Vec<Role>),
+    TokenName(TextPattern),
+    /// Whole days.
+    TokenLifetime(Bounds),
+    /// Whole days.
+    TokenUnusedFor(Bounds),
+    TokenNeverExpires(bool),
+    TokenExpired(bool),
+    RequestKind(Vec<RequestKind>),
+    RequestReason {
+        min_length: Option<usize>,
+        matches: Option<TextPattern>,
+    },
+    /// Seconds.
+    RequestAge(Bounds),
+    RepositorySelection(Vec<RepositorySelection>),
+    RepositoriesCount(Bounds),
+    RepositoriesAny(RepositoryTest),
+    RepositoriesAll(RepositoryTest),
+    PermissionsAnyAtLeast(AnyAtLeast),
+    /// Also `allow.permissions`, then over all groups.
+    PermissionsWithin(Within),
+    Clock(Window),
+    /// `allow.repositories` with `allow.all_repositories`.
+    AllowRepositories {
+        names: Patterns,
+        all: bool,
+    },
+}
+
+/// What is asked of one repository; everything that is set must hold of the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct RepositoryTest {
+    pub(crate) name: Option<Patterns>,
+    pub(crate) visibility: Option<Vec<Visibility>>,
+    pub(crate) topics: Option<Patterns>,
+    pub(crate) archived: Option<bool>,
+}
+
+impl RepositoryTest {
+    fn holds(&self, repository: &Repository, name: &str) -> Truth {
+        let by_name = self.name.as_ref().map_or(Truth::Matched, |p| Truth::of(p.matches(name)));
+        if by_name == Truth::NotMatched {
+            return by_name;
+        }
+        let visibility = self.visibility.as_ref().map_or(Truth::Matched, |wanted| {
+            Truth::of_option(repository.visibility.map(|found| wanted.contains(&found)))
+        });
+        let archived = self.archived.map_or(Truth::Matched, |wanted| {
+            Truth::of_option(repository.archived.map(|found| found == wanted))
+        });
+        let topics = self.topics.as_ref().map_or(Truth::Matched, |wanted| {
+            Truth::of_option(repository.topics.as_ref().map(|topics| {
+                topics.iter().any(|topic| wanted.matches(&topic.to_ascii_lowercase()))
+            }))
+        });
+        visibility.and(archived).and(topics)
+    }
+
+    /// The parts of this repository that are asked for and were not read.
+    pub(crate) fn unread(&self, repository: &Repository) -> Vec<&'static str> {
+        let mut unread = Vec::new();
+        if self.visibility.is_some() && repository.visibility.is_none() {
+            unread.push("visibility");
+        }
+        if self.archived.is_some() && repository.archived.is_none() {
+            unread.push("archived");
+        }
+        if self.topics.is_some() && repository.topics.is_none() {
+            unread.push("topics");
+        }
+        unread
+    }
+
+    /// The keys that are set.
+    pub(crate) fn keys(&self) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        for (set, key) in [
+            (self.name.is_some(), "name"),
+            (self.visibility.is_some(), "visibility"),
+            (self.topics.is_some(), "topics"),
+            (self.archived.is_some(), "archived"),
+        ] {
+            if set {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// The test taken apart, one key in each: the same as the whole where *all* repositories must pass it.
+    pub(crate) fn split(self) -> Vec<Self> {
+        let Self { name, visibility, topics, archived } = self;
+        [
+            Self { name, ..Self::default() },
+            Self { visibility, ..Self::default() },
+            Self { topics, ..Self::default() },
+            Self { archived, ..Self::default() },
+        ]
+        .into_iter()
+        .filter(|test| !test.keys().is_empty())
+        .collect()
+    }
+}
+
+impl Condition {
+    /// What it says of `subject`. `all_is_any`: whether a token for all repositories counts as having any
+    /// repository one may ask for, which is so in `when` of deny and escalate rules.
+    pub(crate) fn holds(&self, subject: &Subject<'_>, all_is_any: bool) -> Truth {
+        let request = subject.request;
+        match self {
+            Self::OrganizationLogin(logins) => Truth::of(logins.matches(&subject.organization)),
+            Self::OwnerLogin(logins) => Truth::of(logins.matches(&subject.owner)),
+            Self::OwnerTeams(teams) => Truth::any(teams.iter().map(|team| subject.in_team(team))),
+            Self::OwnerRole(roles) => {
+                Truth::of_option(subject.facts.owner_role.value().map(|role| roles.contains(role)))
+            }
+            Self::TokenName(pattern) => Truth::of(pattern.matches(&request.token.name)),
+            Self::TokenLifetime(bounds) => Truth::of(bounds.hold(subject.lifetime)),
+            Self::TokenUnusedFor(bounds) => Truth::of(bounds.hold(unused_for(subject))),
+            Self::TokenNeverExpires(wanted) => {
+                Truth::of(request.token.expires_at.is_none() == *wanted)
+            }
+            Self::TokenExpired(wanted) => Truth::of(request.token.expired == *wanted),
+            Self::RequestKind(kinds) => {
+                Truth::of_option(subject.facts.kind.value().map(|kind| kinds.contains(kind)))
+            }
+            Self::RequestReason { min_length, matches } => {
+                let reason = request.reason.as_deref().unwrap_or_default();
+                Truth::of(
+                    min_length.is_none_or(|least| visible_length(reason) >= least)
+                        && matches.as_ref().is_none_or(|pattern| pattern.matches(reason)),
+                )
+            }
+            Self::RequestAge(bounds) => Truth::of(bounds.hold(age(subject))),
+            Self::RepositorySelection(selections) => {
+                Truth::of(selections.contains(&request.repository_selection))
+            }
+            Self::RepositoriesCount(bounds) => {
+                Truth::of_option(subject.count().map(|count| bounds.hold(count)))
+            }
+            Self::RepositoriesAny(test) => match subject.repositories {
+                Repositories::None => Truth::NotMatched,
+                Repositories::All if all_is_any => Truth::Matched,
+                Repositories::All | Repositories::Unknown(_) => Truth::Unknown,
+                Repositories::Listed(_) => Truth::any(
+                    subject.listed().map(|(repository, name)| test.holds(repository, name)),
+                ),
+            },
+            Self::RepositoriesAll(test) => match subject.repositories {
+                Repositories::None => Truth::Matched,
+                Repositories::All | Repositories::Unknown(_) => Truth::Unknown,
+                Repositories::Listed(_) => Truth::all(
+                    subject.listed().map(|(repository, name)| test.holds(repository, name)),
+                ),
+            },
+            Self::PermissionsAnyAtLeast(listed) => Truth::of(listed.matches(&subject.asked)),
+            Self::PermissionsWithin(bound) => Truth::of(bound.holds(&subject.asked)),
+            Self::Clock(window) => Truth::of(window.contains(subject.facts.now)),
+            Self::AllowRepositories { names, all } => match subject.repositories {
+                Repositories::None => Truth::Matched,
+                // A bound on names bounds nothing that has no list, so both words are asked for.
+                Repositories::All => Truth::of(*all && names.everything()),
+                Repositories::Unknown(_) => Truth::Unknown,
+                Repositories::Listed(_) => {
+                    Truth::of(names.everything() || subject.names().all(|name| names.matches(name)))
+                }
+            },
+        }
+    }
+
+    /// Whether the one who asks can change the answer by asking for something else.
+    pub(crate) fn requester_can_change(&self) -> bool {
+        match self {
+            Self::TokenName(_)
+            | Self::TokenLifetime(_)
+            | Self::TokenNeverExpires(_)
+            | Self::TokenExpired(_)
+            | Self::RequestReason { .. }
+            | Self::RepositorySelection(_)
+            | Self::RepositoriesCount(_)
+            | Self::RepositoriesAny(_)
+            | Self::RepositoriesAll(_)
+            | Self::PermissionsAnyAtLeast(_)
+            | Self::PermissionsWithin(_)
+            | Self::AllowRepositories { .. } => true,
+            Self::OrganizationLogin(_)
+            | Self::OwnerLogin(_)
+            | Self::OwnerTeams(_)
+            | Self::OwnerRole(_)
+            | Self::TokenUnusedFor(_)
+            | Self::RequestKind(_)
+            | Self::RequestAge(_)
+            | Self::Clock(_) => false,
+        }
+    }
+
+    /// Whether it asks only for text that the requester or a repository's administrator sets at will.
+    pub(crate) fn is_settable_text(&self) -> bool {
+        match self {
+            Self::TokenName(_) | Self::RequestReason { .. } => true,
+            Self::RepositoriesAny(test) | Self::RepositoriesAll(test) => {
+                test.keys().iter().all(|key| matches!(*key, "topics" | "name"))
+                    && test.topics.is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How many characters of `text` people can see: blanks and hidden characters are no justification.
+pub(crate) fn visible_length(text: &str) -> usize {
+    if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
+        return text.len();
+    }
+    for_people(text).chars().count()
+}
+
+/// Whole days since the token was last used; of one never used, since this request was made.
+pub(crate) fn unused_for(subject: &Subject<'_>) -> Measure {
+    let since = subject.request.token.last_used_at.unwrap_or(subject.request.created_at);
+    Measure::Finite(seconds_between(since, subject.facts.now).div_euclid(DAY))
+}
+
+/// Seconds since the request was made.
+pub(crate) fn age(subject: &Subject<'_>) -> Measure {
+    Measure::Finite(seconds_between(subject.request.created_at, subject.facts.now))
+}
+
+fn seconds_between(from: Timestamp, until: Timestamp) -> i64 {
+    until.as_second().saturating_sub(from.as_second())
+}

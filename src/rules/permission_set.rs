@@ -1,0 +1,241 @@
+//! Permissions as sets of bits, so that "is all of this inside that" is a few instructions; no rules here.
+
+use std::sync::LazyLock;
+
+use crate::domain::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions, known_levels};
+
+/// One bit for each documented permission.
+type Bits = u128;
+
+const _: () = assert!(KNOWN_PERMISSIONS.len() <= 128);
+
+/// Levels from `read` to "stronger than anything known".
+const LEVELS: usize = 4;
+const STRONGEST: usize = LEVELS - 1;
+
+/// What a token asks for, with unknown names and levels counted as the strongest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    at_least: [Bits; LEVELS],
+    unknown_names: [u32; 3],
+}
+
+impl Asked {
+    pub(crate) fn of(permissions: &Permissions) -> Self {
+        let mut asked = Self::default();
+        for group in PermissionGroup::ALL {
+            for (name, level) in permissions.group(group) {
+                match bit(group, name) {
+                    Some(bit) => {
+                        let rank = effective_rank(group, name, level);
+                        for bits in asked.at_least.iter_mut().take(rank + 1) {
+                            *bits |= bit;
+                        }
+                    }
+                    None => asked.unknown_names[slot(group)] += 1,
+                }
+            }
+        }
+        asked
+    }
+
+    /// Whether anything in `group` is at least `level`.
+    pub(crate) fn anything(&self, group: PermissionGroup, level: &AccessLevel) -> bool {
+        let bits = self.at_least.get(rank(level)).copied().unwrap_or_default();
+        bits & group_bits(group) != 0 || self.unknown_names[slot(group)] > 0
+    }
+}
+
+/// The permissions that a rule names with "at least".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnyAtLeast {
+    pub(crate) group: PermissionGroup,
+    pub(crate) listed: Vec<(String, AccessLevel)>,
+    needles: [Bits; LEVELS],
+    anything: Option<AccessLevel>,
+}
+
+impl AnyAtLeast {
+    /// `*` among the names stands for every name.
+    pub(crate) fn new(group: PermissionGroup, listed: Vec<(String, AccessLevel)>) -> Self {
+        let mut needles = [0; LEVELS];
+        let mut anything: Option<AccessLevel> = None;
+        for (name, level) in &listed {
+            if name == "*" {
+                anything = Some(level.clone());
+            } else if let (Some(bit), Some(bits)) = (bit(group, name), needles.get_mut(rank(level)))
+            {
+                *bits |= bit;
+            }
+        }
+        Self { group, listed, needles, anything }
+    }
+
+    pub(crate) fn matches(&self, asked: &Asked) -> bool {
+        self.needles.iter().zip(&asked.at_least).any(|(needle, asked)| needle & asked != 0)
+            || self.anything.as_ref().is_some_and(|level| asked.anything(self.group, level))
+    }
+}
+
+/// An upper bound on permissions in some groups: what is not listed is outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Within {
+    groups: Vec<PermissionGroup>,
+    pub(crate) listed: Permissions,
+    bound: [Bits; LEVELS],
+    inside: [Bits; LEVELS],
+}
+
+impl Within {
+    pub(crate) fn new(groups: &[PermissionGroup], listed: Permissions) -> Self {
+        let bound = groups.iter().fold(0, |bits, group| bits | group_bits(*group));
+        let mut inside = [0; LEVELS];
+        for (group, name, level) in listed.iter() {
+            if let Some(bit) = bit(group, name) {
+                for bits in inside.iter_mut().take((rank(level) + 1).min(STRONGEST)) {
+                    *bits |= bit;
+                }
+            }
+        }
+        // GitHub forces `metadata: read` on every token with repositories, so no bound can forbid it.
+        if let (Some(bit), Some(bits)) =
+            (bit(PermissionGroup::Repository, "metadata"), inside.first_mut())
+        {
+            *bits |= bit;
+        }
+        Self { groups: groups.to_vec(), listed, bound: [bound; LEVELS], inside }
+    }
+
+    pub(crate) fn groups(&self) -> &[PermissionGroup] {
+        &self.groups
+    }
+
+    pub(crate) fn holds(&self, asked: &Asked) -> bool {
+        self.outside(asked) == 0 && self.unknown(asked) == 0
+    }
+
+    /// How many of the permissions asked for are outside.
+    pub(crate) fn count_outside(&self, asked: &Asked) -> u32 {
+        self.outside(asked).count_ones() + self.unknown(asked)
+    }
+
+    fn outside(&self, asked: &Asked) -> Bits {
+        let mut outside = 0;
+        for ((asked, inside), bound) in asked.at_least.iter().zip(&self.inside).zip(&self.bound) {
+            outside |= asked & !inside & bound;
+        }
+        outside
+    }
+
+    fn unknown(&self, asked: &Asked) -> u32 {
+        self.groups.iter().map(|group| asked.unknown_names[slot(*group)]).sum()
+    }
+
+    /// Whether one permission of a request is inside: the slow way, for explanations.
+    pub(crate) fn allows(&self, group: PermissionGroup, name: &str, level: &AccessLevel) -> bool {
+        let mut one = Permissions::default();
+        let names = match group {
+            PermissionGroup::Repository => &mut one.repository,
+            PermissionGroup::Organization => &mut one.organization,
+            PermissionGroup::Other => &mut one.other,
+        };
+        names.insert(name.to_owned(), level.clone());
+        self.holds(&Asked::of(&one))
+    }
+}
+
+/// How strong `level` is for this permission: a level that GitHub does not document for it is the strongest.
+fn effective_rank(group: PermissionGroup, name: &str, level: &AccessLevel) -> usize {
+    match known_levels(group, name) {
+        Some(levels) if levels.contains(level) => rank(level),
+        _ => STRONGEST,
+    }
+}
+
+fn rank(level: &AccessLevel) -> usize {
+    match level {
+        AccessLevel::Read => 0,
+        AccessLevel::Write => 1,
+        AccessLevel::Admin => 2,
+        AccessLevel::Unrecognized(_) => STRONGEST,
+    }
+}
+
+fn slot(group: PermissionGroup) -> usize {
+    match group {
+        PermissionGroup::Repository => 0,
+        PermissionGroup::Organization => 1,
+        PermissionGroup::Other => 2,
+    }
+}
+
+static BY_NAME: LazyLock<Vec<(PermissionGroup, &'static str, Bits)>> = LazyLock::new(|| {
+    let mut names: Vec<_> =
+        (0..).zip(KNOWN_PERMISSIONS).map(|(i, (group, name, _))| (*group, *name, 1 << i)).collect();
+    names.sort_unstable();
+    names
+});
+
+static BY_GROUP: LazyLock<[Bits; 3]> = LazyLock::new(|| {
+    let mut groups = [0; 3];
+    for (group, _, bit) in BY_NAME.iter() {
+        groups[slot(*group)] |= bit;
+    }
+    groups
+});
+
+fn bit(group: PermissionGroup, name: &str) -> Option<Bits> {
+    let names = &*BY_NAME;
+    let at = names.binary_search_by(|(g, n, _)| (*g, *n).cmp(&(group, name))).ok()?;
+    names.get(at).map(|(_, _, bit)| *bit)
+}
+
+fn group_bits(group: PermissionGroup) -> Bits {
+    BY_GROUP[slot(group)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AnyAtLeast, Asked, Within};
+    use crate::domain::{AccessLevel, PermissionGroup as G, Permissions};
+
+    fn asks(text: &str) -> Permissions {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_listed_is_outside_and_metadata_is_inside() {
+        let allow =
+            Within::new(&G::ALL, asks(r#"{"repository":{"contents":"write","issues":"read"}}"#));
+        let holds = |text| allow.holds(&Asked::of(&asks(text)));
+        assert!(holds(r#"{"repository":{"contents":"read","metadata":"read"}}"#));
+        assert!(holds("{}"));
+        assert!(!holds(r#"{"repository":{"issues":"write"}}"#));
+        assert!(!holds(r#"{"repository":{"metadata":"write"}}"#));
+        assert!(!holds(r#"{"organization":{"members":"read"}}"#));
+        assert!(!holds(r#"{"other":{"anything":"read"}}"#));
+        assert!(!holds(r#"{"repository":{"contents":"maintain"}}"#));
+        assert!(!holds(r#"{"repository":{"brand_new":"read"}}"#));
+        let many =
+            asks(r#"{"repository":{"issues":"write","brand_new":"read","contents":"write"}}"#);
+        assert_eq!(allow.count_outside(&Asked::of(&many)), 2);
+    }
+
+    #[test]
+    fn the_unknown_is_the_strongest() {
+        let writes = AnyAtLeast::new(G::Repository, vec![("*".into(), AccessLevel::Write)]);
+        let contents =
+            AnyAtLeast::new(G::Repository, vec![("contents".into(), AccessLevel::Write)]);
+        for (text, any, this) in [
+            (r#"{"repository":{"contents":"read"}}"#, false, false),
+            (r#"{"repository":{"contents":"write"}}"#, true, true),
+            (r#"{"repository":{"contents":"maintain"}}"#, true, true),
+            (r#"{"repository":{"contents":"admin"}}"#, true, true),
+            (r#"{"repository":{"brand_new":"read"}}"#, true, false),
+            (r#"{"organization":{"members":"write"}}"#, false, false),
+        ] {
+            let asked = Asked::of(&asks(text));
+            assert_eq!((writes.matches(&asked), contents.matches(&asked)), (any, this), "{text}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A loaded policy: compiled rules and the blocks around them. Reading files stands in `load`.
+
+mod blocks;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::domain::Permissions;
+
+use super::{
+    condition::Condition,
+    decision::RuleId,
+    facts::Needs,
+    index::Index,
+    load::SourceFile,
+    reason::Template,
+    rule::{Rule, Verb},
+};
+
+pub use blocks::{
+    Detail, Digest as DigestBlock, Finally, FinallyDecision, MayDecide, Next, Notify, Reviewers,
+    Revocation, Schedule, Waiver,
+};
+
+/// What patwarden may do with its decisions; the later one acts more.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Decide and record; send nothing to GitHub, requesters or reviewers.
+    #[default]
+    Shadow,
+    /// Approve and ask people; what would be denied or revoked is shown and left.
+    ApproveOnly,
+    /// Do all of it.
+    Enforce,
+}
+
+impl Mode {
+    /// All modes, the least acting first.
+    pub const ALL: [Self; 3] = [Self::Shadow, Self::ApproveOnly, Self::Enforce];
+
+    /// The word in rule files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::ApproveOnly => "approve-only",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// What happens when no rule applies: never an approval.
+#[derive(Clone, Debug)]
+pub(crate) struct Default {
+    pub(crate) deny: bool,
+    pub(crate) reason: Option<Template>,
+    pub(crate) to: Vec<String>,
+}
+
+/// Upper bounds on every approve rule.
+#[derive(Clone, Debug, std::default::Default)]
+pub(crate) struct Ceiling {
+    pub(crate) lifetime: Option<i64>,
+    pub(crate) max_repositories: Option<i64>,
+    pub(crate) all_repositories: Option<bool>,
+    pub(crate) permissions: Option<Permissions>,
+}
+
+/// The name under which the built-in veto appears in decisions and traces.
+pub const PROTECTED_REPOSITORIES: &str = "builtin.protected-repositories";
+
+/// Something a policy says that this version reads and checks, but does not act on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NotYetActedOn {
+    /// The block: `revoke.unused`.
+    pub block: String,
+    /// What is not done.
+    pub what: String,
+}
+
+/// Everything that a valid set of rule files says.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) mode: Mode,
+    pub(crate) default: Default,
+    pub(crate) ceiling: Ceiling,
+    /// By layer and id, so that no order of files or rules can matter.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) index: Index,
+    pub(crate) protected: BTreeSet<(String, String)>,
+    pub(crate) policy_url: String,
+    reviewers: BTreeMap<String, Reviewers>,
+    revocations: BTreeMap<String, Revocation>,
+    waivers: BTreeMap<String, Waiver>,
+    digest: Option<DigestBlock>,
+    needs: Needs,
+    hash: String,
+    sources: Vec<SourceFile>,
+}
+
+/// What the loader hands over.
+pub(crate) struct Parts {
+    pub(crate) mode: Mode,
+    pub(crate) default: Default,
+    pub(crate) ceiling: Ceiling,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) reviewers: BTreeMap<String, Reviewers>,
+    pub(crate) revocations: BTreeMap<String, Revocation>,
+    pub(crate) waivers: BTreeMap<String, Waiver>,
+    pub(crate) digest: Option<DigestBlock>,
+    pub(crate) sources: Vec<SourceFile>,
+}
+
+impl Policy {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        parts.rules.sort_by(|a, b| (a.layer, &a.id).cmp(&(b.layer, &b.id)));
+        parts.sources.sort_by(|a, b| a.name.cmp(&b.name));
+        let protected = parts.reviewers.values().flat_map(|group| &group.notify);
+        let protected = protected.filter_map(|notify| match notify {
+            Notify::Issue { organization, repository } => {
+                Some((organization.to_ascii_lowercase(), repository.to_ascii_lowercase()))
+            }
+            Notify::Email(_) => None,
+        });
+        Self {
+            mode: parts.mode,
+            default: parts.default,
+            ceiling: parts.ceiling,
+            index: Index::new(&parts.rules),
+            protected: protected.collect(),
+            policy_url: String::new(),
+            reviewers: parts.reviewers,
+            revocations: parts.revocations,
+            waivers: parts.waivers,
+            digest: parts.digest,
+            needs: needs(&parts.rules),
+            hash: hash(&parts.sources),
+            rules: parts.rules,
+            sources: parts.sources,
+        }
+    }
+
+    /// The facts that its rules ask for.
+    #[must_use]
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// What may be done with its decisions.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The same policy, acting no more than `cap` allows.
+    #[must_use]
+    pub fn with_mode(mut self, cap: Mode) -> Self {
+        self.mode = self.mode.min(cap);
+        self
+    }
+
+    /// The same policy, which never approves write access to `organization/repository` either: for the
+    /// repository that holds the policy itself.
+    #[must_use]
+    pub fn with_protected(mut self, organization: &str, repository: &str) -> Self {
+        self.protected.insert((organization.to_ascii_lowercase(), repository.to_ascii_lowercase()));
+        self
+    }
+
+    /// The same policy with the address that `{policy_url}` stands for in denials.
+    #[must_use]
+    pub fn with_policy_url(mut self, url: impl Into<String>) -> Self {
+        self.policy_url = url.into();
+        self
+    }
+
+    /// SHA-256, in hex, over the names and texts of all its files.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// How many rules it has, without those that are built in.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The ids of its rules, with their verbs, in order.
+    pub fn rule_ids(&self) -> impl Iterator<Item = (&RuleId, Verb)> {
+        self.rules.iter().map(|rule| (&rule.id, rule.verb))
+    }
+
+    /// Who is asked, by the group's name; `owners` is always there.
+    #[must_use]
+    pub fn reviewers(&self) -> &BTreeMap<String, Reviewers> {
+        &self.reviewers
+    }
+
+    /// The standing revocation policies.
+    #[must_use]
+    pub fn revocations(&self) -> &BTreeMap<String, Revocation> {
+        &self.revocations
+    }
+
+    /// The waivers.
+    #[must_use]
+    pub fn waivers(&self) -> &BTreeMap<String, Waiver> {
+        &self.waivers
+    }
+
+    /// The digest, if there is one.
+    #[must_use]
+    pub fn digest(&self) -> Option<&DigestBlock> {
+        self.digest.as_ref()
+    }
+
+    /// The groups that are asked when no rule names reviewers.
+    #[must_use]
+    pub fn default_to(&self) -> &[String] {
+        &self.default.to
+    }
+
+    /// Its files, by name.
+    #[must_use]
+    pub fn sources(&self) -> &[SourceFile] {
+        &self.sources
+    }
+
+    /// The repositories to which no rule approves write access, as lower-case organization and name.
+    #[must_use]
+    pub fn protected_repositories(&self) -> &BTreeSet<(String, String)> {
+        &self.protected
+    }
+
+    /// What is written in the files, was read and checked, and is not acted on by this version.
+    #[must_use]
+    pub fn not_yet_acted_on(&self) -> Vec<NotYetActedOn> {
+        let mut list = Vec::new();
+        let mut add = |block: String, what: &str| {
+            list.push(NotYetActedOn { block, what: what.to_owned() });
+        };
+        for (name, group) in &self.reviewers {
+            if group.defined {
+                add(format!("reviewers.{name}"), "nobody is notified, reminded or counted");
+            }
+        }
+        for name in self.revocations.keys() {
+            add(format!("revoke.{name}"), "no token is revoked");
+        }
+        for name in self.waivers.keys() {
+            add(format!("waiver.{name}"), "no rule is silenced");
+        }
+        if self.digest.is_some() {
+            add("digest".to_owned(), "no digest is sent");
+        }
+        list
+    }
+}
+
+fn needs(rules: &[Rule]) -> Needs {
+    let mut needs = Needs::default();
+    for check in rules.iter().flat_map(|rule| &rule.checks) {
+        match &check.condition {
+            Condition::OwnerTeams(teams) => needs.teams.extend(teams.iter().cloned()),
+            Condition::OwnerRole(_) => needs.owner_role = true,
+            Condition::RequestKind(_) => needs.kind = true,
+            Condition::RepositoriesAny(_)
+            | Condition::RepositoriesAll(_)
+            | Condition::RepositoriesCount(_)
+            | Condition::AllowRepositories { .. } => needs.repositories = true,
+            _ => {}
+        }
+    }
+    needs
+}
+
+fn hash(sources: &[SourceFile]) -> String {
+    let mut hasher = Sha256::new();
+    for text in sources.iter().flat_map(|source| [&source.name, &source.text]) {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hex::encode(hasher.finalize())
+}

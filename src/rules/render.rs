@@ -1,0 +1,115 @@
+//! Decisions and traces as text for people: one rendering for the terminal, the review, the digest and pages.
+
+use std::fmt::Write as _;
+
+use crate::domain::{cut, for_people};
+
+use super::{
+    decision::{Decision, Effect},
+    trace::{ConditionTrace, RuleTrace, Trace},
+    truth::Truth,
+};
+
+/// The longest value that a line of a rendering shows.
+const VALUE: usize = 200;
+
+/// One sentence: what is to happen, and because of which rules or facts.
+#[must_use]
+pub fn sentence(decision: &Decision) -> String {
+    let by: Vec<_> = decision.by.iter().map(|rule| rule.as_str()).collect();
+    let by = if by.is_empty() { "the default".to_owned() } else { by.join(", ") };
+    let mut text = match decision.effect {
+        Effect::Approve => format!("approve, by {by}"),
+        Effect::Deny => format!("deny, by {by}"),
+        Effect::Escalate => format!("escalate to {}, by {by}", decision.to.join(" and ")),
+    };
+    if let Some(unknown) = decision.unknown.first() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; unknown: {} ({})", unknown.fact, for_people(&unknown.why));
+        if decision.unknown.len() > 1 {
+            let _ = write!(text, " and {} more", decision.unknown.len() - 1);
+        }
+    }
+    if let Some(near_miss) = &decision.near_miss {
+        let keys: Vec<_> = near_miss.unmet.iter().map(|unmet| unmet.key.as_str()).collect();
+        let _ =
+            write!(text, "; closest: {}, unmet {}", near_miss.rule, cut(&keys.join(", "), VALUE));
+    }
+    text
+}
+
+/// What goes with a review that a rule made: short, and fit for the requester's eyes.
+#[must_use]
+pub fn review_reason(decision: &Decision) -> String {
+    match (&decision.reason, decision.effect) {
+        (Some(reason), _) => reason.clone(),
+        (None, effect) => {
+            let by: Vec<_> = decision.by.iter().map(|rule| rule.as_str()).collect();
+            let by = if by.is_empty() { "the default".to_owned() } else { by.join(", ") };
+            let verb = match effect {
+                Effect::Approve => "Approved",
+                Effect::Deny => "Denied",
+                Effect::Escalate => "Escalated",
+            };
+            cut(&format!("{verb} by {by}"), super::decision::MAX_REASON_CHARS)
+        }
+    }
+}
+
+/// The whole reasoning as plain text: rules that apply first, then those that might, then the others.
+#[must_use]
+pub fn tree(trace: &Trace) -> String {
+    let mut text = String::new();
+    for truth in [Truth::Matched, Truth::Unknown, Truth::NotMatched] {
+        for rule in trace.rules.iter().filter(|rule| rule.truth == truth) {
+            rule_lines(&mut text, rule);
+        }
+    }
+    let _ = writeln!(text, "default: {}", trace.default);
+    text
+}
+
+/// One rule with each of its conditions.
+#[must_use]
+pub fn rule(rule: &RuleTrace) -> String {
+    let mut text = String::new();
+    rule_lines(&mut text, rule);
+    text
+}
+
+fn rule_lines(text: &mut String, rule: &RuleTrace) {
+    let gate = if rule.gate { ", gate" } else { "" };
+    let _ = writeln!(
+        text,
+        "{}: {} ({}{gate})",
+        rule.rule,
+        rule.truth.as_str(),
+        rule.enforcement.as_str()
+    );
+    for condition in &rule.conditions {
+        condition_line(text, condition);
+    }
+}
+
+fn condition_line(text: &mut String, condition: &ConditionTrace) {
+    let mark = match condition.truth {
+        Truth::Matched => '+',
+        Truth::NotMatched => '-',
+        Truth::Unknown => '?',
+    };
+    let _ = write!(
+        text,
+        "  {mark} {}: expected {}; found {}",
+        condition.key,
+        cut(&for_people(&condition.expected), VALUE),
+        cut(&for_people(&condition.found), VALUE),
+    );
+    if condition.source != super::explain::FROM_REQUEST {
+        let _ = write!(text, " ({}", cut(&for_people(&condition.source), VALUE));
+        if let Some(read_at) = condition.read_at {
+            let _ = write!(text, ", {}", read_at.strftime("%Y-%m-%d %H:%M:%SZ"));
+        }
+        text.push(')');
+    }
+    text.push('\n');
+}
