@@ -1,3 +1,279 @@
 //! The imperative shell around the rules: claim, gather facts, decide, record, act, check, reconcile.
 
+mod check;
+mod gather;
+mod ingest;
+mod judge;
 pub mod lifecycle;
+mod policy;
+mod reconcile;
+mod record;
+mod worker;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{Mutex, Notify},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use policy::{InForce, PolicySource, read_sources};
+pub use reconcile::{ReconcileError, Reconciled};
+
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    domain::OrganizationId,
+    github::{App, ClientOptions, InstallationClients},
+    store::{RequestRow, Store, StoreError},
+};
+
+/// How often the store is looked at even when nothing seems to be due: another process may have written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the rule files are looked at.
+const RULES_EVERY: Duration = Duration::from_secs(5);
+
+/// How long an organization whose lease somebody else holds, or whose store writes failed, is left alone.
+const LEAVE_ALONE: Duration = Duration::from_millis(500);
+
+/// The most organizations that are worked on at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// How the engine works.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// How often pending requests are listed although no webhook came.
+    pub reconcile_every: Duration,
+    /// How GitHub is called.
+    pub client: ClientOptions,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { reconcile_every: Duration::from_secs(300), client: ClientOptions::default() }
+    }
+}
+
+/// Everything that works on requests.
+pub struct Engine {
+    store: Store,
+    app: Arc<App>,
+    clients: InstallationClients,
+    policy: PolicySource,
+    clock: Clock,
+    audit: Audit,
+    options: EngineOptions,
+    cache: gather::Cache,
+    wake: Notify,
+    reconcile: Notify,
+    busy: Mutex<HashSet<OrganizationId>>,
+}
+
+impl Engine {
+    /// An engine over these parts. Nothing happens before [`Engine::run`].
+    #[must_use]
+    pub fn new(
+        store: Store,
+        app: Arc<App>,
+        policy: PolicySource,
+        clock: Clock,
+        audit: Audit,
+        options: EngineOptions,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            clients: InstallationClients::new(Arc::clone(&app), options.client),
+            store,
+            app,
+            policy,
+            clock,
+            audit,
+            options,
+            cache: gather::Cache::default(),
+            wake: Notify::new(),
+            reconcile: Notify::new(),
+            busy: Mutex::default(),
+        })
+    }
+
+    /// Says that something was stored.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Asks for a reconciliation as soon as possible.
+    pub fn reconcile_soon(&self) {
+        self.reconcile.notify_one();
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn policy(&self) -> &PolicySource {
+        &self.policy
+    }
+
+    /// Works until `stop`, then finishes what is under way.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&self).keep_reconciling(stop.clone()));
+        tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
+        let mut workers = JoinSet::new();
+        while !stop.is_cancelled() {
+            if let Err(error) = self.start_workers(&mut workers).await {
+                tracing::error!(%error, "the store cannot be used; nothing is decided until it can");
+                let () = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
+            }
+            let next = self.store.next_due().await.ok().flatten();
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = self.nap(next) => {}
+                Some(_) = workers.join_next(), if !workers.is_empty() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        while workers.join_next().await.is_some() {}
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn nap(&self, next: Option<Timestamp>) {
+        let due = async {
+            match next.filter(|next| *next > self.clock.now()) {
+                Some(next) => self.clock.sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+
+    async fn start_workers(self: &Arc<Self>, workers: &mut JoinSet<()>) -> Result<(), StoreError> {
+        ingest::ingest(&self.store, &self.clock, &self.audit).await?;
+        for organization in self.store.due_organizations(self.clock.now()).await? {
+            if workers.len() >= SIDE_BY_SIDE {
+                break;
+            }
+            if self.busy.lock().await.insert(organization) {
+                let engine = Arc::clone(self);
+                workers.spawn(async move {
+                    if engine.work_on(organization).await.is_none() {
+                        tokio::time::sleep(LEAVE_ALONE).await;
+                    }
+                    engine.busy.lock().await.remove(&organization);
+                    engine.wake();
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Works on one organization until nothing is due. `None` when it is somebody else's just now.
+    async fn work_on(self: &Arc<Self>, organization: OrganizationId) -> Option<()> {
+        let lease = match self.store.lease(organization, self.clock.now()).await {
+            Ok(lease) => lease?,
+            Err(error) => {
+                tracing::error!(%error, "no lease; nothing is decided");
+                return None;
+            }
+        };
+        let _renewal = worker::Renewal::of(self, &lease);
+        let worker = worker::Worker { engine: self, lease };
+        let ended = loop {
+            match worker.pass().await {
+                Ok(worker::Pass::Worked) => {}
+                Ok(worker::Pass::Idle) => break Some(()),
+                Err(error) => {
+                    tracing::warn!(%error, "what was being done is dropped; it is taken up again");
+                    break None;
+                }
+            }
+        };
+        if let Err(error) = self.store.release(&worker.lease).await {
+            tracing::warn!(%error, "a lease was not given back; it runs out by itself");
+        }
+        ended
+    }
+
+    async fn keep_reconciling(self: Arc<Self>, stop: CancellationToken) {
+        let mut failures = 0u32;
+        while !stop.is_cancelled() {
+            let pause = match self.reconcile().await {
+                Ok(sum) => {
+                    tracing::info!(
+                        organizations = sum.organizations, pending = sum.pending, found = sum.found,
+                        failed = sum.failed, "reconciled"
+                    );
+                    failures = if sum.failed == 0 { 0 } else { failures + 1 };
+                    if sum.failed == 0 { self.options.reconcile_every } else { retry_pause(failures) }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::error!(%error, failures, "cannot reconcile with GitHub; tried again");
+                    retry_pause(failures)
+                }
+            };
+            tokio::select! {
+                () = self.clock.sleep(pause.min(self.options.reconcile_every)) => {}
+                () = async { self.reconcile.notified().await; tokio::time::sleep(LEAVE_ALONE).await } => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn watch_rules(self: Arc<Self>, stop: CancellationToken) {
+        let mut changed = self.policy.watch();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(RULES_EVERY) => {
+                    let source = self.policy.clone();
+                    // Small files, but on a disk that may hang: never on a thread that serves.
+                    let _ = tokio::task::spawn_blocking(move || source.reload()).await;
+                }
+                changed = changed.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if let Err(error) = self.rules_changed().await {
+                        tracing::error!(%error, "what waits for rules could not be woken; it is tried by itself");
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Other rules, or the same ones mended: whatever waited for them is judged now.
+    async fn rules_changed(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        tx.hasten_unjudged(now).await?;
+        tx.commit().await?;
+        self.wake();
+        self.reconcile_soon();
+        Ok(())
+    }
+
+    /// Says in the log that people are needed. Asking them is for a later version.
+    fn announce_escalation(&self, row: &RequestRow, judged: &judge::Judged) {
+        if row.state == lifecycle::State::Escalated && !judged.retry {
+            tracing::warn!(
+                organization = %row.organization.login, request = %row.id, owner = %row.owner.login,
+                to = judged.decision.to.join(", "), "waits for people"
+            );
+        }
+    }
+}
+
+fn retry_pause(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.min(6))
+}
+
+async fn or_stop(stop: &CancellationToken, pause: impl Future<Output = ()>) {
+    tokio::select! {
+        () = pause => {}
+        () = stop.cancelled() => {}
+    }
+}

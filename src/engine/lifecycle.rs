@@ -146,7 +146,7 @@ impl State {
             (S::Waiting | S::Escalated | S::Held | S::Decided(_) | S::Sent(_), E::Absent { .. }) => S::Gone,
             (state, E::Absent { .. }) => state.clone(),
 
-            (S::Waiting | S::Escalated | S::Held, E::Judged(verdict)) => S::Decided(*verdict),
+            (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Judged(verdict)) => S::Decided(*verdict),
             (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Escalate) => S::Escalated,
             (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Hold) => S::Held,
             (state, E::Judged(_) | E::Escalate | E::Hold) => state.clone(),

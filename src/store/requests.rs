@@ -41,6 +41,8 @@ pub struct RequestRow {
     pub shape: Option<Fingerprint>,
     /// The last decision.
     pub decision_id: Option<i64>,
+    /// The hash of the policy under which that was.
+    pub judged_under: Option<String>,
     /// Whether a call for the last decision may have taken effect without our hearing of it.
     pub answer_lost: bool,
     /// How often it was looked for and not found, in a row.
@@ -100,6 +102,7 @@ impl RequestRow {
             fingerprint: text("fingerprint")?.map(Fingerprint::from_stored),
             shape: text("shape")?.map(Fingerprint::from_stored),
             decision_id: get(row, "decision_id")?,
+            judged_under: text("judged_under")?,
             answer_lost: get(row, "answer_lost")?,
             looks: get(row, "looks")?,
             failures: get(row, "failures")?,
@@ -240,15 +243,16 @@ impl Tx {
         let query: Query<'_, Sqlite, SqliteArguments> = sqlx::query(
             "INSERT INTO requests (organization_id, request_id, login, token_id, token_name, owner_id, \
                  owner_login, state, outcome, settled_by, actor, fingerprint, shape, decision_id, \
-                 answer_lost, looks, failures, note, due_at, woken_at, state_since, listed) \
+                 judged_under, answer_lost, looks, failures, note, due_at, woken_at, state_since, listed) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-                 $20, $21, $22) \
+                 $20, $21, $22, $23) \
              ON CONFLICT (organization_id, request_id) DO UPDATE SET login = excluded.login, \
                  token_id = excluded.token_id, token_name = excluded.token_name, \
                  owner_id = excluded.owner_id, owner_login = excluded.owner_login, state = excluded.state, \
                  outcome = excluded.outcome, settled_by = excluded.settled_by, actor = excluded.actor, \
                  fingerprint = excluded.fingerprint, shape = excluded.shape, \
-                 decision_id = excluded.decision_id, answer_lost = excluded.answer_lost, \
+                 decision_id = excluded.decision_id, judged_under = excluded.judged_under, \
+                 answer_lost = excluded.answer_lost, \
                  looks = excluded.looks, failures = excluded.failures, note = excluded.note, \
                  due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
         );
@@ -267,6 +271,7 @@ impl Tx {
             .bind(row.fingerprint.as_ref().map(Fingerprint::as_str))
             .bind(row.shape.as_ref().map(Fingerprint::as_str))
             .bind(row.decision_id)
+            .bind(row.judged_under.as_deref())
             .bind(row.answer_lost)
             .bind(row.looks)
             .bind(row.failures)
@@ -277,6 +282,18 @@ impl Tx {
             .bind(row.listed.as_ref().map(json).transpose()?)
             .execute(&mut *self.inner)
             .await?;
+        Ok(())
+    }
+
+    /// Whatever waits to be judged, for the first time or again, is due now.
+    pub(crate) async fn hasten_unjudged(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE requests SET due_at = $1 \
+              WHERE due_at > $1 AND state IN ('waiting', 'escalated', 'held')",
+        )
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
         Ok(())
     }
 }

@@ -73,6 +73,7 @@ CREATE TABLE requests (
     fingerprint     TEXT,
     shape           TEXT,
     decision_id     INTEGER,
+    judged_under    TEXT,
     answer_lost     INTEGER NOT NULL DEFAULT 0,
     looks           INTEGER NOT NULL DEFAULT 0,
     failures        INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,140 @@
+//! Every decision, every effect and every ending as one line of JSON, for files and for whoever watches.
+//!
+//! The store is the record; this is its echo. A line that cannot be written is reported and stops nothing.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::domain::{Login, OrganizationId, RequestId, cut, for_people};
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A request was judged and the decision recorded.
+    Decided {
+        /// Its number: `patwarden decisions show NUMBER` tells all.
+        decision: i64,
+        /// `approve`, `deny` or `escalate`.
+        effect: &'static str,
+        /// The rules that made it; empty means the default.
+        rules: Vec<String>,
+        /// The policy's mode at that moment.
+        mode: &'static str,
+        /// Whether patwarden acts on it.
+        acts: bool,
+        /// The policy.
+        policy: String,
+        /// Why, in one sentence.
+        why: String,
+    },
+    /// A call that changes something is about to be sent.
+    Sending {
+        /// `approve`, `deny` or `revoke`.
+        effect: &'static str,
+        /// The how-manieth time.
+        attempt: i64,
+    },
+    /// A request is over.
+    Settled {
+        /// `approved`, `denied`, `cancelled` or `revoked`.
+        outcome: &'static str,
+        /// `rule`, `person`, `requester`, `app` or `unknown`.
+        by: &'static str,
+        /// The login, where somebody is named.
+        actor: Option<String>,
+    },
+    /// It is no longer pending and nobody said why.
+    Gone,
+    /// Something that an owner should look at now.
+    Alarm {
+        /// What.
+        what: String,
+    },
+}
+
+/// One line.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// When.
+    pub at: Timestamp,
+    /// Of which organization, by id.
+    pub organization_id: OrganizationId,
+    /// The same, by login.
+    pub organization: Login,
+    /// On which request.
+    pub request_id: RequestId,
+    /// Whose token.
+    pub owner: Login,
+    /// Which token: its name, made fit to be shown.
+    pub token: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Where entries go.
+#[derive(Clone)]
+pub struct Audit {
+    file: Option<Arc<Mutex<fs::File>>>,
+    watchers: broadcast::Sender<Entry>,
+}
+
+impl Audit {
+    /// Entries go to whoever watches, and to the end of `file` where one is named.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub fn new(file: Option<&Path>) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = file
+            .map(|path| fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path))
+            .transpose()?
+            .map(|file| Arc::new(Mutex::new(file)));
+        Ok(Self { file, watchers: broadcast::Sender::new(1024) })
+    }
+
+    /// Watches what comes from now on. Whoever is too slow loses the oldest.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Entry> {
+        self.watchers.subscribe()
+    }
+
+    /// Writes one entry.
+    pub fn write(&self, mut entry: Entry) {
+        entry.token = cut(&for_people(&entry.token), 100);
+        let line = match serde_json::to_string(&entry) {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::error!(%error, "an audit entry could not be put into words");
+                return;
+            }
+        };
+        tracing::info!(
+            target: "patwarden::audit",
+            organization = %entry.organization,
+            request = %entry.request_id,
+            entry = %line,
+            "audit"
+        );
+        if let Some(file) = &self.file {
+            let written = file
+                .lock()
+                .map_err(|error| error.to_string())
+                .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string()));
+            if let Err(error) = written {
+                tracing::error!(%error, "the audit file cannot be written; the store has the record");
+            }
+        }
+        // Nobody watching is no error.
+        let _ = self.watchers.send(entry);
+    }
+}

@@ -1,0 +1,162 @@
+//! The commands: one file each. Printing happens in this folder and nowhere else.
+
+mod decisions;
+#[cfg(feature = "demo")]
+mod demo;
+mod output;
+mod replay;
+mod requests;
+mod rules;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::settings::{KEYS, Sources};
+
+/// What a command came to, as an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well: 0.
+    Well,
+    /// The command ran, and what it looked at is not well (a failing test, an invalid rule file, a
+    /// demonstration that went wrong): 1.
+    NotWell,
+}
+
+const AFTER_HELP: &str = "\
+First look:      patwarden demo
+Check rules:     patwarden rules check rules/small-org.toml
+Run for real:    patwarden serve --help
+
+Exit codes: 0 well; 1 what was looked at is not well, or the command failed; 2 the arguments or settings \
+cannot be used.";
+
+/// Judges requests for fine-grained personal access tokens by rules kept in a repository: approves, denies
+/// with a reason, or leaves them to people, and explains every decision.
+#[derive(Parser)]
+#[command(name = "patwarden", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive webhooks and decide, for every installation of the App
+    Serve(serve::Serve),
+    /// See the whole job in a minute: a fake GitHub, the bot, and people who ask for tokens
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    /// Check, test and explain rule files; offline
+    #[command(subcommand)]
+    Rules(rules::Rules),
+    /// What is pending, what was decided and why
+    #[command(subcommand)]
+    Requests(requests::Requests),
+    /// The record of decisions, with the trace of each
+    #[command(subcommand)]
+    Decisions(decisions::Decisions),
+    /// Sign a payload file and send it to a running server, for local work
+    Replay(replay::Replay),
+}
+
+/// Where the record is: for commands that only read it.
+#[derive(Args)]
+struct StoreArgs {
+    /// The record: sqlite:PATH [env: PATWARDEN_DATABASE_URL] [default: sqlite:patwarden.sqlite]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// A file with settings, in TOML [env: PATWARDEN_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    async fn open(&self) -> anyhow::Result<crate::store::Store> {
+        let flags = self.database_url.iter().map(|url| ("database-url", url.clone()));
+        let path = crate::settings::database(sources(self.config.as_ref()).with_flags(flags))?;
+        if !path.exists() {
+            anyhow::bail!(
+                "there is no store at {}: name it with --database-url sqlite:PATH or PATWARDEN_DATABASE_URL",
+                path.display()
+            );
+        }
+        Ok(crate::store::Store::open(&path).await?)
+    }
+}
+
+/// The process's environment and the settings file.
+fn sources(config: Option<&PathBuf>) -> Sources {
+    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let sources = Sources::default().with_environment(environment);
+    match config.cloned().or_else(|| std::env::var_os("PATWARDEN_CONFIG").map(PathBuf::from)) {
+        Some(path) => sources.with_file(&path),
+        None => sources,
+    }
+}
+
+/// Flags for settings, made from the one table of them.
+fn with_setting_flags(command: clap::Command) -> clap::Command {
+    KEYS.iter().filter(|key| !key.secret).fold(command, |command, key| {
+        let mut help = format!("{} [env: {}]", capitalized(key.help), key.env);
+        if let Some(default) = key.default {
+            help.push_str(&format!(" [default: {default}]"));
+        }
+        command.arg(clap::Arg::new(key.name).long(key.name).value_name("VALUE").help(help))
+    })
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+/// The command line as a whole, for completion and for the documentation's tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => error.exit(),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&anyhow::Error::new(error).context("the runtime cannot be started"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match ended {
+        Ok(Exit::Well) => ExitCode::SUCCESS,
+        Ok(Exit::NotWell) => ExitCode::FAILURE,
+        Err(error) => {
+            output::error(&error);
+            if error.is::<crate::settings::Problems>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Serve(command) => command.run().await,
+        #[cfg(feature = "demo")]
+        Command::Demo(command) => command.run().await,
+        Command::Rules(command) => command.run(),
+        Command::Requests(command) => command.run().await,
+        Command::Decisions(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
+    }
+}

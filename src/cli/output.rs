@@ -1,0 +1,57 @@
+//! Standard output and standard error: the only two places where anything is printed.
+
+use std::{
+    fmt,
+    io::{IsTerminal, Write},
+};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::domain::{cut, for_people};
+
+/// Prints a line. A reader that went away ends the output, not the command.
+pub(super) fn line(line: impl fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Prints a value as JSON, for scripts.
+pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Says what went wrong, with every cause once.
+pub(super) fn error(error: &anyhow::Error) {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "error: {said}");
+}
+
+/// Whether colours are welcome.
+pub(super) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Prints a table: no lines, one row a thing.
+pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(heads.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for row in table.lines() {
+        line(row.trim_end());
+    }
+}
+
+/// Hostile text for one cell: nothing in it steers, and it is not longer than `limit`.
+pub(super) fn cell(text: &str, limit: usize) -> String {
+    cut(&for_people(text), limit)
+}

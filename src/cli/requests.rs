@@ -1,0 +1,159 @@
+//! `patwarden requests`: what is pending, what was decided and why.
+
+use std::collections::HashMap;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Exit, StoreArgs, output};
+use crate::{
+    engine::lifecycle::State,
+    rules::render,
+    store::{DecisionRow, RequestFilter, RequestRow, Store},
+};
+
+/// What is pending, what was decided and why.
+#[derive(Subcommand)]
+pub(super) enum Requests {
+    /// List requests, newest first: those that are open, or with --all every one that was ever heard of
+    List(List),
+}
+
+#[derive(clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Only those of this organization
+    #[arg(long, value_name = "LOGIN")]
+    org: Option<String>,
+    /// Those that are over, too
+    #[arg(long)]
+    all: bool,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Line {
+    organization: String,
+    request_id: i64,
+    token_id: Option<i64>,
+    owner: String,
+    token_name: String,
+    state: String,
+    outcome: Option<&'static str>,
+    settled_by: Option<&'static str>,
+    actor: Option<String>,
+    decision: Option<i64>,
+    effect: Option<&'static str>,
+    rules: Vec<String>,
+    why: Option<String>,
+    note: String,
+    first_seen_at: Timestamp,
+    since: Timestamp,
+    next_look_at: Option<Timestamp>,
+}
+
+impl Requests {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let Self::List(list) = self;
+        let store = list.store.open().await?;
+        let filter =
+            RequestFilter { organization: list.org, open_only: !list.all, limit: list.limit };
+        let rows = store.requests(&filter).await?;
+        let decisions = decisions_of(&store, &rows).await?;
+        let lines: Vec<Line> = rows
+            .iter()
+            .map(|row| line(row, row.decision_id.and_then(|id| decisions.get(&id))))
+            .collect();
+        let backlog = store.backlog().await?;
+        let unread = store.unread_deliveries(5).await?;
+        if list.json {
+            output::json(&serde_json::json!({
+                "requests": lines, "deliveries": backlog, "unread_deliveries": unread,
+            }))?;
+            return Ok(Exit::Well);
+        }
+        if lines.is_empty() {
+            output::line(if list.all { "No request was ever heard of." } else { "Nothing is open." });
+        } else {
+            output::table(
+                &["REQUEST", "ORGANIZATION", "OWNER", "TOKEN", "STATE", "SINCE (UTC)", "WHY"],
+                lines.iter().map(|line| {
+                    let since = line.since.strftime("%Y-%m-%d %H:%M").to_string();
+                    let why = match (&line.note, &line.why) {
+                        (note, _) if !note.is_empty() => note,
+                        (_, Some(why)) => why,
+                        _ => "",
+                    };
+                    vec![
+                        line.request_id.to_string(),
+                        output::cell(&line.organization, 30),
+                        output::cell(&line.owner, 24),
+                        output::cell(&line.token_name, 30),
+                        line.state.clone(),
+                        since,
+                        output::cell(why, 110),
+                    ]
+                }),
+            );
+        }
+        if backlog.unread > 0 {
+            output::line("");
+            output::line(format_args!(
+                "{} signed deliveries were not understood, and are kept; the newest:",
+                backlog.unread
+            ));
+            for delivery in unread {
+                output::line(format_args!(
+                    "  {} {}: {}",
+                    delivery.at.strftime("%Y-%m-%d %H:%M"),
+                    delivery.event,
+                    output::cell(&delivery.why, 120)
+                ));
+            }
+        }
+        Ok(Exit::Well)
+    }
+}
+
+async fn decisions_of(store: &Store, rows: &[RequestRow]) -> anyhow::Result<HashMap<i64, DecisionRow>> {
+    let mut decisions = HashMap::new();
+    for id in rows.iter().filter_map(|row| row.decision_id) {
+        if let Some(decision) = store.decision(id).await? {
+            decisions.insert(id, decision);
+        }
+    }
+    Ok(decisions)
+}
+
+fn line(row: &RequestRow, decision: Option<&DecisionRow>) -> Line {
+    let (outcome, by) = match &row.state {
+        State::Settled(outcome, by) => (Some(outcome.as_str()), Some(by)),
+        _ => (None, None),
+    };
+    Line {
+        organization: row.organization.login.to_string(),
+        request_id: row.id.0,
+        token_id: row.token_id.map(|id| id.0),
+        owner: row.owner.login.to_string(),
+        token_name: row.token_name.clone(),
+        state: row.state.to_string(),
+        outcome,
+        settled_by: by.map(|by| by.as_str()),
+        actor: by.and_then(|by| by.actor()).map(str::to_owned),
+        decision: row.decision_id,
+        effect: decision.map(|row| row.decision.effect.as_str()),
+        rules: decision.map(|row| row.decision.by.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        why: decision.map(|row| render::sentence(&row.decision)),
+        note: row.note.clone(),
+        first_seen_at: row.woken_at,
+        since: row.state_since,
+        next_look_at: row.due_at,
+    }
+}

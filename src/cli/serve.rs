@@ -1,0 +1,97 @@
+//! `patwarden serve`: webhooks in, decisions out, until told to stop.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, output, sources, with_setting_flags};
+use crate::{
+    clock::Clock,
+    service::Service,
+    settings::{KEYS, Settings},
+    telemetry,
+};
+
+const ABOUT: &str = "Receive webhooks and decide, for every installation of the App";
+
+const AFTER: &str = "\
+Secrets have no flags, since other users of the machine can see those:
+  GITHUB_APP_PRIVATE_KEY       the key itself, as PEM (or name its file with --private-key-path)
+  GITHUB_WEBHOOK_SECRET        the secret; several, separated by commas, while one is being replaced
+
+Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read
+the rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under
+way end.
+
+A flag goes before the environment, the environment before the file, the file before the default.";
+
+/// The flags that were given: made from the table of settings, so that there is one list of them.
+pub(super) struct Serve {
+    flags: Vec<(&'static str, String)>,
+    config: Option<PathBuf>,
+}
+
+impl Args for Serve {
+    fn augment_args(command: Command) -> Command {
+        with_setting_flags(command.about(ABOUT).after_help(AFTER)).arg(
+            clap::Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("A file with settings, in TOML, under the names of the flags [env: PATWARDEN_CONFIG]"),
+        )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Serve {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let flags = KEYS
+            .iter()
+            .filter(|key| !key.secret)
+            .filter_map(|key| Some((key.name, matches.get_one::<String>(key.name)?.clone())))
+            .collect();
+        Ok(Self { flags, config: matches.get_one::<PathBuf>("config").cloned() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let settings = Settings::check(sources(self.config.as_ref()).with_flags(self.flags))?;
+        telemetry::start(settings.log_format, "info,octocrab=warn", true);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut service = Service::start(settings, Clock::system()).await?;
+        output::line(format_args!(
+            "patwarden receives webhooks at http://{}{}",
+            service.address,
+            crate::server::WEBHOOK_PATH
+        ));
+        loop {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => break,
+                _ = terminate.recv() => break,
+                _ = hang_up.recv() => {
+                    let source = service.engine.policy().clone();
+                    tokio::task::spawn_blocking(move || source.reload()).await?;
+                }
+                ended = service.failed() => {
+                    ended?;
+                    anyhow::bail!("the server ended by itself");
+                }
+            }
+        }
+        tracing::info!("stopping: what is under way is finished first");
+        service.stop().await?;
+        Ok(Exit::Well)
+    }
+}

@@ -1,0 +1,191 @@
+//! After an approval: is the access that was given what was decided? If it is wider, it is taken back.
+//!
+//! The one revocation that nobody confirmed, and the only one there ever is.
+
+use jiff::SignedDuration;
+
+use super::{
+    judge::{self, Fit},
+    lifecycle::{Event, State},
+    record,
+    worker::{Stop, Worker, backoff},
+};
+use crate::{
+    audit,
+    domain::{Grant, RepositorySelection, TokenId},
+    github::{CallError, Read},
+    store::{DecisionRow, EffectKind, InstallationRow, RequestRow, StoreError},
+};
+
+/// When to look again for a grant that is not in the list, or not yet as it was decided.
+const LOOK_AGAIN_AFTER: [SignedDuration; 3] =
+    [SignedDuration::from_secs(2), SignedDuration::from_secs(10), SignedDuration::from_secs(60)];
+
+impl Worker<'_> {
+    /// Compares each grant with its decision: one list of grants for up to fifty, and the repositories of
+    /// those whose decision rested on them.
+    pub(super) async fn check(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        rows: Vec<RequestRow>,
+    ) -> Result<(), Stop> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<TokenId> = rows.iter().filter_map(|row| row.token_id).collect();
+        let grants = match read.grants_of(&installation.organization, &tokens).await {
+            Ok(grants) => grants,
+            Err(error) => return self.failed(installation.id, &rows, &error).await,
+        };
+        for row in rows {
+            let grant = grants.iter().find(|grant| Some(grant.token.id) == row.token_id);
+            match row.state {
+                State::Revoking => self.revoke(installation, row, grant).await?,
+                _ => self.compare(installation, read, row, grant).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        row: RequestRow,
+        grant: Option<&Grant>,
+    ) -> Result<(), Stop> {
+        let Some(decision) = self.decision_of(&row).await? else { return Ok(()) };
+        let decided_repositories = decision.facts.repositories.value().map(Vec::as_slice);
+        let fit = match grant {
+            None => None,
+            Some(grant) => {
+                let asked_which = decided_repositories.is_some();
+                let granted = if asked_which && grant.repository_selection == RepositorySelection::Subset {
+                    match read.grant_repositories(&installation.organization, grant.id).await {
+                        Ok(repositories) => Some(repositories),
+                        // Revoked or cut down between the two calls: look again.
+                        Err(CallError::NotFound) => return self.look_again(&row, None).await,
+                        Err(error) => return self.failed(installation.id, &[row], &error).await,
+                    }
+                } else {
+                    None
+                };
+                Some(judge::compare(&decision.request, decided_repositories, grant, granted.as_deref()))
+            }
+        };
+        match (fit, grant) {
+            (Some(Fit::More), Some(grant)) => self.wider(installation, row, &decision, grant).await,
+            (Some(Fit::Same), _) => self.checked(&row, &Event::GrantFits, "").await.map_err(Stop::from),
+            (fit, _) => self.look_again(&row, fit).await,
+        }
+    }
+
+    /// The list may lag behind the approval. After the last look it counts as what it is: no more than was
+    /// decided.
+    async fn look_again(&self, row: &RequestRow, fit: Option<Fit>) -> Result<(), Stop> {
+        let next = usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks));
+        let Some(wait) = next else {
+            let (event, note) = match fit {
+                None => (Event::GrantMissing, "approved; its access was not to be seen afterwards"),
+                Some(_) => (Event::GrantFits, "approved; its access is narrower than what was decided"),
+            };
+            return Ok(self.checked(row, &event, note).await?);
+        };
+        let now = self.engine.clock.now();
+        let again = row.state_since.saturating_add(*wait).unwrap_or(now).max(super::worker::after(now, 1));
+        let mut tx = self.begin().await?;
+        record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
+            if matches!(row.state, State::Checking) {
+                row.looks += 1;
+                row.due_at = Some(again);
+            }
+        })
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn checked(&self, row: &RequestRow, event: &Event, note: &str) -> Result<(), StoreError> {
+        let now = self.engine.clock.now();
+        let mut tx = self.begin().await?;
+        let happened = record::happen(&mut tx, row.key(), event, now, |row| row.note = note.to_owned()).await?;
+        crate::crash::point("check-written");
+        tx.commit().await?;
+        crate::crash::point("check-committed");
+        self.tell(happened);
+        Ok(())
+    }
+
+    async fn wider(
+        &self,
+        installation: &InstallationRow,
+        row: RequestRow,
+        decision: &DecisionRow,
+        grant: &Grant,
+    ) -> Result<(), Stop> {
+        let now = self.engine.clock.now();
+        let what = "approved for less than it asks by now: edited between our look and our answer; being revoked";
+        let mut tx = self.begin().await?;
+        let happened = record::happen(&mut tx, row.key(), &Event::GrantIsWider, now, |row| {
+            row.note = what.to_owned();
+        })
+        .await?;
+        tx.record_effect(row.key(), &decision.fingerprint, EffectKind::Revoke, decision.id, grant.id.0, "", now)
+            .await?;
+        tx.commit().await?;
+        crate::crash::point("revoke-recorded");
+        tracing::error!(request = %row.id, organization = %row.organization.login, "{what}");
+        let alarm = audit::Event::Alarm { what: what.to_owned() };
+        self.engine.audit.write(record::entry(&row, alarm, now));
+        self.tell(happened);
+        self.revoke(installation, row, Some(grant)).await
+    }
+
+    async fn revoke(
+        &self,
+        installation: &InstallationRow,
+        row: RequestRow,
+        grant: Option<&Grant>,
+    ) -> Result<(), Stop> {
+        let key = row.key();
+        let Some(grant) = grant else { return Ok(self.checked(&row, &Event::Revoked, REVOKED).await?) };
+        let write = match self.engine.clients.write(installation.id) {
+            Ok(write) => write,
+            Err(error) => return self.failed(installation.id, &[row], &error).await,
+        };
+        write.my_turn().await;
+        let now = self.engine.clock.now();
+        let mut tx = self.begin().await?;
+        tx.effect_sent(key, now).await?;
+        tx.commit().await?;
+        let sending = audit::Event::Sending { effect: "revoke", attempt: 1 };
+        self.engine.audit.write(record::entry(&row, sending, now));
+        match write.revoke(&installation.organization, grant.id).await {
+            Ok(()) | Err(CallError::NotFound) => Ok(self.checked(&row, &Event::Revoked, REVOKED).await?),
+            Err(error @ CallError::RateLimited { .. }) => self.failed(installation.id, &[row], &error).await,
+            Err(error) => {
+                let mut tx = self.begin().await?;
+                record::happen(&mut tx, key, &Event::Woken, now, |row| {
+                    row.failures += 1;
+                    row.note = format!("its access is wider than decided and could not be revoked: {error}");
+                    row.due_at = Some(backoff(now, row.failures));
+                })
+                .await?;
+                tx.commit().await?;
+                tracing::error!(request = %row.id, %error, "a token with more access than decided could not be revoked; tried again");
+                Ok(())
+            }
+        }
+    }
+
+    async fn decision_of(&self, row: &RequestRow) -> Result<Option<DecisionRow>, StoreError> {
+        match row.decision_id {
+            Some(id) => self.engine.store.decision(id).await,
+            None => Ok(None),
+        }
+    }
+}
+
+const REVOKED: &str =
+    "ALARM: it was edited between our look and our approval; its access was wider than decided and was revoked";

@@ -1,0 +1,147 @@
+//! From deliveries to requests: each stored delivery is read once, in order, in one transaction with what
+//! it changes. Local work only: nothing here waits for GitHub.
+
+use jiff::Timestamp;
+
+use super::{
+    lifecycle::{Event, Heard, Outcome, State},
+    record,
+};
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    domain::{cut, for_people},
+    github::{
+        InstallationEvent, RequestEvent, RequestEventAction, parse_installation_event, parse_request_event,
+    },
+    store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx},
+};
+
+/// How many deliveries share a transaction: few enough that an accept never waits long for its turn.
+const AT_ONCE: i64 = 200;
+
+/// Reads every delivery that was not read yet. Gives how many.
+pub(super) async fn ingest(store: &Store, clock: &Clock, audit: &Audit) -> Result<usize, StoreError> {
+    let mut read = 0;
+    while store.has_unprocessed().await? {
+        let now = clock.now();
+        let mut tx = store.begin().await?;
+        let deliveries = tx.unprocessed(AT_ONCE).await?;
+        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else { break };
+        let mut entries = Vec::new();
+        for delivery in &deliveries {
+            entries.extend(apply(&mut tx, delivery, now).await?);
+        }
+        tx.processed_up_to(last).await?;
+        crate::crash::point("ingest-written");
+        tx.commit().await?;
+        crate::crash::point("ingest-committed");
+        for entry in entries {
+            audit.write(entry);
+        }
+        read += deliveries.len();
+    }
+    Ok(read)
+}
+
+async fn apply(
+    tx: &mut Tx,
+    delivery: &StoredDelivery,
+    now: Timestamp,
+) -> Result<Vec<crate::audit::Entry>, StoreError> {
+    let understood = match delivery.event.as_str() {
+        "personal_access_token_request" => match parse_request_event(&delivery.body) {
+            Ok(event) => return apply_request_event(tx, event, now).await,
+            Err(why) => Err(why),
+        },
+        "installation" => match parse_installation_event(&delivery.body) {
+            Ok(event) => {
+                if let Some(event) = event {
+                    apply_installation_event(tx, &event, now).await?;
+                }
+                Ok(())
+            }
+            Err(why) => Err(why),
+        },
+        _ => Ok(()),
+    };
+    if let Err(why) = understood {
+        let why = cut(&for_people(&why), 300);
+        tracing::warn!(seq = delivery.seq, event = delivery.event, why, "a delivery was not understood; it is kept");
+        tx.could_not_read(delivery, &why, now).await?;
+    }
+    Ok(Vec::new())
+}
+
+async fn apply_installation_event(
+    tx: &mut Tx,
+    event: &InstallationEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if event.deleted {
+        return tx.forget_installation(event.installation.id).await;
+    }
+    tx.note_installation(&event.installation, now).await
+}
+
+async fn apply_request_event(
+    tx: &mut Tx,
+    event: RequestEvent,
+    now: Timestamp,
+) -> Result<Vec<crate::audit::Entry>, StoreError> {
+    if let Some(installation) = event.installation {
+        tx.note_installation_named(&event.organization, installation, now).await?;
+    }
+    let key = RequestKey { organization: event.organization.id, request: event.id };
+    if tx.request(key).await?.is_none() {
+        tx.save_request(&first_heard_of(&event, now)).await?;
+    }
+    let what = match event.action {
+        RequestEventAction::Created => Event::Woken,
+        RequestEventAction::Approved => Event::Heard(Outcome::Approved, who(&event)),
+        RequestEventAction::Denied => Event::Heard(Outcome::Denied, who(&event)),
+        RequestEventAction::Cancelled => Event::Heard(Outcome::Cancelled, who(&event)),
+    };
+    let woken = matches!(what, Event::Woken);
+    let happened = record::happen(tx, key, &what, now, |row| {
+        row.organization.login = event.organization.login.clone();
+        row.token_id = row.token_id.or(event.token_id);
+        // A `created` for what was judged and left alone: it may have been edited. Look.
+        if woken && matches!(row.state, State::Waiting | State::Escalated | State::Held) {
+            row.due_at = Some(now);
+        }
+    })
+    .await?;
+    Ok(happened.map(|happened| happened.entries).unwrap_or_default())
+}
+
+fn who(event: &RequestEvent) -> Heard {
+    match &event.sender {
+        Some(sender) if sender.is_bot => Heard::Bot(sender.login.clone()),
+        Some(sender) => Heard::Person(sender.login.clone()),
+        None => Heard::Nobody,
+    }
+}
+
+fn first_heard_of(event: &RequestEvent, now: Timestamp) -> RequestRow {
+    RequestRow {
+        organization: event.organization.clone(),
+        id: event.id,
+        token_id: event.token_id,
+        token_name: event.token_name.clone().unwrap_or_default(),
+        owner: event.owner.clone(),
+        state: State::Waiting,
+        fingerprint: None,
+        shape: None,
+        decision_id: None,
+        judged_under: None,
+        answer_lost: false,
+        looks: 0,
+        failures: 0,
+        note: String::new(),
+        due_at: Some(now),
+        woken_at: now,
+        state_since: now,
+        listed: None,
+    }
+}

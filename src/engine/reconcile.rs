@@ -1,0 +1,183 @@
+//! What webhooks missed: installations and pending requests are listed, and enter by the same door.
+
+use jiff::SignedDuration;
+
+use super::{
+    Engine,
+    lifecycle::{Event, State},
+    record,
+};
+use crate::{
+    domain::{Fingerprint, OrganizationId, TokenRequest},
+    github::{CallError, Listing},
+    store::{InstallationRow, RequestKey, RequestRow, StoreError},
+};
+
+/// How long a list may show a request as pending after it was settled.
+const LISTS_LAG: SignedDuration = SignedDuration::from_secs(60);
+
+/// What a reconciliation came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reconciled {
+    /// Installations that were listed.
+    pub organizations: usize,
+    /// Pending requests that were listed.
+    pub pending: usize,
+    /// Those of them that nobody had told us about.
+    pub found: usize,
+    /// Installations that could not be listed.
+    pub failed: usize,
+}
+
+impl Engine {
+    /// Lists installations and their pending requests, and wakes whatever needs a look.
+    ///
+    /// # Errors
+    /// When the store refuses, or the installations cannot be listed.
+    pub async fn reconcile(&self) -> Result<Reconciled, ReconcileError> {
+        let installations = self.app.installations().await?;
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        for installation in &installations {
+            tx.note_installation(installation, now).await?;
+        }
+        tx.commit().await?;
+        let mut sum = Reconciled::default();
+        for installation in self.store.installations().await?.iter().filter(|row| !row.suspended) {
+            if !installations.iter().any(|listed| listed.id == installation.id) {
+                let mut tx = self.store.begin().await?;
+                tx.forget_installation(installation.id).await?;
+                tx.commit().await?;
+                continue;
+            }
+            match self.reconcile_one(installation).await {
+                Ok((pending, found)) => {
+                    sum.organizations += 1;
+                    sum.pending += pending;
+                    sum.found += found;
+                }
+                Err(ReconcileError::GitHub(error)) => {
+                    tracing::warn!(organization = %installation.organization.login, %error, "pending requests could not be listed; tried again");
+                    sum.failed += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.wake();
+        Ok(sum)
+    }
+
+    async fn reconcile_one(&self, installation: &InstallationRow) -> Result<(usize, usize), ReconcileError> {
+        let began = self.clock.now();
+        if self.store.parked_until(installation.id).await?.is_some_and(|until| until > began) {
+            return Err(CallError::RateLimited { until: began }.into());
+        }
+        let read = self.clients.read(installation.id)?;
+        let Listing { requests, unreadable } = read.pending_requests(&installation.organization).await?;
+        for (id, why) in &unreadable {
+            tracing::error!(?id, why, "a pending request is listed in a form that we cannot read");
+        }
+        let policy = self.policy.in_force().policy;
+        let hash = policy.as_ref().map(|policy| policy.hash());
+        let mut found = 0;
+        // In small transactions: an accept must never wait long for its turn.
+        for some in requests.chunks(100) {
+            let now = self.clock.now();
+            let mut entries = Vec::new();
+            let mut tx = self.store.begin().await?;
+            for request in some {
+                let key = RequestKey { organization: request.organization.id, request: request.id };
+                let Some(row) = tx.request(key).await? else {
+                    tx.save_request(&newly_found(request, now)).await?;
+                    found += 1;
+                    continue;
+                };
+                let shape = Fingerprint::of(request, None);
+                let event = Event::Pending {
+                    changed: row.shape.as_ref().is_some_and(|judged| *judged != shape),
+                    long_settled: began.duration_since(row.state_since) > LISTS_LAG,
+                };
+                let happened = record::happen(&mut tx, key, &event, now, |row| {
+                    let left_to_people = matches!(row.state, State::Escalated | State::Held);
+                    if left_to_people && row.due_at.is_none() && row.judged_under.as_deref() != hash {
+                        // Another policy by now: it may say something else.
+                        row.due_at = Some(now);
+                    }
+                })
+                .await?;
+                entries.extend(happened.map(|happened| happened.entries).unwrap_or_default());
+            }
+            tx.commit().await?;
+            for entry in entries {
+                self.audit.write(entry);
+            }
+        }
+        if unreadable.is_empty() {
+            self.look_for_the_missing(installation.organization.id, &requests, began).await?;
+        }
+        Ok((requests.len(), found))
+    }
+
+    /// What we hold as open and the list does not show: the worker looks, and confirms.
+    async fn look_for_the_missing(
+        &self,
+        organization: OrganizationId,
+        listed: &[TokenRequest],
+        began: jiff::Timestamp,
+    ) -> Result<(), StoreError> {
+        let open = self.store.open_requests(organization).await?;
+        let missing: Vec<RequestRow> = open
+            .into_iter()
+            .filter(|row| row.due_at.is_none() && row.woken_at < began)
+            .filter(|row| !listed.iter().any(|request| request.id == row.id))
+            .collect();
+        for some in missing.chunks(100) {
+            let now = self.clock.now();
+            let mut tx = self.store.begin().await?;
+            for row in some {
+                record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
+                    if matches!(row.state, State::Escalated | State::Held) {
+                        row.due_at = Some(now);
+                    }
+                })
+                .await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a reconciliation did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// GitHub.
+    #[error(transparent)]
+    GitHub(#[from] CallError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn newly_found(request: &TokenRequest, now: jiff::Timestamp) -> RequestRow {
+    RequestRow {
+        organization: request.organization.clone(),
+        id: request.id,
+        token_id: Some(request.token.id),
+        token_name: request.token.name.clone(),
+        owner: request.owner.clone(),
+        state: State::Waiting,
+        fingerprint: None,
+        shape: None,
+        decision_id: None,
+        judged_under: None,
+        answer_lost: false,
+        looks: 0,
+        failures: 0,
+        note: String::new(),
+        due_at: Some(now),
+        woken_at: now,
+        state_since: now,
+        listed: Some(request.clone()),
+    }
+}

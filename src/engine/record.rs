@@ -1,0 +1,110 @@
+//! What happened to a request, applied to its row and its outbox in one transaction.
+
+use jiff::Timestamp;
+
+use super::lifecycle::{Event, State};
+use crate::{
+    audit,
+    store::{EffectState, RequestKey, RequestRow, StoreError, Tx},
+};
+
+/// A row as it is after an event, and what is to be told once the transaction is durable.
+pub(super) struct Happened {
+    pub(super) row: RequestRow,
+    pub(super) entries: Vec<audit::Entry>,
+}
+
+/// Applies `event` to a request as it stands in the store now, not as somebody read it before: a webhook
+/// may have come in between. `edit` sees the row with its new state and may change everything else.
+///
+/// Gives `None` when there is no such row.
+pub(super) async fn happen(
+    tx: &mut Tx,
+    key: RequestKey,
+    event: &Event,
+    now: Timestamp,
+    edit: impl FnOnce(&mut RequestRow),
+) -> Result<Option<Happened>, StoreError> {
+    let Some(mut row) = tx.request(key).await? else { return Ok(None) };
+    let before = row.state.clone();
+    row.state = before.after(event);
+    if row.state != before {
+        moved(&mut row, &before, now);
+    }
+    edit(&mut row);
+    let mut entries = Vec::new();
+    if row.state != before {
+        if let Some((state, detail)) = outbox_after(&before, &row) {
+            tx.end_effects(key, state, &detail, now).await?;
+        }
+        entries.extend(told(&row, now));
+    }
+    tx.save_request(&row).await?;
+    Ok(Some(Happened { row, entries }))
+}
+
+fn moved(row: &mut RequestRow, before: &State, now: Timestamp) {
+    let to_and_fro = matches!(
+        (before, &row.state),
+        (State::Decided(_), State::Sent(_)) | (State::Sent(_), State::Decided(_))
+    );
+    if !to_and_fro {
+        row.failures = 0;
+        row.answer_lost = false;
+    }
+    row.state_since = now;
+    row.looks = 0;
+    row.note.clear();
+    row.due_at = match row.state {
+        State::Escalated | State::Held | State::Settled(..) | State::Gone => None,
+        // `Sent` too: the lease keeps others away while the call is under way, and whoever finds it
+        // without a lease must look.
+        _ => Some(now),
+    };
+}
+
+/// What becomes of an unfinished effect when a request moves on.
+fn outbox_after(before: &State, row: &RequestRow) -> Option<(EffectState, String)> {
+    let in_doubt = matches!(before, State::Sent(_));
+    match &row.state {
+        State::Decided(_) | State::Sent(_) | State::Revoking => None,
+        State::Checking => Some((EffectState::Applied, String::new())),
+        State::Settled(_, super::lifecycle::SettledBy::Rule) => Some((EffectState::Applied, String::new())),
+        State::Settled(_, by) if in_doubt => {
+            Some((EffectState::Unknown, format!("settled by {by} while our call was under way")))
+        }
+        State::Settled(_, by) => Some((EffectState::Void, format!("settled by {by} before it was sent"))),
+        State::Gone if in_doubt => {
+            Some((EffectState::Unknown, "no longer pending, and no answer to our call".to_owned()))
+        }
+        State::Gone => Some((EffectState::Void, "no longer pending".to_owned())),
+        State::Waiting => Some((EffectState::Void, "the request changed".to_owned())),
+        State::Escalated | State::Held => Some((EffectState::Void, "judged again, and left to people".to_owned())),
+    }
+}
+
+fn told(row: &RequestRow, now: Timestamp) -> Option<audit::Entry> {
+    let event = match &row.state {
+        State::Settled(outcome, by) => audit::Event::Settled {
+            outcome: outcome.as_str(),
+            by: by.as_str(),
+            actor: by.actor().map(str::to_owned),
+        },
+        State::Gone => audit::Event::Gone,
+        _ => return None,
+    };
+    Some(entry(row, event, now))
+}
+
+/// An entry about a request.
+pub(super) fn entry(row: &RequestRow, event: audit::Event, now: Timestamp) -> audit::Entry {
+    audit::Entry {
+        at: now,
+        organization_id: row.organization.id,
+        organization: row.organization.login.clone(),
+        request_id: row.id,
+        owner: row.owner.login.clone(),
+        token: row.token_name.clone(),
+        event,
+    }
+}

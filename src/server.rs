@@ -1,0 +1,110 @@
+//! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
+
+mod webhook;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use webhook::{LARGEST_DELIVERY, Secrets, VerifiedDelivery};
+
+use crate::{clock::Clock, engine::Engine, store::Store};
+
+/// How long a client may take to send the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long what is under way may take once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Where GitHub sends its webhooks.
+pub const WEBHOOK_PATH: &str = "/webhooks/github";
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Shared {
+    store: Store,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    secrets: Arc<Secrets>,
+    budget: webhook::Budget,
+    clock: Clock,
+}
+
+impl Shared {
+    /// Deliveries signed with one of `secrets` go into `store`; then `engine` is told.
+    #[must_use]
+    pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
+        let engine = Arc::clone(engine);
+        Self::waking(store, secrets, clock, move || engine.wake())
+    }
+
+    /// The same with something else to be told: for benchmarks, which have no engine.
+    #[must_use]
+    pub fn waking(
+        store: Store,
+        secrets: Secrets,
+        clock: Clock,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            store,
+            wake: Arc::new(wake),
+            secrets: Arc::new(secrets),
+            budget: webhook::Budget::default(),
+            clock,
+        }
+    }
+}
+
+/// The routes.
+pub fn router(shared: Shared) -> Router {
+    Router::new()
+        .route(WEBHOOK_PATH, post(webhook::receive))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .layer(CatchPanicLayer::new())
+        .with_state(shared)
+}
+
+/// A server that is bound and not yet serving.
+pub struct Bound {
+    listener: std::net::TcpListener,
+    /// Where it listens: the port is the real one also when any was asked for.
+    pub address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// When it is taken, or not ours to use.
+    pub fn to(address: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Serves until `stop`, then lets what is under way end.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve(self, router: Router, stop: CancellationToken) -> io::Result<()> {
+        let handle = Handle::new();
+        let stopping = handle.clone();
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            stopping.graceful_shutdown(Some(DRAIN));
+        });
+        let mut server = axum_server::from_tcp(self.listener)?.http1_only().handle(handle);
+        // Without a deadline for the head, and without fixing the protocol, a silent client would hold its
+        // connection for ever.
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+        server.serve(router.into_make_service()).await
+    }
+}

@@ -1,0 +1,249 @@
+//! A delivery that was verified: the type cannot exist otherwise. Then it is stored, and only then answered.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Shared;
+use crate::store::{Accepted, Delivery};
+
+/// The largest payload that GitHub sends, in bytes.
+///
+/// Source: <https://docs.github.com/webhooks/webhook-events-and-payloads#payload-cap>.
+pub const LARGEST_DELIVERY: usize = 25 * 1024 * 1024;
+
+/// How long a body may take to arrive. GitHub itself gives up after ten seconds.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// All bodies that are being read, together, in KiB: strangers must not be able to fill the memory.
+const BUDGET_KIB: usize = 96 * 1024;
+
+/// The events that mean something to us. Everything else is answered and not kept.
+const EVENTS: [&str; 2] = ["personal_access_token_request", "installation"];
+
+/// The webhook secrets in use: several while one is being replaced.
+pub struct Secrets(Vec<Hmac<Sha256>>);
+
+impl Secrets {
+    /// Secrets, any of which may have signed a delivery.
+    ///
+    /// # Errors
+    /// When there is none, or one is empty: then anybody could sign.
+    pub fn new(secrets: &[SecretString]) -> Result<Self, &'static str> {
+        if secrets.is_empty() {
+            return Err("there is no webhook secret: anybody could sign");
+        }
+        secrets
+            .iter()
+            .map(|secret| {
+                if secret.expose_secret().is_empty() {
+                    return Err("a webhook secret is empty: anybody could sign");
+                }
+                Hmac::new_from_slice(secret.expose_secret().as_bytes())
+                    .map_err(|_| "a webhook secret cannot be used")
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether `signature` (`sha256=` and 64 hex digits) is that of `body` under one of the secrets.
+    /// Compared in constant time; every secret is tried, whichever fits.
+    ///
+    /// Source: <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>.
+    #[must_use]
+    pub fn verify(&self, body: &[u8], signature: &str) -> bool {
+        let mut claimed = [0u8; 32];
+        let Some(digits) = signature.strip_prefix("sha256=") else { return false };
+        if hex::decode_to_slice(digits, &mut claimed).is_err() {
+            return false;
+        }
+        self.0.iter().fold(false, |verified, secret| {
+            let mut mac = secret.clone();
+            mac.update(body);
+            mac.verify_slice(&claimed).is_ok() | verified
+        })
+    }
+}
+
+/// The memory that bodies under way may take.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<Semaphore>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BUDGET_KIB)))
+    }
+}
+
+/// A delivery whose signature fits its bytes.
+pub struct VerifiedDelivery {
+    event: &'static str,
+    guid: Vec<u8>,
+    hook_id: i64,
+    payload: Vec<u8>,
+    _budget: OwnedSemaphorePermit,
+}
+
+/// Why a request is not a verified delivery we keep.
+pub enum Rejection {
+    /// No signature, several, or a wrong one: no detail for whoever tries.
+    NotSigned,
+    /// Larger than anything GitHub sends.
+    TooLarge,
+    /// The body did not come in time, or broke off.
+    NoBody,
+    /// Neither JSON nor a form.
+    MediaType,
+    /// Signed, but a header is missing, doubled or malformed.
+    Header(&'static str),
+    /// Signed, and about something that does not concern us.
+    NotForUs,
+    /// More is under way than we have memory for.
+    Busy,
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotSigned => StatusCode::UNAUTHORIZED.into_response(),
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+            Self::NoBody => StatusCode::REQUEST_TIMEOUT.into_response(),
+            Self::MediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json, or a form with `payload`\n")
+                    .into_response()
+            }
+            Self::Header(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
+            Self::NotForUs => StatusCode::NO_CONTENT.into_response(),
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }
+    }
+}
+
+impl FromRequest<Shared> for VerifiedDelivery {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Rejection> {
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers;
+        let signature = match only(&headers, "x-hub-signature-256") {
+            Ok(Some(signature)) => signature,
+            _ => return Err(Rejection::NotSigned),
+        };
+        let (body, budget) = read_body(&headers, body, &shared.budget).await?;
+        if !shared.secrets.verify(&body, signature) {
+            return Err(Rejection::NotSigned);
+        }
+        // From here on it is GitHub, or somebody with its secret, and may hear what is wrong.
+        let header = |name, missing| match only(&headers, name) {
+            Ok(Some(value)) if !value.is_empty() => Ok(value),
+            _ => Err(Rejection::Header(missing)),
+        };
+        let event = header("x-github-event", "exactly one X-GitHub-Event is needed")?;
+        let guid = header("x-github-delivery", "exactly one X-GitHub-Delivery is needed")?;
+        let guid = parse_guid(guid).ok_or(Rejection::Header("X-GitHub-Delivery is not a delivery's GUID"))?;
+        let hook_id = match only(&headers, "x-github-hook-id") {
+            Ok(None) => 0,
+            Ok(Some(id)) => id.parse().map_err(|_| Rejection::Header("X-GitHub-Hook-ID is not a number"))?,
+            Err(()) => return Err(Rejection::Header("X-GitHub-Hook-ID stands there twice")),
+        };
+        let Some(event) = EVENTS.into_iter().find(|known| *known == event) else {
+            return Err(Rejection::NotForUs);
+        };
+        let payload = payload(&headers, body)?;
+        Ok(Self { event, guid, hook_id, payload, _budget: budget })
+    }
+}
+
+/// A header that may stand there once: `Ok(None)` when it is missing, an error when it is doubled or no text.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(|value| Some(value.trim())).map_err(|_| ()),
+        (Some(_), Some(_)) => Err(()),
+    }
+}
+
+async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    budget: &Budget,
+) -> Result<(Bytes, OwnedSemaphorePermit), Rejection> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<usize>().ok());
+    let most = announced.unwrap_or(LARGEST_DELIVERY);
+    if most > LARGEST_DELIVERY {
+        return Err(Rejection::TooLarge);
+    }
+    let kib = u32::try_from(most / 1024 + 1).map_err(|_| Rejection::TooLarge)?;
+    let permit = Arc::clone(&budget.0).try_acquire_many_owned(kib).map_err(|_| Rejection::Busy)?;
+    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, LARGEST_DELIVERY)).await;
+    match read {
+        Ok(Ok(body)) => Ok((body, permit)),
+        Ok(Err(error)) => {
+            let too_large = std::error::Error::source(&error)
+                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            Err(if too_large { Rejection::TooLarge } else { Rejection::NoBody })
+        }
+        Err(_) => Err(Rejection::NoBody),
+    }
+}
+
+/// The JSON text: the body itself, or the form field `payload`, which GitHub uses where a hook's content
+/// type was left at its default. The signature is over the body in both cases.
+fn payload(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, Rejection> {
+    let kind = only(headers, "content-type").ok().flatten().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "application/json" => Ok(body.into()),
+        "application/x-www-form-urlencoded" => url::form_urlencoded::parse(&body)
+            .find(|(name, _)| name == "payload")
+            .map(|(_, payload)| payload.into_owned().into_bytes())
+            .ok_or(Rejection::MediaType),
+        _ => Err(Rejection::MediaType),
+    }
+}
+
+/// The GUID as 16 bytes, or as the text that it is when it is no UUID.
+fn parse_guid(text: &str) -> Option<Vec<u8>> {
+    let printable = text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let digits: String = text.split('-').collect();
+    let uuid = text.len() == 36 && digits.len() == 32;
+    match hex::decode(&digits) {
+        Ok(bytes) if uuid => Some(bytes),
+        _ => printable.then(|| text.as_bytes().to_vec()),
+    }
+}
+
+/// Stores a delivery and answers 202: when GitHub hears it, the delivery is on the disk.
+pub(super) async fn receive(State(shared): State<Shared>, delivery: VerifiedDelivery) -> StatusCode {
+    let delivery = Delivery {
+        guid: delivery.guid,
+        hook_id: delivery.hook_id,
+        event: delivery.event,
+        body: delivery.payload,
+        received_at: shared.clock.now(),
+    };
+    match shared.store.accept(delivery).await {
+        Ok(Accepted::New) => {
+            (shared.wake)();
+            StatusCode::ACCEPTED
+        }
+        Ok(Accepted::SeenBefore) => StatusCode::ACCEPTED,
+        Err(error) => {
+            tracing::error!(%error, "a delivery could not be stored; GitHub is told so");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A whole bot, put together from settings: what `serve` runs, the demonstration plays with and scenes try.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    engine::{Engine, EngineOptions, PolicySource},
+    github::{App, AppCredentials, ClientOptions},
+    server::{Bound, Secrets, Shared, router},
+    settings::Settings,
+    store::Store,
+};
+
+/// A bot that runs.
+pub struct Service {
+    /// Where it receives webhooks.
+    pub address: SocketAddr,
+    /// Its record.
+    pub store: Store,
+    /// What works on requests.
+    pub engine: Arc<Engine>,
+    /// What it says of its doings.
+    pub audit: Audit,
+    stop: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+    work: JoinHandle<()>,
+}
+
+impl Service {
+    /// Opens the store, reads the rules, binds the address and begins to work. GitHub is not called before
+    /// this returns: a GitHub that is down delays no start.
+    ///
+    /// # Errors
+    /// Whatever in the settings cannot be used, in a sentence with its remedy.
+    pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        use anyhow::Context;
+
+        // A second call finds it installed; that is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let secrets = Secrets::new(&settings.app.webhook_secrets).map_err(anyhow::Error::msg)?;
+        let client =
+            ClientOptions { timeout: settings.github_timeout, write_interval: settings.write_interval };
+        let credentials =
+            AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
+        let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?;
+        let audit = Audit::new(settings.audit_log.as_deref())
+            .context("the audit log cannot be opened: name a file that can be appended to")?;
+        // Bound before anything is opened: a second process with the same address ends here, harmlessly.
+        let bound = Bound::to(settings.listen)
+            .with_context(|| format!("cannot listen on {}: is something else there?", settings.listen))?;
+        let store = Store::open(&settings.database).await?;
+        let rules = settings.rules;
+        let highest = settings.highest_mode;
+        let policy =
+            tokio::task::spawn_blocking(move || PolicySource::new(rules, Some(highest))).await?;
+        let options = EngineOptions { reconcile_every: settings.reconcile_interval, client };
+        let engine = Engine::new(
+            store.clone(),
+            Arc::new(app),
+            policy,
+            clock.clone(),
+            audit.clone(),
+            options,
+        );
+        let stop = CancellationToken::new();
+        let address = bound.address;
+        let shared = Shared::new(store.clone(), &engine, secrets, clock);
+        let server = tokio::spawn(bound.serve(router(shared), stop.clone()));
+        let work = tokio::spawn(Arc::clone(&engine).run(stop.clone()));
+        Ok(Self { address, store, engine, audit, stop, server, work })
+    }
+
+    /// Stops taking deliveries, lets what is under way end, closes the store.
+    ///
+    /// # Errors
+    /// When the server had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let served = self.server.await?;
+        self.work.await?;
+        self.store.close().await;
+        Ok(served?)
+    }
+
+    /// Waits until the server ends by itself, which it does only when it fails.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        Ok((&mut self.server).await??)
+    }
+}
