@@ -3,7 +3,6 @@
 mod look;
 mod people;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -35,9 +34,9 @@ use crate::world::World;
 /// A GitHub of your own. Clones are handles of the same one; when the last is dropped, it ends.
 #[derive(Debug, Clone)]
 pub struct Fakehub {
-    shared: Arc<Shared>,
-    address: SocketAddr,
-    ending: Arc<Ending>,
+    pub(crate) shared: Arc<Shared>,
+    /// Absent in the handles of the control API, which must not keep fakehub alive.
+    ending: Option<Arc<Ending>>,
 }
 
 /// Ends the tasks when the last handle goes.
@@ -118,6 +117,8 @@ impl Fakehub {
             faults: Faults::default(),
             handling: Mutex::new(Handling::default()),
             stop: watch::Sender::new(false),
+            address,
+            holds: Mutex::default(),
         });
         let tasks = vec![
             tokio::spawn(server::run(Arc::clone(&shared), listener, address)),
@@ -125,19 +126,24 @@ impl Fakehub {
             tokio::spawn(run_laters(Arc::clone(&shared), later_queue)),
         ];
         let ending = Arc::new(Ending { shared: Arc::clone(&shared), tasks: Mutex::new(tasks) });
-        Ok(Self { shared, address, ending })
+        Ok(Self { shared, ending: Some(ending) })
+    }
+
+    /// A handle that does not keep fakehub alive.
+    pub(crate) fn lent(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), ending: None }
     }
 
     /// The API's base URL, without a slash at the end. `/api/v3` after it works too, as on GHES.
     #[must_use]
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.shared.address)
     }
 
     /// The base URL in the form a GitHub Enterprise Server has.
     #[must_use]
     pub fn ghes_url(&self) -> String {
-        format!("http://{}/api/v3", self.address)
+        format!("http://{}/api/v3", self.shared.address)
     }
 
     /// The App.
@@ -222,9 +228,10 @@ impl Fakehub {
         self.shared.stop.send_replace(true);
         let tasks = self
             .ending
-            .tasks
-            .lock()
-            .map(|mut tasks| std::mem::take(&mut *tasks))
+            .as_ref()
+            .and_then(|ending| {
+                ending.tasks.lock().ok().map(|mut tasks| std::mem::take(&mut *tasks))
+            })
             .unwrap_or_default();
         for task in tasks {
             let _ = task.await;

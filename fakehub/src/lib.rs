@@ -47,6 +47,7 @@ mod shared;
 mod state;
 mod tokens;
 mod world;
+pub mod worlds;
 
 pub use app::App;
 pub use calls::Call;

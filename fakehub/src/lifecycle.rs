@@ -54,12 +54,18 @@ impl State {
         Ok(Shape { repositories, permissions: self.intern(spec.permissions.clone()) })
     }
 
-    fn expiry(&self, lifetime: Lifetime) -> Option<i64> {
-        match lifetime {
+    /// When something described began: now unless told.
+    fn since(&self, spec: &TokenSpec) -> i64 {
+        spec.since.map_or_else(|| self.now(), |at| at.as_second())
+    }
+
+    fn expiry(&self, spec: &TokenSpec) -> Option<i64> {
+        match spec.lifetime {
             Lifetime::Never => None,
-            Lifetime::For(time) => Some(
-                self.now().saturating_add(i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4)),
-            ),
+            Lifetime::For(time) => {
+                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 4);
+                Some(self.since(spec).saturating_add(seconds))
+            }
             Lifetime::Until(at) => Some(at.as_second()),
         }
     }
@@ -72,7 +78,7 @@ impl State {
             name: spec.name.clone(),
             owner,
             organization,
-            expires_at: self.expiry(spec.lifetime),
+            expires_at: self.expiry(spec),
             last_used_at: spec.last_used_at.map(|at| at.as_second()),
         };
         self.tokens.insert(id, token);
@@ -84,7 +90,7 @@ impl State {
         let organization = self.organization_id(login)?;
         let shape = self.shape_of(organization, spec)?;
         let (token, _) = self.new_token(organization, spec);
-        self.ask_for(organization, token, shape, None, spec.reason.clone())
+        self.ask_for(organization, token, shape, None, spec)
     }
 
     /// Asks for access of an existing token. An owner needs nobody's approval.
@@ -94,13 +100,13 @@ impl State {
         token: u64,
         shape: Shape,
         before: Option<Shape>,
-        reason: Option<String>,
+        spec: &TokenSpec,
     ) -> Result<RequestIds, Error> {
         let owner =
             self.tokens.get(&token).map(|token| token.owner).ok_or(Error::UnknownId(token))?;
         let id = next(&mut self.world.counters.request);
-        let request =
-            PendingRequest { id, token, owner, shape, before, reason, created_at: self.now() };
+        let (reason, created_at) = (spec.reason.clone(), self.since(spec));
+        let request = PendingRequest { id, token, owner, shape, before, reason, created_at };
         let record =
             RequestRecord { organization, request: request.clone(), outcome: Outcome::Pending };
         self.requests.insert(id, record);
@@ -138,7 +144,7 @@ impl State {
         let at = timestamp(self.now());
         let (outcome, grant, action) = match decision {
             Decision::Approve => {
-                let grant_id = self.put_grant(organization, &request);
+                let grant_id = self.put_grant(organization, &request, self.now());
                 (
                     Outcome::Approved { by: by.clone(), reason, at, grant_id },
                     Some(grant_id),
@@ -164,14 +170,13 @@ impl State {
     }
 
     /// Gives a token its access; one that has a grant keeps its id and changes its shape.
-    fn put_grant(&mut self, organization: u64, request: &PendingRequest) -> u64 {
+    fn put_grant(&mut self, organization: u64, request: &PendingRequest, granted_at: i64) -> u64 {
         let known = self
             .books
             .get(&organization)
             .and_then(|book| book.grant_of.get(&request.token))
             .copied();
         let id = known.unwrap_or_else(|| next(&mut self.world.counters.grant));
-        let granted_at = self.now();
         let now_ms = self.clock.now_ms();
         let row = GrantRow {
             id,
@@ -195,10 +200,10 @@ impl State {
         let organization = self.organization_id(login)?;
         let shape = self.shape_of(organization, spec)?;
         let (token, owner) = self.new_token(organization, spec);
-        let created_at = self.now();
+        let created_at = self.since(spec);
         let request =
             PendingRequest { id: 0, token, owner, shape, before: None, reason: None, created_at };
-        let grant_id = self.put_grant(organization, &request);
+        let grant_id = self.put_grant(organization, &request, created_at);
         Ok(RequestIds { request_id: 0, token_id: token, grant_id: Some(grant_id) })
     }
 
@@ -238,11 +243,12 @@ impl State {
             permissions: shape.permissions.as_ref().clone(),
             reason,
             last_used_at: token.last_used_at.map(timestamp),
+            since: None,
         })
     }
 
     fn rewrite_token(&mut self, token: u64, spec: &TokenSpec) {
-        let expires_at = self.expiry(spec.lifetime);
+        let expires_at = self.expiry(spec);
         if let Some(token) = self.tokens.get_mut(&token) {
             token.name.clone_from(&spec.name);
             token.expires_at = expires_at;
@@ -267,7 +273,7 @@ impl State {
         if self.switches.edited_request == EditedRequest::CancelledThenCreated {
             self.cancel(id)?;
             self.rewrite_token(token_id, &spec);
-            return self.ask_for(organization, token_id, shape, request.before, spec.reason);
+            return self.ask_for(organization, token_id, shape, request.before, &spec);
         }
         self.rewrite_token(token_id, &spec);
         request.shape = shape;
@@ -303,7 +309,7 @@ impl State {
         let spec = change(self.spec_of(token_id, &before, None)?);
         let shape = self.shape_of(organization, &spec)?;
         self.rewrite_token(token_id, &spec);
-        self.ask_for(organization, token_id, shape, Some(before), spec.reason)
+        self.ask_for(organization, token_id, shape, Some(before), &spec)
     }
 
     /// The owner deletes a token: a waiting request is cancelled, a grant goes without a word.

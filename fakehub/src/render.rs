@@ -1,4 +1,4 @@
-//! GitHub's JSON objects, complete to its published OpenAPI description. One file a noun; no state is changed here.
+//! GitHub's JSON objects, complete to its published `OpenAPI` description. One file a noun; no state is changed here.
 
 mod app;
 mod organization;
@@ -10,8 +10,8 @@ mod webhook;
 
 pub(crate) use app::{installation, integration, simple_installation};
 pub(crate) use organization::{
-    member_webhook_membership, membership, organization_full, organization_simple,
-    organization_webhook, team, team_full, team_membership, team_webhook,
+    member_webhook_membership, membership, organization_full, organization_webhook, team,
+    team_full, team_membership, team_webhook,
 };
 pub(crate) use pat::{grant, request};
 pub(crate) use repository::{

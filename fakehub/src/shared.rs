@@ -1,5 +1,7 @@
 //! What the server, the sender of webhooks and the handle of a test have in common.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -8,7 +10,7 @@ use crate::app::App;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::faults::Faults;
+use crate::faults::{Faults, Held};
 use crate::sender::Handling;
 use crate::state::State;
 
@@ -23,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) handling: Mutex<Handling>,
     /// Becomes true once, when everything is to end.
     pub(crate) stop: watch::Sender<bool>,
+    pub(crate) address: SocketAddr,
+    /// Holds made over the control API, by number.
+    pub(crate) holds: Mutex<HashMap<u64, Held>>,
 }
 
 impl Shared {

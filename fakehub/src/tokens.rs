@@ -57,6 +57,8 @@ pub struct TokenSpec {
     pub reason: Option<String>,
     /// When the token was last used.
     pub last_used_at: Option<Timestamp>,
+    /// When it was asked for or granted; now unless told.
+    pub since: Option<Timestamp>,
 }
 
 impl TokenSpec {
@@ -71,6 +73,7 @@ impl TokenSpec {
             permissions: Permissions::default(),
             reason: None,
             last_used_at: None,
+            since: None,
         }
     }
 
@@ -165,6 +168,13 @@ impl TokenSpec {
     #[must_use]
     pub fn because(mut self, reason: &str) -> Self {
         self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Asked for, or granted, at this moment: a lifetime runs from here.
+    #[must_use]
+    pub fn since(mut self, at: Timestamp) -> Self {
+        self.since = Some(at);
         self
     }
 

@@ -63,7 +63,9 @@ fn decision(context: &Context) -> Result<(Decision, String, Option<String>), Box
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.chars().count() <= 1_024 => Some(text.clone()),
         Some(Value::String(_)) => {
-            return Err(Answer::malformed("`reason` is too long (the maximum is 1024 characters)."));
+            return Err(Answer::malformed(
+                "`reason` is too long (the maximum is 1024 characters).",
+            ));
         }
         Some(_) => return Err(Answer::malformed("`reason` must be a string or null.")),
     };

@@ -54,7 +54,7 @@ pub(super) fn object(login: &str, id: u64, kind: &str, urls: &Urls) -> Value {
     let path = login.replace('[', "%5B").replace(']', "%5D");
     let api = format!("{}/users/{path}", urls.api);
     // Live bodies carry both forms of "no gravatar"; a client must take either.
-    let gravatar = if id % 2 == 0 { Value::Null } else { json!("") };
+    let gravatar = if id.is_multiple_of(2) { Value::Null } else { json!("") };
     json!({
         "login": login,
         "id": id,
