@@ -1,26 +1,263 @@
-//! Cases in rule files: what a request should come to, and whether it does.
+//! Cases in rule files: what a request should come to, and whether it does. Reading `wants` and `world` is in
+//! `situation`.
 
-use std::ops::Range;
+mod situation;
 
+use std::{collections::BTreeSet, ops::Range};
+
+use serde::{Deserialize, Serialize};
+
+use self::situation::Situation;
 use super::{
-    diagnostic::Diagnostic,
-    load::reader::{Reader, Value},
+    condition::Condition,
+    decide::{applying, decide, decide_with_trace},
+    decision::{Decision, Effect, RuleId},
+    diagnostic::{Code, Diagnostic, Place},
+    load::{
+        Loaded,
+        reader::{Reader, Value, entries},
+    },
     policy::Policy,
+    subject::Subject,
+    trace::Trace,
+    truth::Truth,
 };
 
-/// One case.
-#[derive(Clone, Debug)]
-pub(crate) struct Case {}
+pub use situation::parse_situation;
 
-pub(crate) fn read(
-    _reader: &mut Reader<'_>,
-    _name: &str,
-    _span: Range<usize>,
-    _value: &Value<'_>,
-) -> Option<Case> {
-    None
+/// One case as a file states it.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    name: String,
+    place: Place,
+    situation: Situation,
+    expect: Effect,
+    by: Option<BTreeSet<String>>,
+    to: Option<BTreeSet<String>>,
+    near_miss: Option<BTreeSet<String>>,
 }
 
-pub(crate) fn problems(_policy: &Policy, _cases: &[Case]) -> Vec<Diagnostic> {
-    Vec::new()
+/// What all cases came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Each case, in order of file and place.
+    pub cases: Vec<CaseResult>,
+    /// Rules that apply in no case.
+    pub unexercised: Vec<RuleId>,
+}
+
+impl Report {
+    /// Whether there are cases, and all of them pass: no cases prove nothing.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        !self.cases.is_empty() && self.cases.iter().all(|case| case.passed)
+    }
+}
+
+/// What one case came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseResult {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+    /// Whether everything is as stated.
+    pub passed: bool,
+    /// What is not, one sentence each.
+    pub problems: Vec<String>,
+    /// What the rules said.
+    pub decision: Decision,
+    /// Why they said it, for a case that fails.
+    pub trace: Option<Trace>,
+}
+
+/// Runs all cases of what was loaded. Without a policy that compiles there is nothing to run them on, and the
+/// report is empty.
+#[must_use]
+pub fn run(loaded: &Loaded) -> Report {
+    let Some(policy) = &loaded.compiled else {
+        return Report { cases: Vec::new(), unexercised: Vec::new() };
+    };
+    let outcomes = outcomes(policy, &loaded.cases);
+    let exercised: BTreeSet<&RuleId> =
+        outcomes.iter().flat_map(|outcome| outcome.applying.iter().copied()).collect();
+    let unexercised =
+        policy.rule_ids().map(|(id, _)| id).filter(|id| !exercised.contains(id)).cloned().collect();
+    let mut cases: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result(policy)).collect();
+    cases.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
+    Report { cases, unexercised }
+}
+
+/// What one case came to, before it is explained.
+pub(crate) struct Outcome<'a> {
+    case: &'a Case,
+    pub(crate) decision: Decision,
+    pub(crate) applying: Vec<&'a RuleId>,
+    touches_clock: bool,
+}
+
+pub(crate) fn outcomes<'a>(policy: &'a Policy, cases: &'a [Case]) -> Vec<Outcome<'a>> {
+    let clocks = |condition: &Condition| matches!(condition, Condition::Clock(_));
+    let timed: Vec<_> = policy
+        .rules
+        .iter()
+        .filter(|rule| rule.checks.iter().any(|c| clocks(&c.condition)))
+        .collect();
+    let outcome = |case: &'a Case| {
+        let (request, facts) = (&case.situation.request, case.situation.facts(policy.needs()));
+        let subject = Subject::new(request, &facts);
+        // A rule that fails whatever the time is does not make a case depend on it.
+        let touches_clock = timed.iter().any(|rule| {
+            let others = rule.checks.iter().filter(|check| !clocks(&check.condition));
+            Truth::all(others.map(|check| check.passes(&subject))) != Truth::NotMatched
+        });
+        Outcome {
+            case,
+            decision: decide(policy, request, &facts),
+            applying: applying(policy, request, &facts),
+            touches_clock,
+        }
+    };
+    cases.iter().map(outcome).collect()
+}
+
+impl Outcome<'_> {
+    fn problems(&self) -> Vec<String> {
+        let (case, decision) = (self.case, &self.decision);
+        let mut problems = Vec::new();
+        if decision.effect != case.expect {
+            problems.push(format!(
+                "expected {}, and it is {}",
+                case.expect,
+                super::render::sentence(decision)
+            ));
+        }
+        let mut compare = |what: &str, stated: &Option<BTreeSet<String>>, found: Vec<String>| {
+            let found: BTreeSet<_> = found.into_iter().collect();
+            if let Some(stated) = stated
+                && *stated != found
+            {
+                let list = |set: &BTreeSet<String>| {
+                    if set.is_empty() {
+                        "nothing".to_owned()
+                    } else {
+                        Vec::from_iter(set.iter().map(String::as_str)).join(", ")
+                    }
+                };
+                problems.push(format!(
+                    "expected {what} to be {}, and it is {}",
+                    list(stated),
+                    list(&found)
+                ));
+            }
+        };
+        compare("`by`", &case.by, decision.by.iter().map(RuleId::to_string).collect());
+        compare("`to`", &case.to, decision.to.clone());
+        let near =
+            decision.near_miss.as_ref().map(|near_miss| near_miss.lines()).unwrap_or_default();
+        compare("`near_miss`", &case.near_miss, near);
+        if self.must_state_now() {
+            problems.push("it depends on the time and does not state `now`".to_owned());
+        }
+        problems
+    }
+
+    fn must_state_now(&self) -> bool {
+        self.touches_clock && !self.case.situation.now_stated
+    }
+
+    fn result(self, policy: &Policy) -> CaseResult {
+        let problems = self.problems();
+        let facts = self.case.situation.facts(policy.needs());
+        let trace = (!problems.is_empty())
+            .then(|| decide_with_trace(policy, &self.case.situation.request, &facts).1);
+        CaseResult {
+            name: self.case.name.clone(),
+            place: self.case.place.clone(),
+            passed: problems.is_empty(),
+            problems,
+            decision: self.decision,
+            trace,
+        }
+    }
+
+    /// The case's failure as a problem of the file.
+    pub(crate) fn diagnostic(&self) -> Option<Diagnostic> {
+        let case = self.case;
+        if self.must_state_now() {
+            let message =
+                format!("the case \"{}\" depends on the time and does not state it", case.name);
+            let help = "add `now`, such as `now = 2026-12-20T12:00:00Z`";
+            return Some(Diagnostic::new(Code::StateNow, case.place.clone(), message).help(help));
+        }
+        let problems = self.problems();
+        (!problems.is_empty()).then(|| {
+            let message = format!("the case \"{}\" fails: {}", case.name, problems.join("; "));
+            Diagnostic::new(Code::FailingTest, case.place.clone(), message)
+        })
+    }
+}
+
+/// Reads one case.
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    name: &str,
+    span: Range<usize>,
+    value: &Value<'_>,
+) -> Option<Case> {
+    let path = format!("tests.\"{}\"", super::load::reader::shown(name));
+    let place = reader.place(span.clone());
+    let mut situation = situation::Builder::default();
+    let (mut expect, mut by, mut to, mut near_miss) = (None, None, None, None);
+    let mut has_expect = false;
+    let errors = |reader: &Reader<'_>| reader.diagnostics.iter().filter(|d| d.is_error()).count();
+    let before = errors(reader);
+    let keys = ["wants", "world", "now", "unknown", "expect", "by", "to", "near_miss"];
+    reader.table(value, &path, &keys, |reader, key, _, value| {
+        let path = format!("{path}.{key}");
+        match key {
+            "expect" => {
+                has_expect = true;
+                let words = [
+                    ("approve", Effect::Approve),
+                    ("deny", Effect::Deny),
+                    ("escalate", Effect::Escalate),
+                ];
+                let word = reader.string(value, &path);
+                expect = word.and_then(|word| reader.word(word, value.span(), &path, &words));
+            }
+            "by" => by = Some(set(reader, value, &path)),
+            "to" => to = Some(set(reader, value, &path)),
+            "near_miss" => near_miss = Some(set(reader, value, &path)),
+            _ => situation.key(reader, key, value, &path),
+        }
+    });
+    if !has_expect && entries(value).is_some() {
+        reader.missing(
+            span,
+            format!("`{path}` has no `expect`"),
+            "what it should come to: `expect = \"approve\"`, `\"deny\"` or `\"escalate\"`",
+        );
+    }
+    let situation = situation.finish(reader, value.span(), &path);
+    if errors(reader) > before {
+        return None;
+    }
+    Some(Case {
+        name: name.to_owned(),
+        place,
+        situation: situation?,
+        expect: expect?,
+        by,
+        to,
+        near_miss,
+    })
+}
+
+/// A list of strings that may be empty, or one string.
+fn set(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> BTreeSet<String> {
+    if matches!(value.get_ref(), toml::de::DeValue::Array(items) if items.is_empty()) {
+        return BTreeSet::new();
+    }
+    reader.one_or_more(value, path).into_iter().map(|(text, _)| text.to_owned()).collect()
 }

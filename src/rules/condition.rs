@@ -218,6 +218,35 @@ impl Condition {
         }
     }
 
+    /// Whether every subject that has `self` has `other`, as far as the two show key by key.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        fn part<T: PartialEq>(ours: &[T], theirs: &[T]) -> bool {
+            ours.iter().all(|item| theirs.contains(item))
+        }
+        let globs = |ours: &Patterns, theirs: &Patterns| {
+            theirs.everything() || part(ours.listed(), theirs.listed())
+        };
+        match (self, other) {
+            (Self::OrganizationLogin(ours), Self::OrganizationLogin(theirs))
+            | (Self::OwnerLogin(ours), Self::OwnerLogin(theirs)) => globs(ours, theirs),
+            (Self::OwnerTeams(ours), Self::OwnerTeams(theirs)) => part(ours, theirs),
+            (Self::OwnerRole(ours), Self::OwnerRole(theirs)) => part(ours, theirs),
+            (Self::RequestKind(ours), Self::RequestKind(theirs)) => part(ours, theirs),
+            (Self::RepositorySelection(ours), Self::RepositorySelection(theirs)) => {
+                part(ours, theirs)
+            }
+            (Self::TokenLifetime(ours), Self::TokenLifetime(theirs))
+            | (Self::TokenUnusedFor(ours), Self::TokenUnusedFor(theirs))
+            | (Self::RepositoriesCount(ours), Self::RepositoriesCount(theirs)) => {
+                ours.within(*theirs)
+            }
+            (Self::PermissionsAnyAtLeast(ours), Self::PermissionsAnyAtLeast(theirs)) => {
+                ours.implies(theirs)
+            }
+            (ours, theirs) => ours == theirs,
+        }
+    }
+
     /// Whether it asks only for text that the requester or a repository's administrator sets at will.
     pub(crate) fn is_settable_text(&self) -> bool {
         match self {

@@ -177,6 +177,7 @@ fn visible(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 mod tests {
     use super::{Code, Diagnostic, Place};
 

@@ -1,13 +1,16 @@
 //! From files to a policy, or to every reason why not: pure, offline, without a clock.
 
-pub(crate) mod blocks;
+mod blocks;
 pub(crate) mod conditions;
+mod digest_table;
 mod draft;
 mod lints;
 pub(crate) mod nearest;
-pub(crate) mod permissions;
+mod permissions;
 pub(crate) mod reader;
+mod revocation_tables;
 mod rule_tables;
+pub(crate) mod values;
 
 use std::collections::BTreeSet;
 
@@ -88,8 +91,9 @@ pub fn load(files: &[SourceFile]) -> Loaded {
     let compiled = draft.finish(files, &mut diagnostics);
     let compiled = compiled.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     if let Some(policy) = &compiled {
-        diagnostics.extend(cases::problems(policy, &cases));
-        diagnostics.extend(lints::untested(policy, &cases));
+        let outcomes = cases::outcomes(policy, &cases);
+        diagnostics.extend(outcomes.iter().filter_map(cases::Outcome::diagnostic));
+        diagnostics.extend(lints::untested(policy, &outcomes));
     }
     let place = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.place.column, d.code);
     diagnostics.sort_by_cached_key(place);

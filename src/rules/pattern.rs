@@ -199,6 +199,7 @@ fn literal_prefix(source: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 mod tests {
     use super::{Head, Patterns, TextPattern, glob_matches};
 

@@ -17,7 +17,7 @@ const STRONGEST: usize = LEVELS - 1;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     at_least: [Bits; LEVELS],
-    unknown_names: [u32; 3],
+    unknown_names: ByGroup<u32>,
 }
 
 impl Asked {
@@ -32,7 +32,7 @@ impl Asked {
                             *bits |= bit;
                         }
                     }
-                    None => asked.unknown_names[slot(group)] += 1,
+                    None => *asked.unknown_names.of_mut(group) += 1,
                 }
             }
         }
@@ -42,7 +42,7 @@ impl Asked {
     /// Whether anything in `group` is at least `level`.
     pub(crate) fn anything(&self, group: PermissionGroup, level: &AccessLevel) -> bool {
         let bits = self.at_least.get(rank(level)).copied().unwrap_or_default();
-        bits & group_bits(group) != 0 || self.unknown_names[slot(group)] > 0
+        bits & group_bits(group) != 0 || *self.unknown_names.of(group) > 0
     }
 }
 
@@ -69,6 +69,17 @@ impl AnyAtLeast {
             }
         }
         Self { group, listed, needles, anything }
+    }
+
+    /// Whether whatever matches `self` matches `other`.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        self.group == other.group
+            && self.listed.iter().all(|(name, level)| {
+                other
+                    .listed
+                    .iter()
+                    .any(|(theirs, least)| (theirs == name || theirs == "*") && level >= least)
+            })
     }
 
     pub(crate) fn matches(&self, asked: &Asked) -> bool {
@@ -128,7 +139,7 @@ impl Within {
     }
 
     fn unknown(&self, asked: &Asked) -> u32 {
-        self.groups.iter().map(|group| asked.unknown_names[slot(*group)]).sum()
+        self.groups.iter().map(|group| *asked.unknown_names.of(*group)).sum()
     }
 
     /// Whether one permission of a request is inside: the slow way, for explanations.
@@ -161,11 +172,29 @@ fn rank(level: &AccessLevel) -> usize {
     }
 }
 
-fn slot(group: PermissionGroup) -> usize {
-    match group {
-        PermissionGroup::Repository => 0,
-        PermissionGroup::Organization => 1,
-        PermissionGroup::Other => 2,
+/// One value for each group.
+#[derive(Clone, Debug, Default)]
+struct ByGroup<T> {
+    repository: T,
+    organization: T,
+    other: T,
+}
+
+impl<T> ByGroup<T> {
+    fn of(&self, group: PermissionGroup) -> &T {
+        match group {
+            PermissionGroup::Repository => &self.repository,
+            PermissionGroup::Organization => &self.organization,
+            PermissionGroup::Other => &self.other,
+        }
+    }
+
+    fn of_mut(&mut self, group: PermissionGroup) -> &mut T {
+        match group {
+            PermissionGroup::Repository => &mut self.repository,
+            PermissionGroup::Organization => &mut self.organization,
+            PermissionGroup::Other => &mut self.other,
+        }
     }
 }
 
@@ -176,10 +205,10 @@ static BY_NAME: LazyLock<Vec<(PermissionGroup, &'static str, Bits)>> = LazyLock:
     names
 });
 
-static BY_GROUP: LazyLock<[Bits; 3]> = LazyLock::new(|| {
-    let mut groups = [0; 3];
+static BY_GROUP: LazyLock<ByGroup<Bits>> = LazyLock::new(|| {
+    let mut groups = ByGroup::default();
     for (group, _, bit) in BY_NAME.iter() {
-        groups[slot(*group)] |= bit;
+        *groups.of_mut(*group) |= bit;
     }
     groups
 });
@@ -191,10 +220,11 @@ fn bit(group: PermissionGroup, name: &str) -> Option<Bits> {
 }
 
 fn group_bits(group: PermissionGroup) -> Bits {
-    BY_GROUP[slot(group)]
+    *BY_GROUP.of(group)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 mod tests {
     use super::{AnyAtLeast, Asked, Within};
     use crate::domain::{AccessLevel, PermissionGroup as G, Permissions};

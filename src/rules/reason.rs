@@ -140,6 +140,7 @@ fn hint(near_miss: &NearMiss) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 mod tests {
     use super::{Template, Values};
     use crate::rules::decision::{NearMiss, RuleId, Unmet};

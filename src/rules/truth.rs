@@ -82,6 +82,7 @@ impl Truth {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test says what went wrong by panicking")]
 mod tests {
     use super::Truth::{self, Matched as M, NotMatched as N, Unknown as U};
 

@@ -121,6 +121,7 @@ pub(crate) fn minute_of_day(text: &str) -> Option<u16> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 mod tests {
     use jiff::{civil::Weekday, tz::TimeZone};
 

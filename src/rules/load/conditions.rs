@@ -2,23 +2,19 @@
 
 use std::ops::Range;
 
-use jiff::tz::TimeZoneDatabase;
-use toml::de::DeValue;
-
 use super::{
     permissions,
-    reader::{Reader, Value, shown, suggestion},
+    reader::{Reader, Value, entries},
+    values::{bounds, clock, globs, length, not_yet, operators, regex, teams, words},
 };
 use crate::{
-    domain::{PermissionGroup, RepositorySelection, RequestKind, Role, TeamRef, Visibility},
+    domain::{PermissionGroup, RepositorySelection, RequestKind, Role, Visibility},
     rules::{
         condition::{Condition, RepositoryTest},
-        diagnostic::{Code, Diagnostic, Place},
-        pattern::{Patterns, TextPattern},
+        diagnostic::{Code, Place},
+        pattern::TextPattern,
         permission_set::{AnyAtLeast, Within},
-        quantity::Bounds,
         rule::{Check, Part, Verb},
-        window::{self, WEEKDAYS, Window},
     },
 };
 
@@ -56,13 +52,14 @@ pub const VOCABULARY: &[(&str, &str, bool)] = &[
     ("clock", "from, until, weekdays, hours, timezone", true),
 ];
 
-const ROLES: &[(&str, Role)] = &[
+pub(crate) const ROLES: &[(&str, Role)] = &[
     ("owner", Role::Owner),
     ("member", Role::Member),
     ("billing_manager", Role::BillingManager),
     ("stranger", Role::Stranger),
 ];
-const KINDS: &[(&str, RequestKind)] = &[("new", RequestKind::New), ("change", RequestKind::Change)];
+pub(crate) const KINDS: &[(&str, RequestKind)] =
+    &[("new", RequestKind::New), ("change", RequestKind::Change)];
 pub(crate) const SELECTIONS: &[(&str, RepositorySelection)] = &[
     ("none", RepositorySelection::None),
     ("all", RepositorySelection::All),
@@ -390,7 +387,7 @@ impl Conditions {
         value: &Value<'_>,
         path: &str,
     ) {
-        let Some(table) = super::reader::entries(value) else {
+        let Some(table) = entries(value) else {
             return reader.wrong_type(value, path, "a table for each group");
         };
         if table.is_empty() {
@@ -438,201 +435,6 @@ fn label(block: &str, keys: &[&str]) -> String {
     match keys {
         [key] => format!("{block}.{key}"),
         keys => format!("{block}.{{{}}}", keys.join(",")),
-    }
-}
-
-pub(crate) fn not_yet(reader: &mut Reader<'_>, span: Range<usize>, path: &str, why: &str) {
-    let message = format!("`{path}` is not supported yet");
-    reader.error_help(Code::NotYetSupported, span, message, Some(why.to_owned()));
-}
-
-/// Reads a table of operators; another key, or no table at all, is an operator this condition lacks.
-fn operators<'v, 'i>(
-    reader: &mut Reader<'_>,
-    value: &'v Value<'i>,
-    path: &str,
-    known: &[&'static str],
-    mut read: impl FnMut(&mut Reader<'_>, &'static str, &'v Value<'i>),
-) {
-    let DeValue::Table(table) = value.get_ref() else {
-        let example =
-            known.first().map(|operator| format!("{path}.{operator} = …")).unwrap_or_default();
-        let message = format!("`{path}` must say how it is asked");
-        let help = format!("operators: {}; write `{example}`", known.join(", "));
-        return reader.error_help(Code::UnknownOperator, value.span(), message, Some(help));
-    };
-    if table.is_empty() {
-        reader.error(Code::EmptyList, value.span(), format!("`{path}` asks for nothing"));
-    }
-    for (key, value) in table {
-        let name: &str = key.get_ref();
-        match known.iter().find(|operator| **operator == name) {
-            Some(operator) => read(reader, operator, value),
-            None => {
-                let message = format!("`{path}` has no operator `{}`", shown(name));
-                reader.error_help(
-                    Code::UnknownOperator,
-                    key.span(),
-                    message,
-                    suggestion(name, known),
-                );
-            }
-        }
-    }
-}
-
-fn bounds(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-    read: impl Fn(&mut Reader<'_>, &Value<'_>, &str) -> Option<i64>,
-) -> Option<Bounds> {
-    let mut bounds = Bounds::default();
-    operators(reader, value, path, &["at_least", "at_most"], |reader, operator, value| {
-        let number = read(reader, value, &format!("{path}.{operator}"));
-        if operator == "at_least" { bounds.at_least = number } else { bounds.at_most = number }
-    });
-    if bounds.contradict() {
-        let message = format!("nothing is both at least and at most this, so `{path}` never holds");
-        let place = reader.place(value.span());
-        reader.report(Diagnostic::new(Code::ContradictoryBounds, place, message));
-    }
-    (bounds != Bounds::default()).then_some(bounds)
-}
-
-pub(crate) fn length(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<usize> {
-    reader.integer(value, path, 1..1_025).and_then(|length| usize::try_from(length).ok())
-}
-
-pub(crate) fn words<T: Copy>(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-    words: &[(&'static str, T)],
-) -> Vec<T> {
-    let listed = reader.strings(value, path);
-    listed.into_iter().filter_map(|(text, span)| reader.word(text, span, path, words)).collect()
-}
-
-pub(crate) fn teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Vec<TeamRef> {
-    let mut teams = Vec::new();
-    for (text, span) in reader.strings(value, path) {
-        match TeamRef::parse(text) {
-            Ok(team) if !text.contains(['*', '?', ' ']) => teams.push(team),
-            Ok(_) => reader.error(
-                Code::BadName,
-                span,
-                format!("`{}` is not a team's slug; globs are not for teams", shown(text)),
-            ),
-            Err(message) => reader.error(Code::BadName, span, message),
-        }
-    }
-    teams
-}
-
-/// A list of names with `*` and `?`.
-pub(crate) fn globs(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Patterns> {
-    let mut globs = Vec::new();
-    for (text, span) in reader.strings(value, path) {
-        let help = if text.contains('/') {
-            "names stand without their organization".to_owned()
-        } else {
-            "letters, digits, `-`, `_`, `.`, and `*` for any characters or `?` for one".to_owned()
-        };
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '?');
-        if text.is_empty() || text.len() > 200 || !text.chars().all(fine) {
-            let message = format!("`{}` is not a name or glob", shown(text));
-            reader.error_help(Code::BadPattern, span, message, Some(help));
-        } else {
-            globs.push(text.to_owned());
-        }
-    }
-    (!globs.is_empty()).then(|| Patterns::new(globs))
-}
-
-pub(crate) fn regex(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-    compile: impl Fn(&str) -> Result<TextPattern, String>,
-) -> Option<TextPattern> {
-    let text = reader.string(value, path)?;
-    match compile(text) {
-        Ok(pattern) => Some(pattern),
-        Err(why) => {
-            let message = format!("`{path}` is not a regular expression that can be used: {why}");
-            reader.error(Code::BadPattern, value.span(), message);
-            None
-        }
-    }
-}
-
-/// Reads `clock = { … }`. The zones come with the program, so that a file means the same everywhere.
-fn clock(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Window> {
-    let (mut from, mut until, mut days, mut hours) = (None, None, Vec::new(), None);
-    let mut zone = None;
-    let before = reader.diagnostics.len();
-    let keys = ["from", "until", "weekdays", "hours", "timezone"];
-    let is_table = reader.table(value, path, &keys, |reader, key, _, value| {
-        let path = format!("{path}.{key}");
-        match key {
-            "from" => from = reader.date(value, &path),
-            "until" => until = reader.date(value, &path),
-            "weekdays" => days = words(reader, value, &path, &WEEKDAYS),
-            "hours" => {
-                let Some(text) = reader.string(value, &path) else { return };
-                match window::hours(text) {
-                    Ok(read) => hours = Some(read),
-                    Err(message) => reader.error(Code::BadValue, value.span(), message),
-                }
-            }
-            _ => zone = timezone(reader, value, &path),
-        }
-    });
-    if !is_table || reader.diagnostics.len() > before {
-        return None;
-    }
-    let Some((timezone_name, timezone)) = zone else {
-        reader.missing(
-            value.span(),
-            format!("`{path}` needs a `timezone`"),
-            "such as `timezone = \"Europe/Vienna\"`",
-        );
-        return None;
-    };
-    if from.is_none() && until.is_none() && days.is_empty() && hours.is_none() {
-        reader.error(Code::EmptyList, value.span(), format!("`{path}` asks for nothing"));
-        return None;
-    }
-    if matches!((from, until), (Some(from), Some(until)) if from > until) {
-        let place = reader.place(value.span());
-        let message = format!("`{path}` ends before it begins, so it never holds");
-        reader.report(Diagnostic::new(Code::ContradictoryBounds, place, message));
-    }
-    Some(Window { from, until, weekdays: days, hours, timezone_name, timezone })
-}
-
-pub(crate) fn timezone(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-) -> Option<(String, jiff::tz::TimeZone)> {
-    let text = reader.string(value, path)?;
-    match TimeZoneDatabase::bundled().get(text) {
-        Ok(zone) => Some((text.to_owned(), zone)),
-        Err(_) => {
-            let zones: Vec<_> =
-                TimeZoneDatabase::bundled().available().map(|zone| zone.to_string()).collect();
-            let help = super::nearest::nearest(text, zones.iter().map(String::as_str))
-                .map(|zone| format!("did you mean `{zone}`?"));
-            reader.error_help(
-                Code::BadName,
-                value.span(),
-                format!("there is no time zone `{}`", shown(text)),
-                help,
-            );
-            None
-        }
     }
 }
 

@@ -10,10 +10,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     MAX_RULES, SourceFile,
-    blocks::{self, DraftDefault, DraftReviewers, DraftWaiver},
-    lints,
+    blocks::{self, DraftDefault, DraftReviewers},
+    digest_table, lints,
     nearest::nearest,
     reader::{Reader, Value, shown},
+    revocation_tables::{self, DraftWaiver},
     rule_tables::{self, DraftRule, Require},
 };
 use crate::rules::{
@@ -148,7 +149,7 @@ impl Draft {
                 once(reader, &mut self.require, key, place, read);
             }
             "digest" => {
-                let read = blocks::digest(reader, value, span);
+                let read = digest_table::digest(reader, value, span);
                 once(reader, &mut self.digest, key, place, read);
             }
             "approve" => self.rules(reader, Verb::Approve, value),
@@ -178,13 +179,13 @@ impl Draft {
             "revoke" => {
                 self.name(reader, "revoke", id, &span);
                 let place = reader.place(span.clone());
-                if let Some(read) = blocks::revocation(reader, id, span, value) {
+                if let Some(read) = revocation_tables::revocation(reader, id, span, value) {
                     self.revocations.entry(id.to_owned()).or_insert((read, place));
                 }
             }
             "waiver" => {
                 self.name(reader, "waiver", id, &span);
-                if let Some(read) = blocks::waiver(reader, id, span, value) {
+                if let Some(read) = revocation_tables::waiver(reader, id, span, value) {
                     self.waivers.entry(id.to_owned()).or_insert(read);
                 }
             }

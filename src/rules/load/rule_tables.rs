@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     conditions::{self, Placed},
     permissions,
-    reader::{Reader, Value, shown},
+    reader::{Reader, Value, entries, shown},
+    values,
 };
 use crate::{
     domain::Permissions,
@@ -110,11 +111,11 @@ pub(crate) fn rule(
         let path = format!("{path}.{key}");
         match key {
             "when" => {
-                has_when = super::reader::entries(value).is_some_and(|table| !table.is_empty());
+                has_when = entries(value).is_some_and(|table| !table.is_empty());
                 rule.conditions.extend(conditions::read(reader, value, &path, Part::When, verb));
             }
             "unless" => {
-                if super::reader::entries(value).is_some_and(|table| table.is_empty()) {
+                if entries(value).is_some_and(|table| table.is_empty()) {
                     reader.error(Code::EmptyList, key_span, format!("`{path}` excepts nothing"));
                 }
                 rule.conditions.extend(conditions::read(reader, value, &path, Part::Unless, verb));
@@ -196,7 +197,7 @@ fn allow(
         seen.push(key);
         match key {
             "lifetime" => lifetime = reader.days(value, &path).map(|days| (days, place)),
-            "repositories" => repositories = conditions::globs(reader, value, &path),
+            "repositories" => repositories = values::globs(reader, value, &path),
             "max_repositories" => {
                 max = reader.integer(value, &path, 1..1_000_001).map(|most| (most, place));
             }
@@ -239,9 +240,9 @@ pub(crate) fn require(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) ->
     reader.table(value, path, &["reason_min_length", "reason_matches"], |reader, key, _, value| {
         let path = format!("{path}.{key}");
         if key == "reason_min_length" {
-            require.reason_min_length = conditions::length(reader, value, &path);
+            require.reason_min_length = values::length(reader, value, &path);
         } else {
-            require.reason_matches = conditions::regex(reader, value, &path, TextPattern::anywhere);
+            require.reason_matches = values::regex(reader, value, &path, TextPattern::anywhere);
         }
     });
     require
