@@ -52,6 +52,12 @@ impl Report {
     pub fn passed(&self) -> bool {
         !self.cases.is_empty() && self.cases.iter().all(|case| case.passed)
     }
+
+    /// For a terminal: each case that fails with its whole trace, the rules no case exercises, and a count.
+    #[must_use]
+    pub fn render(&self) -> String {
+        super::render::report(self)
+    }
 }
 
 /// What one case came to.

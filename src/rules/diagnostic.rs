@@ -117,6 +117,12 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
+    /// Whether it is a case that does not come out as it says; its trace is in the report of the cases.
+    #[must_use]
+    pub fn is_failing_test(&self) -> bool {
+        matches!(self.code, Code::FailingTest | Code::StateNow)
+    }
+
     /// For a terminal or a log: the line with the span underlined.
     #[must_use]
     pub fn render_human(&self, color: bool) -> String {

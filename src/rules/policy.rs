@@ -159,7 +159,7 @@ impl Policy {
 
     /// The same policy, acting no more than `cap` allows.
     #[must_use]
-    pub fn with_mode_at_most(mut self, cap: Mode) -> Self {
+    pub fn with_mode(mut self, cap: Mode) -> Self {
         self.mode = self.mode.min(cap);
         self
     }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::domain::{cut, for_people};
 
 use super::{
-    decision::{Decision, Effect},
+    cases::Report,
+    decision::{Decision, Effect, RuleId},
     trace::{ConditionTrace, RuleTrace, Trace},
     truth::Truth,
 };
@@ -66,6 +67,36 @@ pub fn tree(trace: &Trace) -> String {
         }
     }
     let _ = writeln!(text, "default: {}", trace.default);
+    text
+}
+
+/// What the cases came to.
+pub(crate) fn report(report: &Report) -> String {
+    let mut text = String::new();
+    for case in report.cases.iter().filter(|case| !case.passed) {
+        let name = cut(&for_people(&case.name), VALUE);
+        let _ = writeln!(text, "FAILED \"{name}\" ({}:{})", case.place.file, case.place.line);
+        for problem in &case.problems {
+            let _ = writeln!(text, "  {}", for_people(problem));
+        }
+        if let Some(trace) = &case.trace {
+            for line in tree(trace).lines() {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+    }
+    if !report.unexercised.is_empty() {
+        let rules: Vec<_> = report.unexercised.iter().map(RuleId::as_str).collect();
+        let _ = writeln!(text, "no case exercises: {}", rules.join(", "));
+    }
+    let failed = report.cases.iter().filter(|case| !case.passed).count();
+    let _ = match (report.cases.len(), failed) {
+        (0, _) => {
+            writeln!(text, "there are no cases, so nothing is proved: add some under [tests]")
+        }
+        (all, 0) => writeln!(text, "{all} cases pass"),
+        (all, failed) => writeln!(text, "{failed} of {all} cases fail"),
+    };
     text
 }
 

@@ -12,7 +12,7 @@ use crate::{
         TokenRequest, UserId, Visibility,
     },
     rules::{
-        diagnostic::{Code, Diagnostic},
+        diagnostic::{Code, Diagnostic, Place},
         facts::{Fact, Facts, Needs},
         load::{
             self, SourceFile,
@@ -96,17 +96,24 @@ impl Situation {
     }
 }
 
-/// Reads a file with `wants`, `world`, `now` and `unknown` at its top, as a case has them: a request to be
-/// explained without GitHub. `needs` are those of the policy that is going to judge it.
+/// Reads a text with `wants`, `world`, `now` and `unknown` at its top, as a case has them: a request to be
+/// explained without GitHub. `name` is shown with what is wrong with it. `needs` are those of the policy that
+/// is going to judge it: the owner is known not to be in the teams that it asks for and the text does not name.
 ///
 /// # Errors
-/// Everything that is wrong with the file.
+/// Everything that is wrong with the text.
 pub fn parse_situation(
-    file: &SourceFile,
+    name: &str,
+    text: &str,
     needs: &Needs,
 ) -> Result<(TokenRequest, Facts), Vec<Diagnostic>> {
-    let (table, mut diagnostics) = load::parse(file);
-    let mut reader = Reader::new(file);
+    let file = SourceFile::new(name, text);
+    if text.len() > load::MAX_FILE {
+        let message = format!("the file has {} bytes; the limit is {}", text.len(), load::MAX_FILE);
+        return Err(vec![Diagnostic::new(Code::TooLarge, Place::start(name), message)]);
+    }
+    let (table, mut diagnostics) = load::parse(&file);
+    let mut reader = Reader::new(&file);
     let mut builder = Builder::default();
     let value = toml::Spanned::new(0..0, DeValue::Table(table.into_inner()));
     let keys = ["schema", "wants", "world", "now", "unknown"];
