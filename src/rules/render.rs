@@ -7,6 +7,7 @@ use crate::domain::{cut, for_people};
 use super::{
     cases::Report,
     decision::{Decision, Effect, RuleId},
+    rule::Verb,
     trace::{ConditionTrace, RuleTrace, Trace},
     truth::Truth,
 };
@@ -109,14 +110,14 @@ pub fn rule(rule: &RuleTrace) -> String {
 }
 
 fn rule_lines(text: &mut String, rule: &RuleTrace) {
-    let gate = if rule.gate { ", gate" } else { "" };
-    let _ = writeln!(
-        text,
-        "{}: {} ({}{gate})",
-        rule.rule,
-        rule.truth.as_str(),
-        rule.enforcement.as_str()
-    );
+    let weight = match rule.verb {
+        Verb::Approve => String::new(),
+        Verb::Deny | Verb::Escalate if rule.gate => {
+            format!(" ({}, gate)", rule.enforcement.as_str())
+        }
+        Verb::Deny | Verb::Escalate => format!(" ({})", rule.enforcement.as_str()),
+    };
+    let _ = writeln!(text, "{}: {}{weight}", rule.rule, rule.truth.as_str());
     for condition in &rule.conditions {
         condition_line(text, condition);
     }
