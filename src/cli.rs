@@ -1,6 +1,7 @@
 //! The commands: one file each. Printing happens in this folder and nowhere else.
 
 mod decisions;
+mod describe;
 #[cfg(feature = "demo")]
 mod demo;
 mod output;

@@ -150,7 +150,7 @@ fn print(row: &DecisionRow, effects: &[&EffectRow]) {
     output::line(format_args!("  {}", render::sentence(&row.decision)));
     output::line("");
     output::line("The request");
-    for line in render::request(request, row.facts.repositories.value().map(Vec::as_slice)) {
+    for line in super::describe::lines(request, row.facts.repositories.value().map(Vec::as_slice)) {
         output::line(format_args!("  {line}"));
     }
     output::line("");
