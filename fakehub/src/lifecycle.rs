@@ -473,6 +473,10 @@ impl State {
         if installation.suspended_at.is_some() && name != "installation" {
             return;
         }
+        // What happens before a webhook is set up is never sent.
+        if self.hook.url.is_none() {
+            return;
+        }
         let event = Event {
             name: name.to_owned(),
             action: action.map(str::to_owned),

@@ -133,6 +133,11 @@ impl World {
         self.users.get(self.user_logins.get(&login.to_lowercase())?)
     }
 
+    /// All users, in order of their ids.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values()
+    }
+
     /// The organization of this login, in any case of letters.
     #[must_use]
     pub fn organization(&self, login: &str) -> Option<&Organization> {
