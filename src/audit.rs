@@ -126,10 +126,9 @@ impl Audit {
             "audit"
         );
         if let Some(file) = &self.file {
-            let written = file
-                .lock()
-                .map_err(|error| error.to_string())
-                .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string()));
+            let written = file.lock().map_err(|error| error.to_string()).and_then(|mut file| {
+                file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string())
+            });
             if let Err(error) = written {
                 tracing::error!(%error, "the audit file cannot be written; the store has the record");
             }

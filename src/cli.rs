@@ -1,9 +1,9 @@
 //! The commands: one file each. Printing happens in this folder and nowhere else.
 
 mod decisions;
-mod describe;
 #[cfg(feature = "demo")]
 mod demo;
+mod describe;
 mod output;
 mod replay;
 mod requests;
@@ -63,14 +63,19 @@ enum Command {
     Replay(replay::Replay),
 }
 
+const DATABASE_HELP: &str =
+    "The record: sqlite:PATH [env: PATWARDEN_DATABASE_URL] [default: sqlite:patwarden.sqlite]";
+
 /// Where the record is: for commands that only read it.
 #[derive(Args)]
 struct StoreArgs {
-    /// The record: sqlite:PATH [env: PATWARDEN_DATABASE_URL] [default: sqlite:patwarden.sqlite]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = DATABASE_HELP)]
     database_url: Option<String>,
-    /// A file with settings, in TOML [env: PATWARDEN_CONFIG]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file with settings, in TOML [env: PATWARDEN_CONFIG]"
+    )]
     config: Option<PathBuf>,
 }
 
@@ -90,7 +95,8 @@ impl StoreArgs {
 
 /// The process's environment and the settings file.
 fn sources(config: Option<&PathBuf>) -> Sources {
-    let environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let environment =
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let sources = Sources::default().with_environment(environment);
     match config.cloned().or_else(|| std::env::var_os("PATWARDEN_CONFIG").map(PathBuf::from)) {
         Some(path) => sources.with_file(&path),
@@ -111,7 +117,10 @@ fn with_setting_flags(command: clap::Command) -> clap::Command {
 
 fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }
 
 /// The command line as a whole, for completion and for the documentation's tests.
@@ -145,7 +154,11 @@ pub fn main() -> ExitCode {
         Ok(Exit::NotWell) => ExitCode::FAILURE,
         Err(error) => {
             output::error(&error);
-            if error.is::<crate::settings::Problems>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<crate::settings::Problems>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -203,11 +203,18 @@ impl Engine {
             let pause = match self.reconcile().await {
                 Ok(sum) => {
                     tracing::info!(
-                        organizations = sum.organizations, pending = sum.pending, found = sum.found,
-                        failed = sum.failed, "reconciled"
+                        organizations = sum.organizations,
+                        pending = sum.pending,
+                        found = sum.found,
+                        failed = sum.failed,
+                        "reconciled"
                     );
                     failures = if sum.failed == 0 { 0 } else { failures + 1 };
-                    if sum.failed == 0 { self.options.reconcile_every } else { retry_pause(failures) }
+                    if sum.failed == 0 {
+                        self.options.reconcile_every
+                    } else {
+                        retry_pause(failures)
+                    }
                 }
                 Err(error) => {
                     failures += 1;

@@ -22,10 +22,10 @@ pub mod github;
 pub mod rules;
 /// What listens.
 pub mod server;
-/// Flags, environment and file into one checked value.
-pub mod settings;
 /// A whole bot, put together from settings.
 pub mod service;
+/// Flags, environment and file into one checked value.
+pub mod settings;
 /// The only place with SQL.
 pub mod store;
 /// The log.

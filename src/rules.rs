@@ -30,7 +30,7 @@ pub use decide::{decide, decide_with_trace, effect};
 pub use decision::{Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet};
 pub use load::{Loaded, SourceFile};
 pub use near_miss::near_miss;
-pub use policy::{Mode, Policy};
+pub use policy::{Mode, PROTECTED_REPOSITORIES, Policy};
 pub use quantity::Span;
 pub use reason::PLACEHOLDERS;
 pub use rule::{Enforcement, Part, Verb};

@@ -42,16 +42,19 @@ impl Service {
         // A second call finds it installed; that is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let secrets = Secrets::new(&settings.app.webhook_secrets).map_err(anyhow::Error::msg)?;
-        let client =
-            ClientOptions { timeout: settings.github_timeout, write_interval: settings.write_interval };
+        let client = ClientOptions {
+            timeout: settings.github_timeout,
+            write_interval: settings.write_interval,
+        };
         let credentials =
             AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
         let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?;
         let audit = Audit::new(settings.audit_log.as_deref())
             .context("the audit log cannot be opened: name a file that can be appended to")?;
         // Bound before anything is opened: a second process with the same address ends here, harmlessly.
-        let bound = Bound::to(settings.listen)
-            .with_context(|| format!("cannot listen on {}: is something else there?", settings.listen))?;
+        let bound = Bound::to(settings.listen).with_context(|| {
+            format!("cannot listen on {}: is something else there?", settings.listen)
+        })?;
         let store = Store::open(&settings.database).await?;
         let rules = settings.rules;
         let highest = settings.highest_mode;

@@ -34,19 +34,77 @@ pub struct Key {
 /// Every setting of `patwarden serve`.
 pub const KEYS: &[Key] = &[
     key("app-id", "GITHUB_APP_ID", "the App's numeric id, from its settings page", None),
-    secret("private-key", "GITHUB_APP_PRIVATE_KEY", "the App's private key itself, as PEM (`\\n` may stand for line ends)"),
-    key("private-key-path", "GITHUB_APP_PRIVATE_KEY_PATH", "the file with the App's private key, as GitHub gave it", None),
-    secret("webhook-secret", "GITHUB_WEBHOOK_SECRET", "the webhook's secret; several, separated by commas, while one is being replaced"),
-    key("webhook-secret-path", "GITHUB_WEBHOOK_SECRET_PATH", "a file with the webhook's secrets, one a line", None),
-    key("api-url", "GITHUB_API_URL", "GitHub's REST API: https://HOST/api/v3 for GitHub Enterprise Server", Some("https://api.github.com")),
-    key("database-url", "PATWARDEN_DATABASE_URL", "the record: sqlite:PATH, on a local disk", Some("sqlite:patwarden.sqlite")),
+    secret(
+        "private-key",
+        "GITHUB_APP_PRIVATE_KEY",
+        "the App's private key itself, as PEM (`\\n` may stand for line ends)",
+    ),
+    key(
+        "private-key-path",
+        "GITHUB_APP_PRIVATE_KEY_PATH",
+        "the file with the App's private key, as GitHub gave it",
+        None,
+    ),
+    secret(
+        "webhook-secret",
+        "GITHUB_WEBHOOK_SECRET",
+        "the webhook's secret; several, separated by commas, while one is being replaced",
+    ),
+    key(
+        "webhook-secret-path",
+        "GITHUB_WEBHOOK_SECRET_PATH",
+        "a file with the webhook's secrets, one a line",
+        None,
+    ),
+    key(
+        "api-url",
+        "GITHUB_API_URL",
+        "GitHub's REST API: https://HOST/api/v3 for GitHub Enterprise Server",
+        Some("https://api.github.com"),
+    ),
+    key(
+        "database-url",
+        "PATWARDEN_DATABASE_URL",
+        "the record: sqlite:PATH, on a local disk",
+        Some("sqlite:patwarden.sqlite"),
+    ),
     key("rules", "PATWARDEN_RULES", "the rules: a TOML file, or a directory of them", None),
-    key("listen", "PATWARDEN_LISTEN", "where webhooks are received; put a TLS proxy in front of it", Some("127.0.0.1:3000")),
-    key("highest-mode", "PATWARDEN_HIGHEST_MODE", "the most that any policy may do: shadow, approve-only or enforce", Some("enforce")),
-    key("reconcile-interval", "PATWARDEN_RECONCILE_INTERVAL", "how often pending requests are listed although no webhook came", Some("5m")),
-    key("write-interval", "PATWARDEN_WRITE_INTERVAL", "the least time between two reviews in one organization; GitHub asks for a second", Some("1s")),
-    key("github-timeout", "PATWARDEN_GITHUB_TIMEOUT", "the longest that one call to GitHub may take", Some("20s")),
-    key("audit-log", "PATWARDEN_AUDIT_LOG", "a file to which every decision and effect is appended as a line of JSON", None),
+    key(
+        "listen",
+        "PATWARDEN_LISTEN",
+        "where webhooks are received; put a TLS proxy in front of it",
+        Some("127.0.0.1:3000"),
+    ),
+    key(
+        "highest-mode",
+        "PATWARDEN_HIGHEST_MODE",
+        "the most that any policy may do: shadow, approve-only or enforce",
+        Some("enforce"),
+    ),
+    key(
+        "reconcile-interval",
+        "PATWARDEN_RECONCILE_INTERVAL",
+        "how often pending requests are listed although no webhook came",
+        Some("5m"),
+    ),
+    key(
+        "write-interval",
+        "PATWARDEN_WRITE_INTERVAL",
+        "the least time between two reviews in one organization; GitHub asks for a second",
+        Some("1s"),
+    ),
+    key(
+        "github-timeout",
+        "PATWARDEN_GITHUB_TIMEOUT",
+        "the longest that one call to GitHub may take",
+        Some("20s"),
+    ),
+    key(
+        "audit-log",
+        "PATWARDEN_AUDIT_LOG",
+        "a file to which every decision and effect is appended as a line of JSON",
+        None,
+    ),
     key("log-format", "PATWARDEN_LOG_FORMAT", "text or json; RUST_LOG sets how much", Some("text")),
 ];
 
@@ -117,7 +175,8 @@ impl Sources {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                self.problems.push(format!("the settings file {} cannot be read: {error}", path.display()));
+                self.problems
+                    .push(format!("the settings file {} cannot be read: {error}", path.display()));
                 return self;
             }
         };
@@ -125,7 +184,8 @@ impl Sources {
             Ok(table) => {
                 for name in table.keys() {
                     if !KEYS.iter().any(|key| key.name == name) {
-                        self.problems.push(format!("{}: there is no setting `{name}`", path.display()));
+                        self.problems
+                            .push(format!("{}: there is no setting `{name}`", path.display()));
                     }
                 }
                 self.file = Some((path.to_owned(), table));
@@ -182,12 +242,15 @@ impl Sources {
     fn needed<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
         let named = KEYS.iter().find(|key| key.name == name);
         let said_so = |problem: &String| {
-            named.is_some_and(|key| problem.contains(key.env) || problem.contains(&format!("--{name}")))
+            named.is_some_and(|key| {
+                problem.contains(key.env) || problem.contains(&format!("--{name}"))
+            })
         };
-        if value.is_none() && !self.problems.iter().any(said_so) {
-            if let Some(key) = named {
-                self.problems.push(format!("{} is not set: {}", key.env, key.help));
-            }
+        if value.is_none()
+            && !self.problems.iter().any(said_so)
+            && let Some(key) = named
+        {
+            self.problems.push(format!("{} is not set: {}", key.env, key.help));
         }
         value
     }
@@ -264,7 +327,9 @@ impl Settings {
         let rules = s.parsed("rules", |text| Ok(PathBuf::from(text)));
         let rules = s.needed("rules", rules);
         let listen = s.parsed("listen", |text| {
-            text.parse().map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000"))
+            text.parse().map_err(|_| {
+                format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000")
+            })
         });
         let highest_mode = s.parsed("highest-mode", |text| {
             [Mode::Shadow, Mode::ApproveOnly, Mode::Enforce]
@@ -359,7 +424,8 @@ fn webhook_secrets(s: &mut Sources) -> Option<Vec<SecretString>> {
     let text = text.trim_end_matches(['\n', '\r']);
     let secrets: Vec<&str> = text.split(separator).map(str::trim).collect();
     if secrets.iter().any(|secret| secret.is_empty()) {
-        s.problems.push(format!("{origin}: one of the secrets is empty; anybody could sign with it"));
+        s.problems
+            .push(format!("{origin}: one of the secrets is empty; anybody could sign with it"));
         return None;
     }
     Some(secrets.into_iter().map(SecretString::from).collect())
@@ -380,7 +446,8 @@ fn read_secret(s: &mut Sources, path: &str, origin: &Origin) -> Option<String> {
 }
 
 fn api_url(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|error| format!("`{text}` is not an address: {error}"))?;
+    let url =
+        url::Url::parse(text).map_err(|error| format!("`{text}` is not an address: {error}"))?;
     let loopback = match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -466,14 +533,17 @@ mod tests {
 
     #[test]
     fn a_flag_goes_before_the_environment_and_tokens_never_travel_in_the_clear() {
-        let sources = || environment(&[
-            ("GITHUB_APP_ID", "7"),
-            ("GITHUB_APP_PRIVATE_KEY", "a key"),
-            ("GITHUB_WEBHOOK_SECRET", "one, two"),
-            ("PATWARDEN_RULES", "rules"),
-            ("PATWARDEN_LISTEN", "127.0.0.1:1"),
-        ]);
-        let settings = Settings::check(sources().with_flags([("listen", "127.0.0.1:2".to_owned())]));
+        let sources = || {
+            environment(&[
+                ("GITHUB_APP_ID", "7"),
+                ("GITHUB_APP_PRIVATE_KEY", "a key"),
+                ("GITHUB_WEBHOOK_SECRET", "one, two"),
+                ("PATWARDEN_RULES", "rules"),
+                ("PATWARDEN_LISTEN", "127.0.0.1:1"),
+            ])
+        };
+        let settings =
+            Settings::check(sources().with_flags([("listen", "127.0.0.1:2".to_owned())]));
         let settings = settings.map_err(|problems| problems.to_string()).expect("valid");
         assert_eq!(settings.listen.port(), 2);
         assert_eq!(settings.app.webhook_secrets.len(), 2);

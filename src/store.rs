@@ -18,6 +18,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision};
 pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UnreadDelivery};
+pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
@@ -102,7 +103,8 @@ fn time_if_any(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Store
 }
 
 fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(milliseconds).map_err(|error| StoreError::Unreadable(error.to_string()))
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|error| StoreError::Unreadable(error.to_string()))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {

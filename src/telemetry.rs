@@ -22,7 +22,9 @@ pub fn start(format: LogFormat, default: &str, environment: bool) {
     // The text form leaves hostile control characters escaped: fields are written with Debug or JSON.
     let started = match format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
+        }
     };
     drop(started);
 }

@@ -106,7 +106,10 @@ impl Show {
     async fn run(self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
         let Some(row) = store.decision(self.id).await? else {
-            anyhow::bail!("there is no decision {}; `patwarden decisions list` shows those there are", self.id);
+            anyhow::bail!(
+                "there is no decision {}; `patwarden decisions list` shows those there are",
+                self.id
+            );
         };
         let key = RequestKey { organization: row.organization_id, request: row.request_id };
         let effects = store.effects(key).await?;
@@ -160,13 +163,25 @@ fn print(row: &DecisionRow, effects: &[&EffectRow]) {
     }
     output::line("");
     if effects.is_empty() {
-        output::line(if row.acts { "Sent to GitHub: nothing yet" } else { "Sent to GitHub: nothing, by this decision" });
+        output::line(if row.acts {
+            "Sent to GitHub: nothing yet"
+        } else {
+            "Sent to GitHub: nothing, by this decision"
+        });
         return;
     }
     output::line("Sent to GitHub");
     for effect in effects {
-        let times = if effect.attempts == 1 { "once".to_owned() } else { format!("{} times", effect.attempts) };
-        output::line(format_args!("  {}: {} (sent {times})", effect.kind.as_str(), effect.state.as_str()));
+        let times = if effect.attempts == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", effect.attempts)
+        };
+        output::line(format_args!(
+            "  {}: {} (sent {times})",
+            effect.kind.as_str(),
+            effect.state.as_str()
+        ));
         if !effect.reason.is_empty() {
             output::line(format_args!("    with: {}", output::cell(&effect.reason, 1_100)));
         }

@@ -32,8 +32,12 @@ const ORGANIZATION: &str = "acme";
 /// How long a step may take before it counts as gone wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long people wait between requests once the script is over.
-const BREATH: Duration = Duration::from_secs(3);
+/// How long people wait before the next of them asks: the bot leaves a second between two reviews, as GitHub
+/// wants it, and what is shown is the decision and not that pause.
+const BREATH: Duration = Duration::from_millis(1_100);
+
+/// The same once the script is over.
+const LONG_BREATH: Duration = Duration::from_secs(3);
 
 /// See the whole job in a minute: a fake GitHub, the bot, and people who ask for tokens.
 ///
@@ -75,11 +79,17 @@ impl Demo {
         telemetry::start(LogFormat::Text, "off", false);
         let folder = match self.keep {
             Some(path) => {
-                std::fs::create_dir(&path)
-                    .with_context(|| format!("{} cannot be made: name a directory that does not exist yet", path.display()))?;
+                std::fs::create_dir(&path).with_context(|| {
+                    format!(
+                        "{} cannot be made: name a directory that does not exist yet",
+                        path.display()
+                    )
+                })?;
                 Folder::Kept(path)
             }
-            None => Folder::Temporary(tempfile::Builder::new().prefix("patwarden-demo-").tempdir()?),
+            None => {
+                Folder::Temporary(tempfile::Builder::new().prefix("patwarden-demo-").tempdir()?)
+            }
         };
         let folder_path = folder.path().to_owned();
         let stage = set_up(&folder_path).await?;
@@ -106,11 +116,14 @@ impl Demo {
 }
 
 async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
-    let hub = Fakehub::start(Config::default()).await.context("the fake GitHub cannot be started")?;
+    let hub =
+        Fakehub::start(Config::default()).await.context("the fake GitHub cannot be started")?;
     hub.world(fakehub::worlds::demo);
     hub.install(ORGANIZATION)?;
     let (people, repositories) = hub.world(|world| {
-        world.organization(ORGANIZATION).map_or((0, 0), |acme| (acme.members.len(), acme.repositories.len()))
+        world
+            .organization(ORGANIZATION)
+            .map_or((0, 0), |acme| (acme.members.len(), acme.repositories.len()))
     });
     output::line(format_args!(
         "A fake GitHub at {} with the organization {ORGANIZATION}: {people} people, {repositories} repositories.",
@@ -119,7 +132,9 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     let policy = POLICY.replace("mode = \"shadow\"", "mode = \"enforce\"");
     let rules = folder.join("small-org.toml");
     std::fs::write(&rules, policy)?;
-    output::line("The rules are a copy of rules/small-org.toml with mode = \"enforce\" (the file itself says \"shadow\").");
+    output::line(
+        "The rules are a copy of rules/small-org.toml with mode = \"enforce\" (the file itself says \"shadow\").",
+    );
     let key = folder.join("app.pem");
     write_private(&key, &hub.app().private_key_pem)?;
     let settings = Settings::check(
@@ -140,7 +155,10 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     )?;
     let service = Service::start(settings, Clock::system()).await?;
     hub.set_webhook_url(&format!("http://{}{}", service.address, crate::server::WEBHOOK_PATH));
-    output::line(format_args!("The bot at http://{}, with nothing but an address, an App id, a key and a secret.", service.address));
+    output::line(format_args!(
+        "The bot at http://{}, with nothing but an address, an App id, a key and a secret.",
+        service.address
+    ));
     output::line("");
     let watch = service.audit.watch();
     Ok(Stage { hub, service, watch })
@@ -148,7 +166,8 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     Ok(file.write_all(text.as_bytes())?)
 }
 
@@ -170,6 +189,7 @@ async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
             wrong.push(format!("{} \"{}\": {error:#}", step.who, output::cell(&step.token, 40)));
         }
         output::line("");
+        tokio::time::sleep(BREATH).await;
     }
     if let Err(error) = stage.nothing_left_over().await {
         wrong.push(format!("{error:#}"));
@@ -180,7 +200,10 @@ async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
     }
     if once {
         if wrong.is_empty() {
-            output::line(format_args!("All {} outcomes are in GitHub's state as the script says.", steps.len()));
+            output::line(format_args!(
+                "All {} outcomes are in GitHub's state as the script says.",
+                steps.len()
+            ));
             return Ok(Exit::Well);
         }
         return Ok(Exit::NotWell);
@@ -189,10 +212,12 @@ async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
     output::line("");
     let calm: Vec<&Step> = steps
         .iter()
-        .filter(|step| step.github == GitHub::Well && step.webhook == Webhook::Sent && step.then.is_none())
+        .filter(|step| {
+            step.github == GitHub::Well && step.webhook == Webhook::Sent && step.then.is_none()
+        })
         .collect();
     for step in calm.iter().cycle() {
-        tokio::time::sleep(BREATH).await;
+        tokio::time::sleep(LONG_BREATH).await;
         if let Err(error) = stage.play(step).await {
             output::line(format_args!("   WRONG: {error:#}"));
         }
@@ -203,7 +228,9 @@ async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
 
 async fn summary(stage: &Stage, steps: usize, took: Duration) -> anyhow::Result<()> {
     let outcomes = stage.hub.outcomes();
-    let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count();
+    let count = |wanted: fn(&Outcome) -> bool| {
+        outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
+    };
     output::line(format_args!(
         "{steps} requests in {:.0} s: {} approved, {} denied, {} waiting for people, {} taken back.",
         took.as_secs_f64(),
@@ -218,7 +245,12 @@ async fn summary(stage: &Stage, steps: usize, took: Duration) -> anyhow::Result<
         output::line("Waiting for people:");
         for row in waiting {
             let why = match row.decision_id {
-                Some(id) => stage.service.store.decision(id).await?.map(|row| render::sentence(&row.decision)),
+                Some(id) => stage
+                    .service
+                    .store
+                    .decision(id)
+                    .await?
+                    .map(|row| render::sentence(&row.decision)),
                 None => None,
             };
             output::line(format_args!(
@@ -245,14 +277,20 @@ impl Stage {
         let asked = self.hub.request_token(ORGANIZATION, spec(step))?;
         if let Some(held) = held {
             tokio::time::timeout(PATIENCE, held.reached()).await.context("no review came")?;
-            self.hub.edit_request(asked.request_id, |spec| spec.repository_permission("contents", "write"))?;
+            self.hub.edit_request(asked.request_id, |spec| {
+                spec.repository_permission("contents", "write")
+            })?;
             output::line("   … edited to contents:write while the review was on its way");
             held.release();
         }
         let request_id = i64::try_from(asked.request_id)?;
-        let ended = self.wait_for(request_id, |event| {
-            matches!(event, Event::Settled { .. } | Event::Decided { acts: false, .. })
-        }, step.github == GitHub::MembersDown).await;
+        let ended = self
+            .wait_for(
+                request_id,
+                |event| matches!(event, Event::Settled { .. } | Event::Decided { acts: false, .. }),
+                step.github == GitHub::MembersDown,
+            )
+            .await;
         self.hub.drop_webhooks(false);
         self.hub.clear_faults();
         ended.context("nothing was decided")?;
@@ -313,7 +351,8 @@ impl Stage {
             loop {
                 match self.watch.recv().await {
                     Ok(entry) if entry.request_id.0 == request_id => {
-                        let provisional = to_its_end && matches!(entry.event, Event::Decided { .. });
+                        let provisional =
+                            to_its_end && matches!(entry.event, Event::Decided { .. });
                         if let Event::Decided { effect: "escalate", why, .. } = &entry.event {
                             if provisional {
                                 output::line(format_args!("   … {}", output::cell(why, 140)));
@@ -351,7 +390,10 @@ impl Stage {
             _ => "LEFT TO PEOPLE",
         };
         output::line(format_args!("   {verdict}  in {} ms", took.as_millis()));
-        output::line(format_args!("   because  {}", output::cell(&render::sentence(&row.decision), 160)));
+        output::line(format_args!(
+            "   because  {}",
+            output::cell(&render::sentence(&row.decision), 160)
+        ));
         if let Some(reason) = &row.decision.reason {
             output::line(format_args!("   told     {}", output::cell(reason, 200)));
         }
@@ -365,7 +407,9 @@ impl Stage {
             self.hub.revocations(ORGANIZATION).iter().any(|revocation| revocation.grant_id == grant)
         };
         let found = match &outcome {
-            Outcome::Approved { by: Actor::App, grant_id, .. } if revoked(*grant_id) => "revoked".to_owned(),
+            Outcome::Approved { by: Actor::App, grant_id, .. } if revoked(*grant_id) => {
+                "revoked".to_owned()
+            }
             Outcome::Approved { by: Actor::App, .. } => "approved".to_owned(),
             Outcome::Approved { by: Actor::Person(login), .. } => format!("approved-by-{login}"),
             Outcome::Denied { by: Actor::App, .. } => "denied".to_owned(),
@@ -375,12 +419,19 @@ impl Stage {
         };
         anyhow::ensure!(found == expect, "GitHub's state was to be {expect} and is {found}");
         if let Outcome::Denied { reason, .. } = &outcome {
-            anyhow::ensure!(reason.as_ref().is_some_and(|reason| !reason.is_empty()), "denied without a reason");
+            anyhow::ensure!(
+                reason.as_ref().is_some_and(|reason| !reason.is_empty()),
+                "denied without a reason"
+            );
         }
         let reviews = self.hub.reviews(request_id);
         let applied = reviews.iter().filter(|review| review.effect == Effect::Applied).count();
         let others = reviews.len() - applied;
-        anyhow::ensure!(applied <= 1 && others == 0, "{} reviews were sent where one was due", reviews.len());
+        anyhow::ensure!(
+            applied <= 1 && others == 0,
+            "{} reviews were sent where one was due",
+            reviews.len()
+        );
         Ok(())
     }
 
@@ -391,7 +442,11 @@ impl Stage {
             let unfinished = store.unfinished_effects().await?;
             let backlog = store.backlog().await?;
             if unfinished == 0 && backlog.unprocessed == 0 {
-                anyhow::ensure!(backlog.unread == 0, "{} deliveries were not understood", backlog.unread);
+                anyhow::ensure!(
+                    backlog.unread == 0,
+                    "{} deliveries were not understood",
+                    backlog.unread
+                );
                 return Ok(());
             }
             anyhow::ensure!(

@@ -3,6 +3,7 @@
 use super::output::cell;
 use crate::domain::{PermissionGroup, Permissions, Repository, RepositorySelection, TokenRequest};
 
+#[cfg(feature = "demo")]
 /// What is asked, in one line: `contents:write, issues:read on web, api (2) for 30 d`.
 pub(super) fn asked(request: &TokenRequest, repositories: Option<&[Repository]>) -> String {
     format!(
@@ -24,10 +25,16 @@ pub(super) fn lines(request: &TokenRequest, repositories: Option<&[Repository]>)
         format!("owner         {}", cell(request.owner.login.as_str(), 60)),
         format!("token         {} (id {})", cell(&request.token.name, 100), request.token.id),
         format!("permissions   {}", cell(&permissions(&request.permissions), 1_000)),
-        format!("repositories  {}", cell(&where_to(request.repository_selection, repositories), 1_000)),
+        format!(
+            "repositories  {}",
+            cell(&where_to(request.repository_selection, repositories), 1_000)
+        ),
         format!("expires       {expires} ({})", how_long(request)),
         format!("asked at      {}", request.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
-        format!("says          {}", if reason.is_empty() { "nothing".to_owned() } else { cell(reason, 1_100) }),
+        format!(
+            "says          {}",
+            if reason.is_empty() { "nothing".to_owned() } else { cell(reason, 1_100) }
+        ),
     ]
 }
 
@@ -36,7 +43,9 @@ fn permissions(permissions: &Permissions) -> String {
         .iter()
         // GitHub adds it to every token that may do anything else.
         .filter(|(group, name, level)| {
-            !(*group == PermissionGroup::Repository && *name == "metadata" && level.as_str() == "read")
+            !(*group == PermissionGroup::Repository
+                && *name == "metadata"
+                && level.as_str() == "read")
         })
         .map(|(group, name, level)| match group {
             PermissionGroup::Repository => format!("{name}:{level}"),

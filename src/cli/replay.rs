@@ -11,9 +11,11 @@ use super::{Exit, output, sources};
 
 /// Sign a payload file and send it to a running server, for local work.
 ///
-/// The secret is taken from GITHUB_WEBHOOK_SECRET (the first, when there are several) or from the file
-/// that GITHUB_WEBHOOK_SECRET_PATH names.
 #[derive(clap::Args)]
+#[command(
+    after_help = "The secret is taken from GITHUB_WEBHOOK_SECRET (the first, when there are several) \
+or from the file that GITHUB_WEBHOOK_SECRET_PATH names."
+)]
 pub(super) struct Replay {
     /// The payload, in JSON
     file: PathBuf,
@@ -36,7 +38,8 @@ impl Replay {
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
             anyhow::bail!("{} is not JSON: {error}", self.file.display());
         }
-        let secret = secrets.first().map(|secret| secret.expose_secret().as_bytes()).unwrap_or_default();
+        let secret =
+            secrets.first().map(|secret| secret.expose_secret().as_bytes()).unwrap_or_default();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret)?;
         mac.update(&body);
         let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
@@ -44,9 +47,12 @@ impl Replay {
             Some(delivery) => delivery,
             None => {
                 let mut random = [0u8; 16];
-                getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+                getrandom::fill(&mut random)
+                    .map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
                 let digits = hex::encode(random);
-                let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default().to_owned();
+                let part = |range: std::ops::Range<usize>| {
+                    digits.get(range).unwrap_or_default().to_owned()
+                };
                 [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
             }
         };
@@ -64,13 +70,17 @@ impl Replay {
             .body(body)
             .send()
             .await
-            .with_context(|| format!("{} does not answer: does `patwarden serve` run there?", self.to))?;
+            .with_context(|| {
+                format!("{} does not answer: does `patwarden serve` run there?", self.to)
+            })?;
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
         output::line(format_args!("{delivery} answered {status} {}", output::cell(&text, 200)));
         Ok(match status.as_u16() {
             200..=299 => Exit::Well,
-            401 => anyhow::bail!("the signature was not accepted: is GITHUB_WEBHOOK_SECRET that of the server?"),
+            401 => anyhow::bail!(
+                "the signature was not accepted: is GITHUB_WEBHOOK_SECRET that of the server?"
+            ),
             _ => Exit::NotWell,
         })
     }

@@ -80,7 +80,11 @@ impl Requests {
             return Ok(Exit::Well);
         }
         if lines.is_empty() {
-            output::line(if list.all { "No request was ever heard of." } else { "Nothing is open." });
+            output::line(if list.all {
+                "No request was ever heard of."
+            } else {
+                "Nothing is open."
+            });
         } else {
             output::table(
                 &["REQUEST", "ORGANIZATION", "OWNER", "TOKEN", "STATE", "SINCE (UTC)", "WHY"],
@@ -122,7 +126,10 @@ impl Requests {
     }
 }
 
-async fn decisions_of(store: &Store, rows: &[RequestRow]) -> anyhow::Result<HashMap<i64, DecisionRow>> {
+async fn decisions_of(
+    store: &Store,
+    rows: &[RequestRow],
+) -> anyhow::Result<HashMap<i64, DecisionRow>> {
     let mut decisions = HashMap::new();
     for id in rows.iter().filter_map(|row| row.decision_id) {
         if let Some(decision) = store.decision(id).await? {
@@ -149,7 +156,9 @@ fn line(row: &RequestRow, decision: Option<&DecisionRow>) -> Line {
         actor: by.and_then(|by| by.actor()).map(str::to_owned),
         decision: row.decision_id,
         effect: decision.map(|row| row.decision.effect.as_str()),
-        rules: decision.map(|row| row.decision.by.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        rules: decision
+            .map(|row| row.decision.by.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
         why: decision.map(|row| render::sentence(&row.decision)),
         note: row.note.clone(),
         first_seen_at: row.woken_at,

@@ -92,7 +92,8 @@ impl Check {
         let loaded = read(&self.file)?;
         let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
         let doubts = loaded.diagnostics.len() - errors;
-        let pending = loaded.policy.as_ref().map(rules::Policy::not_yet_acted_on).unwrap_or_default();
+        let pending =
+            loaded.policy.as_ref().map(rules::Policy::not_yet_acted_on).unwrap_or_default();
         if self.json {
             output::json(&serde_json::json!({
                 "valid": errors == 0,
@@ -168,10 +169,11 @@ impl Explain {
             print(&loaded.diagnostics);
             anyhow::bail!("{} is not valid, so it decides nothing", self.file.display());
         };
-        let text = std::fs::read_to_string(&self.request)
-            .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", self.request.display()))?;
+        let text = std::fs::read_to_string(&self.request).map_err(|error| {
+            anyhow::anyhow!("{} cannot be read: {error}", self.request.display())
+        })?;
         let name = self.request.display().to_string();
-        let (request, facts) = match cases::parse_situation(&name, &text) {
+        let (request, facts) = match cases::parse_situation(&name, &text, policy.needs()) {
             Ok(situation) => situation,
             Err(diagnostics) => {
                 print(&diagnostics);

@@ -14,7 +14,7 @@ use crate::{
     audit,
     domain::{Grant, RepositorySelection, TokenId},
     github::{CallError, Read},
-    store::{DecisionRow, EffectKind, InstallationRow, RequestRow, StoreError},
+    store::{DecisionRow, EffectKind, InstallationRow, NewEffect, RequestRow, StoreError},
 };
 
 /// When to look again for a grant that is not in the list, or not yet as it was decided.
@@ -61,7 +61,9 @@ impl Worker<'_> {
             None => None,
             Some(grant) => {
                 let asked_which = decided_repositories.is_some();
-                let granted = if asked_which && grant.repository_selection == RepositorySelection::Subset {
+                let granted = if asked_which
+                    && grant.repository_selection == RepositorySelection::Subset
+                {
                     match read.grant_repositories(&installation.organization, grant.id).await {
                         Ok(repositories) => Some(repositories),
                         // Revoked or cut down between the two calls: look again.
@@ -71,12 +73,19 @@ impl Worker<'_> {
                 } else {
                     None
                 };
-                Some(judge::compare(&decision.request, decided_repositories, grant, granted.as_deref()))
+                Some(judge::compare(
+                    &decision.request,
+                    decided_repositories,
+                    grant,
+                    granted.as_deref(),
+                ))
             }
         };
         match (fit, grant) {
             (Some(Fit::More), Some(grant)) => self.wider(installation, row, &decision, grant).await,
-            (Some(Fit::Same), _) => self.checked(&row, &Event::GrantFits, "").await.map_err(Stop::from),
+            (Some(Fit::Same), _) => {
+                self.checked(&row, &Event::GrantFits, "").await.map_err(Stop::from)
+            }
             (fit, _) => self.look_again(&row, fit).await,
         }
     }
@@ -88,12 +97,15 @@ impl Worker<'_> {
         let Some(wait) = next else {
             let (event, note) = match fit {
                 None => (Event::GrantMissing, "approved; its access was not to be seen afterwards"),
-                Some(_) => (Event::GrantFits, "approved; its access is narrower than what was decided"),
+                Some(_) => {
+                    (Event::GrantFits, "approved; its access is narrower than what was decided")
+                }
             };
             return Ok(self.checked(row, &event, note).await?);
         };
         let now = self.engine.clock.now();
-        let again = row.state_since.saturating_add(*wait).unwrap_or(now).max(super::worker::after(now, 1));
+        let again =
+            row.state_since.saturating_add(*wait).unwrap_or(now).max(super::worker::after(now, 1));
         let mut tx = self.begin().await?;
         record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
             if matches!(row.state, State::Checking) {
@@ -109,7 +121,9 @@ impl Worker<'_> {
     async fn checked(&self, row: &RequestRow, event: &Event, note: &str) -> Result<(), StoreError> {
         let now = self.engine.clock.now();
         let mut tx = self.begin().await?;
-        let happened = record::happen(&mut tx, row.key(), event, now, |row| row.note = note.to_owned()).await?;
+        let happened =
+            record::happen(&mut tx, row.key(), event, now, |row| row.note = note.to_owned())
+                .await?;
         crate::crash::point("check-written");
         tx.commit().await?;
         crate::crash::point("check-committed");
@@ -131,8 +145,14 @@ impl Worker<'_> {
             row.note = what.to_owned();
         })
         .await?;
-        tx.record_effect(row.key(), &decision.fingerprint, EffectKind::Revoke, decision.id, grant.id.0, "", now)
-            .await?;
+        let revocation = NewEffect {
+            fingerprint: &decision.fingerprint,
+            kind: EffectKind::Revoke,
+            decision_id: decision.id,
+            target_id: grant.id.0,
+            reason: "",
+        };
+        tx.record_effect(row.key(), &revocation, now).await?;
         tx.commit().await?;
         crate::crash::point("revoke-recorded");
         tracing::error!(request = %row.id, organization = %row.organization.login, "{what}");
@@ -149,7 +169,9 @@ impl Worker<'_> {
         grant: Option<&Grant>,
     ) -> Result<(), Stop> {
         let key = row.key();
-        let Some(grant) = grant else { return Ok(self.checked(&row, &Event::Revoked, REVOKED).await?) };
+        let Some(grant) = grant else {
+            return Ok(self.checked(&row, &Event::Revoked, REVOKED).await?);
+        };
         let write = match self.engine.clients.write(installation.id) {
             Ok(write) => write,
             Err(error) => return self.failed(installation.id, &[row], &error).await,
@@ -162,13 +184,19 @@ impl Worker<'_> {
         let sending = audit::Event::Sending { effect: "revoke", attempt: 1 };
         self.engine.audit.write(record::entry(&row, sending, now));
         match write.revoke(&installation.organization, grant.id).await {
-            Ok(()) | Err(CallError::NotFound) => Ok(self.checked(&row, &Event::Revoked, REVOKED).await?),
-            Err(error @ CallError::RateLimited { .. }) => self.failed(installation.id, &[row], &error).await,
+            Ok(()) | Err(CallError::NotFound) => {
+                Ok(self.checked(&row, &Event::Revoked, REVOKED).await?)
+            }
+            Err(error @ CallError::RateLimited { .. }) => {
+                self.failed(installation.id, &[row], &error).await
+            }
             Err(error) => {
                 let mut tx = self.begin().await?;
                 record::happen(&mut tx, key, &Event::Woken, now, |row| {
                     row.failures += 1;
-                    row.note = format!("its access is wider than decided and could not be revoked: {error}");
+                    row.note = format!(
+                        "its access is wider than decided and could not be revoked: {error}"
+                    );
                     row.due_at = Some(backoff(now, row.failures));
                 })
                 .await?;
@@ -187,5 +215,4 @@ impl Worker<'_> {
     }
 }
 
-const REVOKED: &str =
-    "ALARM: it was edited between our look and our approval; its access was wider than decided and was revoked";
+const REVOKED: &str = "ALARM: it was edited between our look and our approval; its access was wider than decided and was revoked";

@@ -68,7 +68,9 @@ pub(super) async fn gather(
     let shared = cache.of(request.organization.id).await;
     let mut shared = shared.lock().await;
     if needs.owner_role {
-        facts.owner_role = role(read, &mut shared, clock, request).await.unwrap_or_else(|error| Fact::unknown(unknown(&error)));
+        facts.owner_role = role(read, &mut shared, clock, request)
+            .await
+            .unwrap_or_else(|error| Fact::unknown(unknown(&error)));
     }
     for team in &needs.teams {
         let fact = match member(read, &mut shared, clock, request, team).await {
@@ -79,14 +81,18 @@ pub(super) async fn gather(
     }
     drop(shared);
     if needs.repositories && request.repository_selection == RepositorySelection::Subset {
-        facts.repositories = match read.request_repositories(&request.organization, request.id).await {
-            Ok(repositories) => Fact::known(
-                repositories,
-                format!("GET /orgs/{}/personal-access-token-requests/{}/repositories", request.organization.login, request.id),
-                clock.now(),
-            ),
-            Err(error) => Fact::unknown(unknown(&error)),
-        };
+        facts.repositories =
+            match read.request_repositories(&request.organization, request.id).await {
+                Ok(repositories) => Fact::known(
+                    repositories,
+                    format!(
+                        "GET /orgs/{}/personal-access-token-requests/{}/repositories",
+                        request.organization.login, request.id
+                    ),
+                    clock.now(),
+                ),
+                Err(error) => Fact::unknown(unknown(&error)),
+            };
     }
     if needs.kind {
         // The list does not say; a token that has access already is one that was edited.
@@ -115,7 +121,9 @@ async fn role(
 ) -> Result<Fact<Role>, CallError> {
     let source =
         format!("GET /orgs/{}/memberships/{}", request.organization.login, request.owner.login);
-    if let Some((read_at, role)) = shared.roles.get(&request.owner.id).filter(|(at, _)| fresh(*at, clock)) {
+    if let Some((read_at, role)) =
+        shared.roles.get(&request.owner.id).filter(|(at, _)| fresh(*at, clock))
+    {
         return Ok(Fact::known(*role, source, *read_at));
     }
     let role = read.role(&request.organization, &request.owner.login).await?;
@@ -142,7 +150,9 @@ async fn member(
             let members: Members = match read.team_members(&key.0, &key.1).await {
                 Ok(members) => Ok(Arc::new(members)),
                 // No such team, or one that we may not see: who is in it is not known.
-                Err(CallError::NotFound) => Err(format!("there is no team `{team}` that the App can see")),
+                Err(CallError::NotFound) => {
+                    Err(format!("there is no team `{team}` that the App can see"))
+                }
                 Err(error) => return Err(error),
             };
             let entry = (clock.now(), members);

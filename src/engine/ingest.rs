@@ -12,7 +12,8 @@ use crate::{
     clock::Clock,
     domain::{cut, for_people},
     github::{
-        InstallationEvent, RequestEvent, RequestEventAction, parse_installation_event, parse_request_event,
+        InstallationEvent, RequestEvent, RequestEventAction, parse_installation_event,
+        parse_request_event,
     },
     store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx},
 };
@@ -21,7 +22,11 @@ use crate::{
 const AT_ONCE: i64 = 200;
 
 /// Reads every delivery that was not read yet. Gives how many.
-pub(super) async fn ingest(store: &Store, clock: &Clock, audit: &Audit) -> Result<usize, StoreError> {
+pub(super) async fn ingest(
+    store: &Store,
+    clock: &Clock,
+    audit: &Audit,
+) -> Result<usize, StoreError> {
     let mut read = 0;
     while store.has_unprocessed().await? {
         let now = clock.now();
@@ -67,7 +72,12 @@ async fn apply(
     };
     if let Err(why) = understood {
         let why = cut(&for_people(&why), 300);
-        tracing::warn!(seq = delivery.seq, event = delivery.event, why, "a delivery was not understood; it is kept");
+        tracing::warn!(
+            seq = delivery.seq,
+            event = delivery.event,
+            why,
+            "a delivery was not understood; it is kept"
+        );
         tx.could_not_read(delivery, &why, now).await?;
     }
     Ok(Vec::new())

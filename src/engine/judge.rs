@@ -29,19 +29,30 @@ pub(super) struct Judged {
 
 /// Judges `request`. While the files of the policy are `broken`, the last good one still denies and
 /// escalates; what it would approve waits for people or for the mended file.
-pub(super) fn judge(policy: &Policy, broken: Option<&str>, request: &TokenRequest, facts: Facts) -> Judged {
+pub(super) fn judge(
+    policy: &Policy,
+    broken: Option<&str>,
+    request: &TokenRequest,
+    facts: Facts,
+) -> Judged {
     let (decision, trace) = rules::decide_with_trace(policy, request, &facts);
     let mode = policy.mode();
     let fingerprint = Fingerprint::of(request, facts.repositories.value().map(Vec::as_slice));
     let (event, note, retry) = match (decision.effect, mode) {
-        (_, Mode::Shadow) => (Event::Hold, format!("shadow: nothing is sent; it would be {}", would(&decision)), decision.only_unknown),
+        (_, Mode::Shadow) => (
+            Event::Hold,
+            format!("shadow: nothing is sent; it would be {}", would(&decision)),
+            decision.only_unknown,
+        ),
         (Effect::Approve, _) => match broken {
             Some(why) => (Event::Escalate, format!("would be approved, but {why}"), true),
             None => (Event::Judged(Verdict::Approve), String::new(), false),
         },
-        (Effect::Deny, Mode::ApproveOnly) => {
-            (Event::Hold, "approve-only: it would be denied, and is left to people".to_owned(), false)
-        }
+        (Effect::Deny, Mode::ApproveOnly) => (
+            Event::Hold,
+            "approve-only: it would be denied, and is left to people".to_owned(),
+            false,
+        ),
         (Effect::Deny, Mode::Enforce) => (Event::Judged(Verdict::Deny), String::new(), false),
         (Effect::Escalate, _) => {
             let note = decision.unknown.first().filter(|_| decision.only_unknown);
@@ -138,7 +149,10 @@ pub(super) fn compare(
 ) -> Fit {
     use RepositorySelection::{All, None as Nothing, Subset};
     let ids = |repositories: &[crate::domain::Repository]| {
-        repositories.iter().map(|repository| repository.id).collect::<std::collections::BTreeSet<_>>()
+        repositories
+            .iter()
+            .map(|repository| repository.id)
+            .collect::<std::collections::BTreeSet<_>>()
     };
     let repositories = match (decided.repository_selection, grant.repository_selection) {
         (All, All) | (Nothing, Nothing) => Fit::Same,

@@ -135,18 +135,28 @@ impl State {
             (S::Gone, E::Woken | E::Pending { .. }) => S::Waiting,
             (state, E::Woken) => state.clone(),
 
-            (S::Escalated | S::Held | S::Decided(_) | S::Sent(_), E::Pending { changed: true, .. }) => S::Waiting,
+            (
+                S::Escalated | S::Held | S::Decided(_) | S::Sent(_),
+                E::Pending { changed: true, .. },
+            ) => S::Waiting,
             (S::Sent(verdict), E::Pending { .. }) => S::Decided(*verdict),
             (S::Settled(..), E::Pending { long_settled: true, .. }) => S::Waiting,
             (state, E::Pending { .. }) => state.clone(),
 
             // Ours only when a call of ours is in doubt: a refusal proves that it was somebody else.
             (S::Sent(Verdict::Approve), E::Absent { granted: true, .. })
-            | (S::Decided(Verdict::Approve), E::Absent { granted: true, answer_lost: true }) => S::Checking,
-            (S::Waiting | S::Escalated | S::Held | S::Decided(_) | S::Sent(_), E::Absent { .. }) => S::Gone,
+            | (S::Decided(Verdict::Approve), E::Absent { granted: true, answer_lost: true }) => {
+                S::Checking
+            }
+            (
+                S::Waiting | S::Escalated | S::Held | S::Decided(_) | S::Sent(_),
+                E::Absent { .. },
+            ) => S::Gone,
             (state, E::Absent { .. }) => state.clone(),
 
-            (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Judged(verdict)) => S::Decided(*verdict),
+            (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Judged(verdict)) => {
+                S::Decided(*verdict)
+            }
             (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Escalate) => S::Escalated,
             (S::Waiting | S::Escalated | S::Held | S::Decided(_), E::Hold) => S::Held,
             (state, E::Judged(_) | E::Escalate | E::Hold) => state.clone(),
@@ -155,9 +165,11 @@ impl State {
             (state, E::Sending) => state.clone(),
 
             // 204 is proof that it was us, whatever name a webhook gave.
-            (S::Sent(Verdict::Approve) | S::Settled(Outcome::Approved, SettledBy::Person(_) | SettledBy::App(_)), E::Acknowledged) => {
-                S::Checking
-            }
+            (
+                S::Sent(Verdict::Approve)
+                | S::Settled(Outcome::Approved, SettledBy::Person(_) | SettledBy::App(_)),
+                E::Acknowledged,
+            ) => S::Checking,
             (S::Sent(Verdict::Deny) | S::Settled(Outcome::Denied, _), E::Acknowledged) => {
                 S::Settled(Outcome::Denied, SettledBy::Rule)
             }
@@ -166,7 +178,9 @@ impl State {
             (S::Sent(verdict), E::Refused | E::TurnedAway) => S::Decided(*verdict),
             (state, E::Refused | E::TurnedAway | E::AnswerLost) => state.clone(),
 
-            (S::Checking, E::GrantFits | E::GrantMissing) => S::Settled(Outcome::Approved, SettledBy::Rule),
+            (S::Checking, E::GrantFits | E::GrantMissing) => {
+                S::Settled(Outcome::Approved, SettledBy::Rule)
+            }
             (S::Checking, E::GrantIsWider) => S::Revoking,
             (state, E::GrantFits | E::GrantMissing | E::GrantIsWider) => state.clone(),
 
@@ -180,7 +194,9 @@ impl State {
     fn after_hearing(&self, outcome: Outcome, who: &Heard) -> Self {
         let ours_perhaps = !matches!(who, Heard::Person(_));
         match self {
-            Self::Sent(Verdict::Approve) if outcome == Outcome::Approved && ours_perhaps => Self::Checking,
+            Self::Sent(Verdict::Approve) if outcome == Outcome::Approved && ours_perhaps => {
+                Self::Checking
+            }
             Self::Sent(Verdict::Deny) if outcome == Outcome::Denied && ours_perhaps => {
                 Self::Settled(Outcome::Denied, SettledBy::Rule)
             }
@@ -216,7 +232,12 @@ impl State {
     /// Reads what [`State::as_str`] and its companions wrote. An unknown word is `Waiting`: looking again
     /// is always safe.
     #[must_use]
-    pub fn from_stored(state: &str, outcome: Option<&str>, by: Option<&str>, actor: Option<&str>) -> Self {
+    pub fn from_stored(
+        state: &str,
+        outcome: Option<&str>,
+        by: Option<&str>,
+        actor: Option<&str>,
+    ) -> Self {
         match state {
             "escalated" => Self::Escalated,
             "held" => Self::Held,

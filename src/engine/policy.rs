@@ -41,12 +41,8 @@ impl PolicySource {
     /// the operator allows.
     #[must_use]
     pub fn new(path: PathBuf, cap: Option<Mode>) -> Self {
-        let source = Self {
-            path: path.into(),
-            cap,
-            state: Arc::default(),
-            changed: watch::Sender::new(()),
-        };
+        let source =
+            Self { path: path.into(), cap, state: Arc::default(), changed: watch::Sender::new(()) };
         source.reload();
         source
     }
@@ -84,7 +80,11 @@ impl PolicySource {
                     hash = policy.hash(), "rules loaded"
                 );
                 for block in policy.not_yet_acted_on() {
-                    tracing::warn!(block = block.block, what = block.what, "read, and not yet acted on in this version");
+                    tracing::warn!(
+                        block = block.block,
+                        what = block.what,
+                        "read, and not yet acted on in this version"
+                    );
                 }
                 state.0 = InForce { policy: Some(Arc::new(policy)), broken: None };
             }
@@ -105,7 +105,11 @@ impl PolicySource {
             if was_broken.as_ref() == Some(why) && sources.is_none() {
                 return false;
             }
-            tracing::error!(why, last_good = state.0.policy.is_some(), "the rules cannot be used; nothing is approved");
+            tracing::error!(
+                why,
+                last_good = state.0.policy.is_some(),
+                "the rules cannot be used; nothing is approved"
+            );
         }
         state.1 = sources;
         drop(state);
@@ -125,7 +129,8 @@ fn warn_of(diagnostics: &[Diagnostic]) {
 /// # Errors
 /// A sentence for people: what could not be read, and why.
 pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
-    let unreadable = |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let unreadable =
+        |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     let mut files = Vec::new();
     if metadata.is_dir() {
@@ -153,7 +158,10 @@ pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
         .map(|(name, path)| {
             let size = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?.len();
             if size > LARGEST_FILE {
-                return Err(format!("{} is {size} bytes long: too large for rules", path.display()));
+                return Err(format!(
+                    "{} is {size} bytes long: too large for rules",
+                    path.display()
+                ));
             }
             let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
             Ok(SourceFile { name, text })

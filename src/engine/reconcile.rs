@@ -67,13 +67,17 @@ impl Engine {
         Ok(sum)
     }
 
-    async fn reconcile_one(&self, installation: &InstallationRow) -> Result<(usize, usize), ReconcileError> {
+    async fn reconcile_one(
+        &self,
+        installation: &InstallationRow,
+    ) -> Result<(usize, usize), ReconcileError> {
         let began = self.clock.now();
         if self.store.parked_until(installation.id).await?.is_some_and(|until| until > began) {
             return Err(CallError::RateLimited { until: began }.into());
         }
         let read = self.clients.read(installation.id)?;
-        let Listing { requests, unreadable } = read.pending_requests(&installation.organization).await?;
+        let Listing { requests, unreadable } =
+            read.pending_requests(&installation.organization).await?;
         for (id, why) in &unreadable {
             tracing::error!(?id, why, "a pending request is listed in a form that we cannot read");
         }
@@ -99,7 +103,8 @@ impl Engine {
                 };
                 let happened = record::happen(&mut tx, key, &event, now, |row| {
                     let left_to_people = matches!(row.state, State::Escalated | State::Held);
-                    if left_to_people && row.due_at.is_none() && row.judged_under.as_deref() != hash {
+                    if left_to_people && row.due_at.is_none() && row.judged_under.as_deref() != hash
+                    {
                         // Another policy by now: it may say something else.
                         row.due_at = Some(now);
                     }

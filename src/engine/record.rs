@@ -69,17 +69,23 @@ fn outbox_after(before: &State, row: &RequestRow) -> Option<(EffectState, String
     match &row.state {
         State::Decided(_) | State::Sent(_) | State::Revoking => None,
         State::Checking => Some((EffectState::Applied, String::new())),
-        State::Settled(_, super::lifecycle::SettledBy::Rule) => Some((EffectState::Applied, String::new())),
+        State::Settled(_, super::lifecycle::SettledBy::Rule) => {
+            Some((EffectState::Applied, String::new()))
+        }
         State::Settled(_, by) if in_doubt => {
             Some((EffectState::Unknown, format!("settled by {by} while our call was under way")))
         }
-        State::Settled(_, by) => Some((EffectState::Void, format!("settled by {by} before it was sent"))),
+        State::Settled(_, by) => {
+            Some((EffectState::Void, format!("settled by {by} before it was sent")))
+        }
         State::Gone if in_doubt => {
             Some((EffectState::Unknown, "no longer pending, and no answer to our call".to_owned()))
         }
         State::Gone => Some((EffectState::Void, "no longer pending".to_owned())),
         State::Waiting => Some((EffectState::Void, "the request changed".to_owned())),
-        State::Escalated | State::Held => Some((EffectState::Void, "judged again, and left to people".to_owned())),
+        State::Escalated | State::Held => {
+            Some((EffectState::Void, "judged again, and left to people".to_owned()))
+        }
     }
 }
 

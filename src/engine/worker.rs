@@ -14,7 +14,10 @@ use crate::{
     audit,
     domain::{Fingerprint, InstallationId, RequestId, TokenId, TokenRequest},
     github::{CallError, Listing, Read, Review},
-    store::{EffectKind, InstallationRow, Lease, RequestKey, RequestRow, StoreError, Tx},
+    store::{
+        EffectKind, EffectState, InstallationRow, Lease, NewEffect, RequestKey, RequestRow,
+        StoreError, Tx,
+    },
 };
 
 /// The most requests that one listing serves.
@@ -103,7 +106,12 @@ impl Worker<'_> {
             return Ok(Pass::Idle);
         }
         let Some(installation) = engine.store.installation(organization).await? else {
-            self.park(&rows, after(now, 30), "the App is not installed on this organization, as far as we know").await?;
+            self.park(
+                &rows,
+                after(now, 30),
+                "the App is not installed on this organization, as far as we know",
+            )
+            .await?;
             engine.reconcile_soon();
             return Ok(Pass::Worked);
         };
@@ -111,7 +119,9 @@ impl Worker<'_> {
             self.park(&rows, after(now, 300), "the App's installation is suspended").await?;
             return Ok(Pass::Worked);
         }
-        if let Some(until) = engine.store.parked_until(installation.id).await?.filter(|until| *until > now) {
+        if let Some(until) =
+            engine.store.parked_until(installation.id).await?.filter(|until| *until > now)
+        {
             self.park(&rows, until, "GitHub asked us to wait").await?;
             return Ok(Pass::Worked);
         }
@@ -121,13 +131,18 @@ impl Worker<'_> {
         }
     }
 
-    async fn work(&self, installation: &InstallationRow, rows: Vec<RequestRow>) -> Result<(), Stop> {
+    async fn work(
+        &self,
+        installation: &InstallationRow,
+        rows: Vec<RequestRow>,
+    ) -> Result<(), Stop> {
         let read = match self.engine.clients.read(installation.id) {
             Ok(read) => read,
             Err(error) => return self.failed(installation.id, &rows, &error).await,
         };
-        let (to_check, to_look): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| matches!(row.state, State::Checking | State::Revoking));
+        let (to_check, to_look): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| matches!(row.state, State::Checking | State::Revoking));
         let seen = self.look(installation, &read, to_look).await?;
         let decided = self.judge(installation, &read, seen).await?;
         let mut approved = self.act(installation, decided).await?;
@@ -171,7 +186,9 @@ impl Worker<'_> {
                 if let Some(row) = self.note_pending(&mut tx, row.key(), &request, now).await? {
                     seen.push((row, request));
                 }
-            } else if let Some((_, why)) = unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == row.id)) {
+            } else if let Some((_, why)) =
+                unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == row.id))
+            {
                 let note = format!("GitHub's list shows it in a form that we cannot read: {why}");
                 self.postpone(&mut tx, row.key(), &note, now).await?;
             } else {
@@ -218,14 +235,17 @@ impl Worker<'_> {
         let mut to_confirm = Vec::new();
         let mut tx = self.begin().await?;
         for row in rows {
-            let next = usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks));
+            let next =
+                usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks));
             match next {
                 Some(wait) if row.listed.is_none() => {
-                    let again = row.woken_at.saturating_add(*wait).unwrap_or(now).max(after(now, 1));
+                    let again =
+                        row.woken_at.saturating_add(*wait).unwrap_or(now).max(after(now, 1));
                     record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
                         row.looks += 1;
                         row.due_at = Some(again);
-                        row.note = "announced by a webhook, and not in GitHub's list yet".to_owned();
+                        row.note =
+                            "announced by a webhook, and not in GitHub's list yet".to_owned();
                     })
                     .await?;
                 }
@@ -271,7 +291,9 @@ impl Worker<'_> {
                 }
                 continue;
             }
-            if let Some((_, why)) = listing.unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == row.id)) {
+            if let Some((_, why)) =
+                listing.unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == row.id))
+            {
                 let note = format!("GitHub's list shows it in a form that we cannot read: {why}");
                 self.postpone(&mut tx, row.key(), &note, now).await?;
                 continue;
@@ -303,7 +325,10 @@ impl Worker<'_> {
         for (row, request) in seen {
             let now = engine.clock.now();
             // `Decided` too: it was parked or its process died, and its facts are old by now.
-            if !matches!(row.state, State::Waiting | State::Escalated | State::Held | State::Decided(_)) {
+            if !matches!(
+                row.state,
+                State::Waiting | State::Escalated | State::Held | State::Decided(_)
+            ) {
                 continue;
             }
             let in_force = engine.policy.in_force();
@@ -315,12 +340,13 @@ impl Worker<'_> {
             let gathered =
                 gather::gather(read, &engine.cache, &engine.clock, &request, policy.needs()).await;
             let judged_at = gathered.facts.now;
-            let judged = judge::judge(&policy, in_force.broken.as_deref(), &request, gathered.facts);
-            if let Some(row) = self.record(&row, &request, &policy, judged).await? {
-                if matches!(row.state, State::Decided(_)) {
-                    decided.push((row, judged_at));
-                }
-            }
+            let judged =
+                judge::judge(&policy, in_force.broken.as_deref(), &request, gathered.facts);
+            let row = self.record(&row, &request, &policy, judged).await?;
+            decided.extend(
+                row.filter(|row| matches!(row.state, State::Decided(_)))
+                    .map(|row| (row, judged_at)),
+            );
             if let Some(until) = gathered.limited_until {
                 engine.cache.forget(installation.organization.id).await;
                 self.limited(installation.id, read, until).await?;
@@ -346,11 +372,15 @@ impl Worker<'_> {
         };
         let mut tx = self.begin().await?;
         let Some(current) = tx.request(key).await? else { return Ok(None) };
-        if !matches!(current.state, State::Waiting | State::Escalated | State::Held | State::Decided(_)) {
+        if !matches!(
+            current.state,
+            State::Waiting | State::Escalated | State::Held | State::Decided(_)
+        ) {
             // A webhook said meanwhile how it ended.
             return Ok(None);
         }
-        let repeats = last.as_ref().is_some_and(|last| judged.says_the_same_as(last, policy.hash()));
+        let repeats =
+            last.as_ref().is_some_and(|last| judged.says_the_same_as(last, policy.hash()));
         let decision_id = match last.filter(|_| repeats) {
             Some(last) => last.id,
             None => {
@@ -358,13 +388,9 @@ impl Worker<'_> {
                 tx.record_decision(key, &judged.as_new(request, policy, now)).await?
             }
         };
-        if let State::Decided(_) = current.state {
-            if current.fingerprint.as_ref() != Some(&judged.fingerprint)
-                || judged.event != Event::Judged(verdict_of(&current.state))
-            {
-                let why = "judged again, with another result";
-                tx.end_effects(key, crate::store::EffectState::Void, why, now).await?;
-            }
+        if matches!(current.state, State::Decided(_)) && !repeats {
+            // It is known not to have happened: the request is still pending.
+            tx.end_effects(key, EffectState::Void, "judged again before it was sent", now).await?;
         }
         let shape = Fingerprint::of(request, None);
         let happened = record::happen(&mut tx, key, &judged.event, now, |row| {
@@ -389,7 +415,14 @@ impl Worker<'_> {
                 Verdict::Approve => EffectKind::Approve,
                 Verdict::Deny => EffectKind::Deny,
             };
-            tx.record_effect(key, &judged.fingerprint, kind, decision_id, row.id.0, &judged.reason, now).await?;
+            let effect = NewEffect {
+                fingerprint: &judged.fingerprint,
+                kind,
+                decision_id,
+                target_id: row.id.0,
+                reason: &judged.reason,
+            };
+            tx.record_effect(key, &effect, now).await?;
         }
         crate::crash::point("decision-written");
         tx.commit().await?;
@@ -431,7 +464,10 @@ impl Worker<'_> {
             let key = row.key();
             let mut tx = self.begin().await?;
             let Some(effect) = tx.unfinished_effect(key).await? else { continue };
-            let Some(sent) = record::happen(&mut tx, key, &Event::Sending, now, |_| {}).await? else { continue };
+            let Some(sent) = record::happen(&mut tx, key, &Event::Sending, now, |_| {}).await?
+            else {
+                continue;
+            };
             let State::Sent(verdict) = sent.row.state else { continue };
             tx.effect_sent(key, now).await?;
             tx.commit().await?;
@@ -534,7 +570,8 @@ impl Worker<'_> {
         error: &CallError,
     ) -> Result<(), Stop> {
         let now = self.engine.clock.now();
-        let organization = rows.first().map(|row| row.organization.login.to_string()).unwrap_or_default();
+        let organization =
+            rows.first().map(|row| row.organization.login.to_string()).unwrap_or_default();
         tracing::warn!(organization, requests = rows.len(), %error, "a call to GitHub failed; it is tried again");
         if let CallError::RateLimited { until } = error {
             self.park(rows, *until, &error.to_string()).await?;
@@ -570,7 +607,12 @@ impl Worker<'_> {
     }
 
     /// Leaves requests alone until `until`.
-    async fn park(&self, rows: &[RequestRow], until: Timestamp, note: &str) -> Result<(), StoreError> {
+    async fn park(
+        &self,
+        rows: &[RequestRow],
+        until: Timestamp,
+        note: &str,
+    ) -> Result<(), StoreError> {
         let now = self.engine.clock.now();
         let mut tx = self.begin().await?;
         for row in rows {
@@ -585,7 +627,12 @@ impl Worker<'_> {
         tx.commit().await
     }
 
-    async fn limited(&self, installation: InstallationId, read: &Read, until: Timestamp) -> Result<(), StoreError> {
+    async fn limited(
+        &self,
+        installation: InstallationId,
+        read: &Read,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
         self.limited_with(installation, read.limits(), until).await
     }
 
@@ -599,13 +646,6 @@ impl Worker<'_> {
         let mut tx = self.begin().await?;
         tx.note_limits(installation, limits, Some(until)).await?;
         tx.commit().await
-    }
-}
-
-fn verdict_of(state: &State) -> Verdict {
-    match state {
-        State::Decided(verdict) | State::Sent(verdict) => *verdict,
-        _ => Verdict::Deny,
     }
 }
 

@@ -133,8 +133,11 @@ impl App {
 pub struct InstallationClients {
     app: Arc<App>,
     write_interval: Duration,
-    clients: Mutex<HashMap<InstallationId, (Caller, Arc<tokio::sync::Mutex<Option<Instant>>>)>>,
+    clients: Mutex<HashMap<InstallationId, Client>>,
 }
+
+/// A caller, and when it last changed something.
+type Client = (Caller, Arc<tokio::sync::Mutex<Option<Instant>>>);
 
 impl InstallationClients {
     /// Clients for the installations of `app`; none is made before it is asked for.
@@ -160,11 +163,7 @@ impl InstallationClients {
         Ok(Write::new(caller, last_write, self.write_interval))
     }
 
-    #[allow(clippy::type_complexity, reason = "a pair that never leaves this file")]
-    fn client(
-        &self,
-        id: InstallationId,
-    ) -> Result<(Caller, Arc<tokio::sync::Mutex<Option<Instant>>>), CallError> {
+    fn client(&self, id: InstallationId) -> Result<Client, CallError> {
         let broken = |why: String| CallError::Unreadable { why };
         let mut clients = self.clients.lock().map_err(|error| broken(error.to_string()))?;
         if let Some(client) = clients.get(&id) {

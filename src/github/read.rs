@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Limits, LimitsSeen, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
 use crate::domain::{
-    Grant, GrantId, Login, Organization, Repository, RequestId, Role, TokenId, TokenRequest, UserId, cut,
-    for_people,
+    Grant, GrantId, Login, Organization, Repository, RequestId, Role, TokenId, TokenRequest,
+    UserId, cut, for_people,
 };
 
 /// Pending requests as listed, with the rows that could not be read kept apart: one row that we do not
@@ -203,7 +203,7 @@ pub(super) fn segment(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => {
                 escaped.push(char::from(byte))
             }
-            b'.' if text.trim_matches('.') != "" => escaped.push('.'),
+            b'.' if !text.trim_matches('.').is_empty() => escaped.push('.'),
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }

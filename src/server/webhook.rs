@@ -117,10 +117,11 @@ impl IntoResponse for Rejection {
             Self::NotSigned => StatusCode::UNAUTHORIZED.into_response(),
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
             Self::NoBody => StatusCode::REQUEST_TIMEOUT.into_response(),
-            Self::MediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json, or a form with `payload`\n")
-                    .into_response()
-            }
+            Self::MediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send application/json, or a form with `payload`\n",
+            )
+                .into_response(),
             Self::Header(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
             Self::NotForUs => StatusCode::NO_CONTENT.into_response(),
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -149,10 +150,13 @@ impl FromRequest<Shared> for VerifiedDelivery {
         };
         let event = header("x-github-event", "exactly one X-GitHub-Event is needed")?;
         let guid = header("x-github-delivery", "exactly one X-GitHub-Delivery is needed")?;
-        let guid = parse_guid(guid).ok_or(Rejection::Header("X-GitHub-Delivery is not a delivery's GUID"))?;
+        let guid = parse_guid(guid)
+            .ok_or(Rejection::Header("X-GitHub-Delivery is not a delivery's GUID"))?;
         let hook_id = match only(&headers, "x-github-hook-id") {
             Ok(None) => 0,
-            Ok(Some(id)) => id.parse().map_err(|_| Rejection::Header("X-GitHub-Hook-ID is not a number"))?,
+            Ok(Some(id)) => {
+                id.parse().map_err(|_| Rejection::Header("X-GitHub-Hook-ID is not a number"))?
+            }
             Err(()) => return Err(Rejection::Header("X-GitHub-Hook-ID stands there twice")),
         };
         let Some(event) = EVENTS.into_iter().find(|known| *known == event) else {
@@ -188,7 +192,8 @@ async fn read_body(
     }
     let kib = u32::try_from(most / 1024 + 1).map_err(|_| Rejection::TooLarge)?;
     let permit = Arc::clone(&budget.0).try_acquire_many_owned(kib).map_err(|_| Rejection::Busy)?;
-    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, LARGEST_DELIVERY)).await;
+    let read =
+        tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, LARGEST_DELIVERY)).await;
     match read {
         Ok(Ok(body)) => Ok((body, permit)),
         Ok(Err(error)) => {
@@ -227,7 +232,10 @@ fn parse_guid(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Stores a delivery and answers 202: when GitHub hears it, the delivery is on the disk.
-pub(super) async fn receive(State(shared): State<Shared>, delivery: VerifiedDelivery) -> StatusCode {
+pub(super) async fn receive(
+    State(shared): State<Shared>,
+    delivery: VerifiedDelivery,
+) -> StatusCode {
     let delivery = Delivery {
         guid: delivery.guid,
         hook_id: delivery.hook_id,

@@ -90,10 +90,9 @@ impl Store {
         let (answer, answered) = oneshot::channel();
         let closed = || StoreError::Unfit("the store is closing".to_owned());
         self.intake.send(Waiting { delivery, answer }).await.map_err(|_| closed())?;
-        answered
-            .await
-            .map_err(|_| closed())?
-            .map_err(|error| StoreError::Unfit(format!("the delivery could not be stored: {error}")))
+        answered.await.map_err(|_| closed())?.map_err(|error| {
+            StoreError::Unfit(format!("the delivery could not be stored: {error}"))
+        })
     }
 
     /// How the deliveries stand.
@@ -121,11 +120,12 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn unread_deliveries(&self, limit: i64) -> Result<Vec<UnreadDelivery>, StoreError> {
-        let rows =
-            sqlx::query("SELECT seq, event, why, at FROM unread_deliveries ORDER BY seq DESC LIMIT $1")
-                .bind(limit)
-                .fetch_all(&self.readers)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT seq, event, why, at FROM unread_deliveries ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(UnreadDelivery {
@@ -155,7 +155,10 @@ impl Store {
 
 impl Tx {
     /// The next deliveries in order of arrival that were not read yet.
-    pub(crate) async fn unprocessed(&mut self, limit: i64) -> Result<Vec<StoredDelivery>, StoreError> {
+    pub(crate) async fn unprocessed(
+        &mut self,
+        limit: i64,
+    ) -> Result<Vec<StoredDelivery>, StoreError> {
         let rows = sqlx::query(
             "SELECT seq, event, body, received_at FROM deliveries \
               WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') ORDER BY seq LIMIT $1",
@@ -261,7 +264,11 @@ async fn insert_keys(
     group: &[Waiting],
 ) -> Result<u64, sqlx::Error> {
     static STATEMENTS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
-        statements("INSERT INTO delivery_keys (guid, hook_id) VALUES ", 2, " ON CONFLICT DO NOTHING")
+        statements(
+            "INSERT INTO delivery_keys (guid, hook_id) VALUES ",
+            2,
+            " ON CONFLICT DO NOTHING",
+        )
     });
     let mut query = sqlx::query(AssertSqlSafe(statement(&STATEMENTS, group.len())));
     for Waiting { delivery, .. } in group {
@@ -275,7 +282,11 @@ async fn insert_bodies(
     group: &mut [Waiting],
 ) -> Result<(), sqlx::Error> {
     static STATEMENTS: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
-        statements("INSERT INTO deliveries (received_at, guid, hook_id, event, body) VALUES ", 5, "")
+        statements(
+            "INSERT INTO deliveries (received_at, guid, hook_id, event, body) VALUES ",
+            5,
+            "",
+        )
     });
     let mut query = sqlx::query(AssertSqlSafe(statement(&STATEMENTS, group.len())));
     for Waiting { delivery, .. } in group {
@@ -290,7 +301,7 @@ async fn insert_bodies(
     Ok(())
 }
 
-/// The statement for each size of group, made once: SQLite keeps them prepared.
+/// The statement for each size of group, made once: the database keeps them prepared.
 fn statements(head: &str, columns: usize, tail: &str) -> Vec<Arc<str>> {
     (0..=MOST_AT_ONCE)
         .map(|rows| {
@@ -298,7 +309,12 @@ fn statements(head: &str, columns: usize, tail: &str) -> Vec<Arc<str>> {
             for row in 0..rows {
                 sql.push_str(if row == 0 { "(" } else { ", (" });
                 for column in 1..=columns {
-                    let _ = write!(sql, "{}${}", if column == 1 { "" } else { ", " }, row * columns + column);
+                    let _ = write!(
+                        sql,
+                        "{}${}",
+                        if column == 1 { "" } else { ", " },
+                        row * columns + column
+                    );
                 }
                 sql.push(')');
             }

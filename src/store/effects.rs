@@ -32,6 +32,20 @@ pub enum EffectState {
     Unknown,
 }
 
+/// An effect about to be put into the outbox.
+pub(crate) struct NewEffect<'a> {
+    /// For which fingerprint.
+    pub(crate) fingerprint: &'a Fingerprint,
+    /// What.
+    pub(crate) kind: EffectKind,
+    /// For which decision.
+    pub(crate) decision_id: i64,
+    /// The grant for a revocation, else the request.
+    pub(crate) target_id: i64,
+    /// What is sent along.
+    pub(crate) reason: &'a str,
+}
+
 /// One effect.
 #[derive(Clone, Debug)]
 pub struct EffectRow {
@@ -150,10 +164,11 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn unfinished_effects(&self) -> Result<i64, StoreError> {
-        let row =
-            sqlx::query("SELECT COUNT(*) AS unfinished FROM effects WHERE state IN ('recorded', 'sent')")
-                .fetch_one(&self.readers)
-                .await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS unfinished FROM effects WHERE state IN ('recorded', 'sent')",
+        )
+        .fetch_one(&self.readers)
+        .await?;
         get(&row, "unfinished")
     }
 }
@@ -164,11 +179,7 @@ impl Tx {
     pub(crate) async fn record_effect(
         &mut self,
         key: RequestKey,
-        fingerprint: &Fingerprint,
-        kind: EffectKind,
-        decision_id: i64,
-        target_id: i64,
-        reason: &str,
+        new: &NewEffect<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
@@ -183,11 +194,11 @@ impl Tx {
         )
         .bind(key.organization.0)
         .bind(key.request.0)
-        .bind(fingerprint.as_str())
-        .bind(kind.as_str())
-        .bind(decision_id)
-        .bind(target_id)
-        .bind(reason)
+        .bind(new.fingerprint.as_str())
+        .bind(new.kind.as_str())
+        .bind(new.decision_id)
+        .bind(new.target_id)
+        .bind(new.reason)
         .bind(now.as_millisecond())
         .execute(&mut *self.inner)
         .await?;
@@ -211,7 +222,11 @@ impl Tx {
     }
 
     /// The unfinished effect of a request is being sent now.
-    pub(crate) async fn effect_sent(&mut self, key: RequestKey, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn effect_sent(
+        &mut self,
+        key: RequestKey,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE effects SET state = 'sent', attempts = attempts + 1, sent_at = $3 \
               WHERE organization_id = $1 AND request_id = $2 AND state IN ('recorded', 'sent')",
@@ -225,7 +240,11 @@ impl Tx {
     }
 
     /// The unfinished effects of a request did certainly not happen: they are to be sent again.
-    pub(crate) async fn effect_not_sent(&mut self, key: RequestKey, detail: &str) -> Result<(), StoreError> {
+    pub(crate) async fn effect_not_sent(
+        &mut self,
+        key: RequestKey,
+        detail: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE effects SET state = 'recorded', detail = $3 \
               WHERE organization_id = $1 AND request_id = $2 AND state = 'sent'",

@@ -111,7 +111,10 @@ impl Tx {
     }
 
     /// Forgets an installation that was removed, unless another has taken its place.
-    pub(crate) async fn forget_installation(&mut self, id: InstallationId) -> Result<(), StoreError> {
+    pub(crate) async fn forget_installation(
+        &mut self,
+        id: InstallationId,
+    ) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM installations WHERE installation_id = $1")
             .bind(id.0)
             .execute(&mut *self.inner)

@@ -97,10 +97,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Lease>, StoreError> {
         let mut tx = self.begin().await?;
-        let held = sqlx::query("SELECT holder, number, until FROM leases WHERE organization_id = $1")
-            .bind(organization.0)
-            .fetch_optional(&mut *tx.inner)
-            .await?;
+        let held =
+            sqlx::query("SELECT holder, number, until FROM leases WHERE organization_id = $1")
+                .bind(organization.0)
+                .fetch_optional(&mut *tx.inner)
+                .await?;
         let mut number = 1;
         if let Some(row) = held {
             let holder: String = get(&row, "holder")?;
@@ -131,11 +132,13 @@ impl Store {
     /// When the database refuses.
     pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE leases SET holder = '', until = 0 WHERE organization_id = $1 AND number = $2")
-            .bind(lease.organization.0)
-            .bind(lease.number)
-            .execute(&mut *tx.inner)
-            .await?;
+        sqlx::query(
+            "UPDATE leases SET holder = '', until = 0 WHERE organization_id = $1 AND number = $2",
+        )
+        .bind(lease.organization.0)
+        .bind(lease.number)
+        .execute(&mut *tx.inner)
+        .await?;
         tx.commit().await
     }
 }

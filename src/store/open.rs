@@ -25,10 +25,11 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be used: rights, disk, a newer version's schema. Never on a network file
-    /// system: SQLite's log needs shared memory.
+    /// system: `SQLite`'s log needs shared memory.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        make_private(path)
-            .map_err(|error| StoreError::Unfit(format!("{} cannot be opened: {error}", path.display())))?;
+        make_private(path).map_err(|error| {
+            StoreError::Unfit(format!("{} cannot be opened: {error}", path.display()))
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -54,8 +55,9 @@ impl Store {
         let checkpoints = options.connect().await?;
         tokio::spawn(keep_the_log_short(checkpoints, writer.clone()));
         let intake = deliveries::start(writer.clone());
-        let holder = leases::Holder::new(path)
-            .map_err(|error| StoreError::Unfit(format!("no lock file beside the store: {error}")))?;
+        let holder = leases::Holder::new(path).map_err(|error| {
+            StoreError::Unfit(format!("no lock file beside the store: {error}"))
+        })?;
         Ok(Self { writer, readers, intake, holder })
     }
 
@@ -82,7 +84,9 @@ async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), Stor
     // Two processes that start at once must not both migrate; the driver takes no lock for SQLite.
     let mut lock_name = path.as_os_str().to_owned();
     lock_name.push(".lock");
-    let unfit = |error: std::io::Error| StoreError::Unfit(format!("no lock file beside the store: {error}"));
+    let unfit = |error: std::io::Error| {
+        StoreError::Unfit(format!("no lock file beside the store: {error}"))
+    };
     let lock = fs::OpenOptions::new().create(true).append(true).open(&lock_name).map_err(unfit)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
         .await
@@ -124,17 +128,19 @@ fn numbered(version: &str) -> i64 {
 async fn keep_the_log_short(mut connection: sqlx::SqliteConnection, writer: SqlitePool) {
     while !writer.is_closed() {
         tokio::time::sleep(CHECKPOINT_EVERY).await;
-        let log_pages = match sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut connection).await {
-            Ok(row) => get::<i64>(&row, "log").unwrap_or(0),
-            Err(error) => {
-                tracing::debug!(%error, "checkpoint postponed");
-                continue;
-            }
-        };
-        if log_pages > LONGEST_LOG {
-            if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
-                tracing::warn!(%error, log_pages, "the store's log grows and cannot be cut");
-            }
+        let log_pages =
+            match sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut connection).await {
+                Ok(row) => get::<i64>(&row, "log").unwrap_or(0),
+                Err(error) => {
+                    tracing::debug!(%error, "checkpoint postponed");
+                    continue;
+                }
+            };
+        if log_pages > LONGEST_LOG
+            && let Err(error) =
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await
+        {
+            tracing::warn!(%error, log_pages, "the store's log grows and cannot be cut");
         }
     }
     let _ = connection.close().await;

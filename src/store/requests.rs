@@ -6,7 +6,8 @@ use sqlx::{Sqlite, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 use super::{Store, StoreError, Tx, from_json, get, json, time, time_if_any};
 use crate::{
     domain::{
-        Fingerprint, Login, Organization, OrganizationId, Owner, RequestId, TokenId, TokenRequest, UserId,
+        Fingerprint, Login, Organization, OrganizationId, Owner, RequestId, TokenId, TokenRequest,
+        UserId,
     },
     engine::lifecycle::State,
 };
@@ -120,7 +121,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn due_organizations(&self, now: Timestamp) -> Result<Vec<OrganizationId>, StoreError> {
+    pub async fn due_organizations(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<OrganizationId>, StoreError> {
         let rows = sqlx::query("SELECT DISTINCT organization_id FROM requests WHERE due_at <= $1")
             .bind(now.as_millisecond())
             .fetch_all(&self.readers)
@@ -133,9 +137,10 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL")
-            .fetch_one(&self.readers)
-            .await?;
+        let row =
+            sqlx::query("SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL")
+                .fetch_one(&self.readers)
+                .await?;
         time_if_any(&row, "due_at")
     }
 
@@ -166,11 +171,12 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn request(&self, key: RequestKey) -> Result<Option<RequestRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
-            .bind(key.organization.0)
-            .bind(key.request.0)
-            .fetch_optional(&self.readers)
-            .await?;
+        let row =
+            sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
+                .bind(key.organization.0)
+                .bind(key.request.0)
+                .fetch_optional(&self.readers)
+                .await?;
         row.as_ref().map(RequestRow::read).transpose()
     }
 
@@ -178,7 +184,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn open_requests(&self, organization: OrganizationId) -> Result<Vec<RequestRow>, StoreError> {
+    pub async fn open_requests(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<RequestRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT * FROM requests WHERE organization_id = $1 AND state NOT IN ('settled', 'gone') \
               ORDER BY request_id",
@@ -225,12 +234,16 @@ impl Store {
 }
 
 impl Tx {
-    pub(crate) async fn request(&mut self, key: RequestKey) -> Result<Option<RequestRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
-            .bind(key.organization.0)
-            .bind(key.request.0)
-            .fetch_optional(&mut *self.inner)
-            .await?;
+    pub(crate) async fn request(
+        &mut self,
+        key: RequestKey,
+    ) -> Result<Option<RequestRow>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM requests WHERE organization_id = $1 AND request_id = $2")
+                .bind(key.organization.0)
+                .bind(key.request.0)
+                .fetch_optional(&mut *self.inner)
+                .await?;
         row.as_ref().map(RequestRow::read).transpose()
     }
 
