@@ -2,6 +2,7 @@
 
 mod input;
 mod output;
+mod setup;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,8 @@ use crate::gate::Arrived;
 use crate::hub::Fakehub;
 use crate::shared::Shared;
 use crate::tokens::Review;
-use input::{
-    Advance, Ask, FaultInput, Handle, HoldInput, Leave, ReviewInput, SendInput, WorldInput,
-};
+use input::{Advance, Ask, FaultInput, Handle, HoldInput, Leave, ReviewInput, SendInput};
+use setup::{InstallationInput, SwitchInput, WorldInput};
 
 type Reply = Result<Answer, Error>;
 
@@ -115,6 +115,10 @@ fn act(hub: &Fakehub, arrived: &Arrived, method: &str, parts: &[&str]) -> Reply 
             }
             Ok(done)
         }
+        ("POST", ["installations"]) => {
+            let input: InstallationInput = read(arrived)?;
+            input.apply(hub)
+        }
         ("POST", ["world"]) => {
             let input: WorldInput = read(arrived)?;
             let install = input.install;
@@ -185,6 +189,11 @@ fn operate(hub: &Fakehub, arrived: &Arrived, method: &str, parts: &[&str]) -> Re
         }
         ("PATCH", ["webhook"]) => {
             let input: Handle = read(arrived)?;
+            input.apply(hub)?;
+            Ok(done)
+        }
+        ("PATCH", ["switches"]) => {
+            let input: SwitchInput = read(arrived)?;
             input.apply(hub)?;
             Ok(done)
         }

@@ -1,5 +1,9 @@
 //! A stateful fake of GitHub's personal access token endpoints, over real HTTP. This file is the map; it holds no logic.
 //!
+//! Every answer comes from one state: organizations, people, teams, repositories, tokens, requests, installations.
+//! People act through [`Fakehub`], the App acts over HTTP at [`Fakehub::api_url`], and each sees what the other did.
+//! App JWTs are verified, webhooks are really signed and sent, limits are counted, and what GitHub refuses is refused.
+//!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), fakehub::Error> {
 //! use fakehub::{Config, Fakehub, Outcome, Repo, Review, TokenSpec};
@@ -10,13 +14,31 @@
 //!     acme.owner("olga").team("platform", ["kim"]).repository(Repo::private("web"));
 //! });
 //! hub.install("acme")?;
-//! let asked = hub.request_token("acme", TokenSpec::by("kim").on(["web"]).repository_permission("contents", "read"))?;
+//! hub.set_webhook_url("http://127.0.0.1:9/webhooks/github"); // where the bot listens
+//!
+//! let spec = TokenSpec::by("kim").named("ci").on(["web"]).repository_permission("contents", "read");
+//! let asked = hub.request_token("acme", spec)?; // sends `created`
 //! assert_eq!(hub.outcome(asked.request_id), Outcome::Pending);
-//! hub.review_as("olga", asked.request_id, Review::deny("not today"))?;
+//!
+//! hub.review_as("olga", asked.request_id, Review::deny("not today"))?; // sends `denied`
 //! assert_eq!(hub.outcome(asked.request_id).reason(), Some("not today"));
 //! hub.shutdown().await;
 //! # Ok(()) }
 //! ```
+//!
+//! # Where to look
+//! - [`Config`] and [`Switches`]: how it starts, and its answers to what GitHub's documentation leaves open.
+//! - [`World`] and [`worlds`]: who and what exists.
+//! - [`Fakehub`]: what people do, what became of it, which calls came, which webhooks went.
+//! - [`Fault`] and [`Hold`]: failures on cue, and calls that wait until a test lets them go or cuts them.
+//!
+//! # Time
+//! fakehub's clock is the system's plus what [`Fakehub::advance`] added. Expiry, rate limits, JWTs, the header `Date` and
+//! all times in bodies follow it. Delays, holds and the time limit of webhooks run on real time.
+//!
+//! # From several threads
+//! Handles can be cloned and used from any thread, also outside the runtime that [`Fakehub::start`] was called in; only
+//! that runtime must live on. Inside a closure given to [`Fakehub::world`] no other method may be called.
 
 mod answer;
 mod app;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::control;
-use crate::faults::{Plan, Terminal, Verdict};
+use crate::faults::{HoldState, Plan, Terminal, Verdict};
 use crate::gate::{self, Arrived};
 use crate::ids;
 use crate::render::Urls;
@@ -126,27 +126,19 @@ async fn go(shared: Arc<Shared>, arrived: Arrived, plan: Plan) -> Result<Respons
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;
     }
-    for hold in &plan.holds_before {
-        if hold.wait().await == Verdict::Cut {
-            return Err(Cut);
-        }
-    }
+    held(&shared, &plan.holds_before).await?;
     let matched = routes::find(&arrived.method, &arrived.path);
     let route = matched.as_ref().map(|matched| matched.route);
     let mut answer = match &plan.before {
         Some(Terminal::Cut | Terminal::Half) => return Err(Cut),
-        Some(Terminal::Mute) => return mute().await,
+        Some(Terminal::Mute) => return mute(&shared).await,
         Some(Terminal::Fault(kind)) => gate::fault_answer(&shared, &arrived, route, kind),
         None => gate::serve(&shared, &arrived, matched, &plan),
     };
-    for hold in &plan.holds_after {
-        if hold.wait().await == Verdict::Cut {
-            return Err(Cut);
-        }
-    }
+    held(&shared, &plan.holds_after).await?;
     let half = match &plan.after {
         Some(Terminal::Cut) => return Err(Cut),
-        Some(Terminal::Mute) => return mute().await,
+        Some(Terminal::Mute) => return mute(&shared).await,
         Some(Terminal::Fault(kind)) => {
             answer = gate::fault_answer(&shared, &arrived, route, kind);
             false
@@ -167,8 +159,23 @@ async fn go(shared: Arc<Shared>, arrived: Arrived, plan: Plan) -> Result<Respons
     Ok(write(&shared, &answer))
 }
 
-async fn mute() -> Result<Response<Outgoing>, Cut> {
-    std::future::pending().await
+/// Waits at holds; nothing is held beyond the end of fakehub.
+async fn held(shared: &Shared, holds: &[Arc<HoldState>]) -> Result<(), Cut> {
+    for hold in holds {
+        let verdict = tokio::select! {
+            verdict = hold.wait() => verdict,
+            () = shared.stopped() => Verdict::Cut,
+        };
+        if verdict == Verdict::Cut {
+            return Err(Cut);
+        }
+    }
+    Ok(())
+}
+
+async fn mute(shared: &Shared) -> Result<Response<Outgoing>, Cut> {
+    shared.stopped().await;
+    Err(Cut)
 }
 
 fn write(shared: &Shared, answer: &Answer) -> Response<Outgoing> {

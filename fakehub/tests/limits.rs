@@ -1,5 +1,10 @@
 //! Stories about primary rate limits: counted for each installation, exhausted, reset.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a story may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a story may stop at the first surprise"
+)]
 
 mod common;
 

@@ -1,6 +1,5 @@
 //! What the control API reads. Unknown fields are refused, so that a typing error is not a silent default.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +12,6 @@ use crate::faults::Fault;
 use crate::hub::Fakehub;
 use crate::permissions::Permissions;
 use crate::tokens::{Lifetime, RepositoryChoice, TokenSpec};
-use crate::world::{Repo, World};
 
 /// A token as the control API describes it; on PATCH, what is absent stays as it was.
 #[derive(Debug, Deserialize)]
@@ -245,75 +243,6 @@ impl Handle {
         }
         if let Some(batch) = self.reverse {
             hub.reverse_webhooks(batch);
-        }
-        Ok(())
-    }
-}
-
-/// What is added to an organization, which is made if there is none.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WorldInput {
-    pub(super) organization: String,
-    #[serde(default)]
-    pub(super) install: bool,
-    #[serde(default)]
-    owners: Vec<String>,
-    #[serde(default)]
-    members: Vec<String>,
-    #[serde(default)]
-    teams: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    repositories: Vec<RepositoryInput>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RepositoryInput {
-    name: String,
-    /// `public`, `private` (unless told) or `internal`; left alone in a repository that exists.
-    visibility: Option<String>,
-    #[serde(default)]
-    topics: Vec<String>,
-    #[serde(default)]
-    properties: BTreeMap<String, Value>,
-    /// Path to text, added to the files there are.
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-}
-
-impl WorldInput {
-    pub(super) fn put_in(self, world: &mut World) -> Result<(), Error> {
-        let known: Vec<String> = world
-            .organization(&self.organization)
-            .map(|organization| organization.repositories.keys().cloned().collect())
-            .unwrap_or_default();
-        let mut organization = world.add_organization(&self.organization);
-        organization.members(&self.members).owners(&self.owners);
-        for (slug, members) in &self.teams {
-            organization.team(slug, members);
-        }
-        for repository in self.repositories {
-            if !known.contains(&repository.name.to_lowercase()) {
-                let mut repo = match repository.visibility.as_deref() {
-                    None | Some("private") => Repo::private(&repository.name),
-                    Some("public") => Repo::public(&repository.name),
-                    Some("internal") => Repo::internal(&repository.name),
-                    Some(_) => {
-                        return Err(Error::Invalid(
-                            "`visibility` is `public`, `private` or `internal`".to_owned(),
-                        ));
-                    }
-                };
-                repo = repo.topics(repository.topics);
-                for (name, value) in repository.properties {
-                    repo = repo.property(&name, value);
-                }
-                organization.repository(repo);
-            }
-            for (path, text) in &repository.files {
-                organization.file(&repository.name, path, text);
-            }
         }
         Ok(())
     }

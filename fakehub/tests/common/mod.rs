@@ -1,6 +1,12 @@
 //! What every story needs: a world, a client that speaks as the App, a receiver of webhooks. No assertions.
 #![allow(dead_code, reason = "each story uses a part of this")]
-#![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    missing_docs,
+    reason = "helpers of tests"
+)]
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
