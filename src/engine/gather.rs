@@ -166,6 +166,24 @@ async fn member(
     })
 }
 
+/// When the oldest of the facts that are known was read.
+pub(super) fn oldest(facts: &Facts) -> Option<Timestamp> {
+    fn read_at<T>(fact: &Fact<T>) -> Option<Timestamp> {
+        match fact {
+            Fact::Known { read_at, .. } => Some(*read_at),
+            Fact::Unknown { .. } => None,
+        }
+    }
+    facts
+        .owner_teams
+        .values()
+        .filter_map(read_at)
+        .chain(read_at(&facts.owner_role))
+        .chain(read_at(&facts.repositories))
+        .chain(read_at(&facts.kind))
+        .min()
+}
+
 fn fresh(read_at: Timestamp, clock: &Clock) -> bool {
     let age = clock.now().duration_since(read_at);
     age < SHARED_FOR && age > -SHARED_FOR

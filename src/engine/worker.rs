@@ -26,9 +26,14 @@ const CLAIMED_AT_ONCE: i64 = 100;
 /// Up to so many open requests one plain page shows them all; beyond, the list is asked by token.
 const ONE_PAGE: i64 = 100;
 
-/// How old a judgement may be when its call is sent. Facts that requests share may be half a minute older:
-/// together no more than a minute.
-const FACTS_LAST: SignedDuration = SignedDuration::from_secs(30);
+/// How many are judged before the first of them is sent.
+const JUDGED_AT_ONCE: usize = 10;
+
+/// How old a listing may be when something is judged on it.
+const LISTING_LASTS: SignedDuration = SignedDuration::from_secs(30);
+
+/// How old the oldest fact behind a decision may be when its call is sent.
+const FACTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// When to look again for a request that a webhook announced and no list shows.
 const LOOK_AGAIN_AFTER: [SignedDuration; 3] =
@@ -143,11 +148,19 @@ impl Worker<'_> {
         let (to_check, to_look): (Vec<_>, Vec<_>) = rows
             .into_iter()
             .partition(|row| matches!(row.state, State::Checking | State::Revoking));
+        let listed_at = self.engine.clock.now();
         let seen = self.look(installation, &read, to_look).await?;
-        let decided = self.judge(installation, &read, seen).await?;
-        let mut approved = self.act(installation, decided).await?;
-        approved.extend(to_check);
-        self.check(installation, &read, approved).await
+        let mut to_check = to_check;
+        // Few at a time: what is judged is sent soon, and a slow GitHub never lets facts grow old in line.
+        for some in seen.chunks(JUDGED_AT_ONCE) {
+            if self.engine.clock.now().duration_since(listed_at) > LISTING_LASTS {
+                // The rest is still due: the next pass lists it anew.
+                break;
+            }
+            let decided = self.judge(installation, &read, some, listed_at).await?;
+            to_check.extend(self.act(installation, decided).await?);
+        }
+        self.check(installation, &read, to_check).await
     }
 
     /// One listing for all of them. Gives those that are to be judged or sent now, with what was listed.
@@ -318,7 +331,8 @@ impl Worker<'_> {
         &self,
         installation: &InstallationRow,
         read: &Read,
-        seen: Vec<(RequestRow, TokenRequest)>,
+        seen: &[(RequestRow, TokenRequest)],
+        listed_at: Timestamp,
     ) -> Result<Vec<(RequestRow, Timestamp)>, Stop> {
         let engine = self.engine;
         let mut decided = Vec::new();
@@ -334,18 +348,22 @@ impl Worker<'_> {
             let in_force = engine.policy.in_force();
             let Some(policy) = in_force.policy else {
                 let why = in_force.broken.unwrap_or_else(|| "no rules were loaded".to_owned());
-                self.park(&[row], after(now, 30), &format!("no valid policy: {why}")).await?;
+                self.park(
+                    std::slice::from_ref(row),
+                    after(now, 30),
+                    &format!("no valid policy: {why}"),
+                )
+                .await?;
                 continue;
             };
             let gathered =
-                gather::gather(read, &engine.cache, &engine.clock, &request, policy.needs()).await;
-            let judged_at = gathered.facts.now;
-            let judged =
-                judge::judge(&policy, in_force.broken.as_deref(), &request, gathered.facts);
-            let row = self.record(&row, &request, &policy, judged).await?;
+                gather::gather(read, &engine.cache, &engine.clock, request, policy.needs()).await;
+            let oldest =
+                gather::oldest(&gathered.facts).map_or(listed_at, |read_at| read_at.min(listed_at));
+            let judged = judge::judge(&policy, in_force.broken.as_deref(), request, gathered.facts);
+            let row = self.record(row, request, &policy, judged).await?;
             decided.extend(
-                row.filter(|row| matches!(row.state, State::Decided(_)))
-                    .map(|row| (row, judged_at)),
+                row.filter(|row| matches!(row.state, State::Decided(_))).map(|row| (row, oldest)),
             );
             if let Some(until) = gathered.limited_until {
                 engine.cache.forget(installation.organization.id).await;
@@ -454,16 +472,21 @@ impl Worker<'_> {
             }
         };
         let mut approved = Vec::new();
-        for (row, judged_at) in decided {
+        for (row, oldest) in decided {
             write.my_turn().await;
             let now = engine.clock.now();
-            if now.duration_since(judged_at) > FACTS_LAST {
+            if now.duration_since(oldest) > FACTS_LAST {
                 // Still due: the next pass lists and judges it anew.
                 break;
             }
             let key = row.key();
             let mut tx = self.begin().await?;
-            let Some(effect) = tx.unfinished_effect(key).await? else { continue };
+            let Some(effect) = tx.unfinished_effect(key).await? else {
+                // A webhook ended it meanwhile. Were it something else, it is looked at again, not at once.
+                self.postpone(&mut tx, key, "", now).await?;
+                tx.commit().await?;
+                continue;
+            };
             let Some(sent) = record::happen(&mut tx, key, &Event::Sending, now, |_| {}).await?
             else {
                 continue;
