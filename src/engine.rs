@@ -47,13 +47,19 @@ const SIDE_BY_SIDE: usize = 16;
 pub struct EngineOptions {
     /// How often pending requests are listed although no webhook came.
     pub reconcile_every: Duration,
+    /// The most waiting requests that a first run or a changed policy may act on before somebody confirms.
+    pub most_at_once: usize,
     /// How GitHub is called.
     pub client: ClientOptions,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { reconcile_every: Duration::from_secs(300), client: ClientOptions::default() }
+        Self {
+            reconcile_every: Duration::from_secs(300),
+            most_at_once: 25,
+            client: ClientOptions::default(),
+        }
     }
 }
 

@@ -60,7 +60,11 @@ impl Service {
         let highest = settings.highest_mode;
         let policy =
             tokio::task::spawn_blocking(move || PolicySource::new(rules, Some(highest))).await?;
-        let options = EngineOptions { reconcile_every: settings.reconcile_interval, client };
+        let options = EngineOptions {
+            reconcile_every: settings.reconcile_interval,
+            most_at_once: settings.most_at_once,
+            client,
+        };
         let engine = Engine::new(
             store.clone(),
             Arc::new(app),

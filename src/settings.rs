@@ -88,6 +88,12 @@ pub const KEYS: &[Key] = &[
         Some("5m"),
     ),
     key(
+        "most-at-once",
+        "PATWARDEN_MOST_AT_ONCE",
+        "the most waiting requests that a first run or a changed policy acts on before somebody confirms",
+        Some("25"),
+    ),
+    key(
         "write-interval",
         "PATWARDEN_WRITE_INTERVAL",
         "the least time between two reviews in one organization; GitHub asks for a second",
@@ -270,6 +276,8 @@ pub struct Settings {
     pub highest_mode: Mode,
     /// How often pending requests are listed anyway.
     pub reconcile_interval: Duration,
+    /// The most waiting requests that a first run or a changed policy may act on unconfirmed.
+    pub most_at_once: usize,
     /// The least time between two reviews in one organization.
     pub write_interval: Duration,
     /// The longest that one call may take.
@@ -338,6 +346,9 @@ impl Settings {
                 .ok_or_else(|| format!("`{text}` is none of shadow, approve-only, enforce"))
         });
         let reconcile_interval = s.parsed("reconcile-interval", span);
+        let most_at_once = s.parsed("most-at-once", |text| {
+            text.parse().map_err(|_| format!("`{text}` is not a number of requests"))
+        });
         let write_interval = s.parsed("write-interval", span);
         let github_timeout = s.parsed("github-timeout", span);
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
@@ -360,6 +371,7 @@ impl Settings {
                 listen: listen?,
                 highest_mode: highest_mode?,
                 reconcile_interval: reconcile_interval?,
+                most_at_once: most_at_once?,
                 write_interval: write_interval?,
                 github_timeout: github_timeout?,
                 audit_log,

@@ -18,6 +18,24 @@ use crate::{
 pub(super) enum Requests {
     /// List requests, newest first: those that are open, or with --all every one that was ever heard of
     List(List),
+    /// Let patwarden act on many waiting requests at once
+    ///
+    /// When a first run or a changed policy would act on more waiting requests than `most-at-once`, each is
+    /// judged and nothing is sent. This command shows what would be sent, and with the number typed (or with
+    /// --yes) lets it go.
+    Confirm(Confirm),
+}
+
+#[derive(clap::Args)]
+pub(super) struct Confirm {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Of this organization
+    #[arg(long, value_name = "LOGIN")]
+    org: String,
+    /// Do not ask for the number: for scripts
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(clap::Args)]
@@ -61,7 +79,10 @@ struct Line {
 
 impl Requests {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let Self::List(list) = self;
+        let list = match self {
+            Self::List(list) => list,
+            Self::Confirm(confirm) => return confirm.run().await,
+        };
         let store = list.store.open().await?;
         let filter =
             RequestFilter { organization: list.org, open_only: !list.all, limit: list.limit };
@@ -71,6 +92,7 @@ impl Requests {
             .iter()
             .map(|row| line(row, row.decision_id.and_then(|id| decisions.get(&id))))
             .collect();
+        let unconfirmed = store.unconfirmed().await?;
         let backlog = store.backlog().await?;
         let unread = store.unread_deliveries(5).await?;
         if list.json {
@@ -107,6 +129,14 @@ impl Requests {
                 }),
             );
         }
+        for (_, login, count) in &unconfirmed {
+            output::line("");
+            output::line(format_args!(
+                "{count} of {} wait for a confirmation: patwarden requests confirm --org {}",
+                output::cell(login, 40),
+                output::cell(login, 40)
+            ));
+        }
         if backlog.unread > 0 {
             output::line("");
             output::line(format_args!(
@@ -122,6 +152,56 @@ impl Requests {
                 ));
             }
         }
+        Ok(Exit::Well)
+    }
+}
+
+impl Confirm {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let store = self.store.open().await?;
+        let all = store.unconfirmed().await?;
+        let Some((organization, login, count)) =
+            all.iter().find(|(_, login, _)| login.eq_ignore_ascii_case(&self.org))
+        else {
+            output::line(format_args!("Nothing of {} waits for a confirmation.", self.org));
+            return Ok(Exit::Well);
+        };
+        let filter =
+            RequestFilter { organization: Some(login.clone()), open_only: true, limit: i64::MAX };
+        let rows = store.requests(&filter).await?;
+        let rows: Vec<RequestRow> = rows.into_iter().filter(|row| row.unconfirmed).collect();
+        let decisions = decisions_of(&store, &rows).await?;
+        let effects = |effect: &str| {
+            let of = |row: &&RequestRow| {
+                row.decision_id
+                    .and_then(|id| decisions.get(&id))
+                    .is_some_and(|row| row.decision.effect.as_str() == effect)
+            };
+            rows.iter().filter(of).count()
+        };
+        output::line(format_args!(
+            "{login}: {count} waiting requests; as judged so far, {} would be approved, {} denied, {} left to people.",
+            effects("approve"),
+            effects("deny"),
+            effects("escalate"),
+        ));
+        output::line("They are judged again on fresh facts before anything is sent.");
+        if !self.yes {
+            output::line(format_args!("Type {count} to let them go, anything else to leave them:"));
+            let typed = tokio::task::spawn_blocking(|| {
+                let mut typed = String::new();
+                std::io::stdin().read_line(&mut typed).map(|_| typed)
+            })
+            .await??;
+            if typed.trim() != count.to_string() {
+                output::line("Left as they are.");
+                return Ok(Exit::NotWell);
+            }
+        }
+        let confirmed = store.confirm(*organization, crate::clock::Clock::system().now()).await?;
+        output::line(format_args!(
+            "{confirmed} requests are free; `patwarden serve` takes them up."
+        ));
         Ok(Exit::Well)
     }
 }

@@ -149,6 +149,7 @@ fn first_heard_of(event: &RequestEvent, now: Timestamp) -> RequestRow {
         looks: 0,
         failures: 0,
         note: String::new(),
+        unconfirmed: false,
         due_at: Some(now),
         woken_at: now,
         state_since: now,

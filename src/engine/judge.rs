@@ -27,11 +27,19 @@ pub(super) struct Judged {
     pub(super) retry: bool,
 }
 
+/// What keeps a decision from being acted on, whatever the rules say.
+pub(super) struct HeldBack<'a> {
+    /// Why the files of the policy cannot be used as they are now.
+    pub(super) broken: Option<&'a str>,
+    /// One of many at once, and nobody has confirmed.
+    pub(super) unconfirmed: bool,
+}
+
 /// Judges `request`. While the files of the policy are `broken`, the last good one still denies and
 /// escalates; what it would approve waits for people or for the mended file.
 pub(super) fn judge(
     policy: &Policy,
-    broken: Option<&str>,
+    held_back: &HeldBack<'_>,
     request: &TokenRequest,
     facts: Facts,
 ) -> Judged {
@@ -44,7 +52,15 @@ pub(super) fn judge(
             format!("shadow: nothing is sent; it would be {}", would(&decision)),
             decision.only_unknown,
         ),
-        (Effect::Approve, _) => match broken {
+        (Effect::Approve | Effect::Deny, _) if held_back.unconfirmed => (
+            Event::Hold,
+            format!(
+                "would be {}; one of many at once: `patwarden requests confirm` lets it go",
+                would(&decision)
+            ),
+            false,
+        ),
+        (Effect::Approve, _) => match held_back.broken {
             Some(why) => (Event::Escalate, format!("would be approved, but {why}"), true),
             None => (Event::Judged(Verdict::Approve), String::new(), false),
         },

@@ -1,5 +1,7 @@
 //! What webhooks missed: installations and pending requests are listed, and enter by the same door.
 
+use std::collections::HashMap;
+
 use jiff::SignedDuration;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     record,
 };
 use crate::{
-    domain::{Fingerprint, OrganizationId, TokenRequest},
+    domain::{Fingerprint, OrganizationId, RequestId, TokenRequest},
     github::{CallError, Listing},
     store::{InstallationRow, RequestKey, RequestRow, StoreError},
 };
@@ -83,6 +85,7 @@ impl Engine {
         }
         let policy = self.policy.in_force().policy;
         let hash = policy.as_ref().map(|policy| policy.hash());
+        let unconfirmed = self.too_many_at_once(installation, &requests, hash).await?;
         let mut found = 0;
         // In small transactions: an accept must never wait long for its turn.
         for some in requests.chunks(100) {
@@ -92,7 +95,7 @@ impl Engine {
             for request in some {
                 let key = RequestKey { organization: request.organization.id, request: request.id };
                 let Some(row) = tx.request(key).await? else {
-                    tx.save_request(&newly_found(request, now)).await?;
+                    tx.save_request(&newly_found(request, unconfirmed, now)).await?;
                     found += 1;
                     continue;
                 };
@@ -107,6 +110,7 @@ impl Engine {
                     {
                         // Another policy by now: it may say something else.
                         row.due_at = Some(now);
+                        row.unconfirmed |= unconfirmed;
                     }
                 })
                 .await?;
@@ -117,10 +121,48 @@ impl Engine {
                 self.audit.write(entry);
             }
         }
+        let mut tx = self.store.begin().await?;
+        tx.looked_at(installation.id, began).await?;
+        tx.commit().await?;
         if unreadable.is_empty() {
             self.look_for_the_missing(installation.organization.id, &requests, began).await?;
         }
         Ok((requests.len(), found))
+    }
+
+    /// Whether a first look at this organization, or another policy, would make us act on more waiting
+    /// requests than anybody expects. Then each is judged, nothing is sent, and somebody must confirm.
+    async fn too_many_at_once(
+        &self,
+        installation: &InstallationRow,
+        requests: &[TokenRequest],
+        hash: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let limit = self.options.most_at_once;
+        if requests.len() <= limit {
+            return Ok(false);
+        }
+        let open = self.store.open_requests(installation.organization.id).await?;
+        let by_id: HashMap<RequestId, &RequestRow> = open.iter().map(|row| (row.id, row)).collect();
+        let first_look = installation.looked_at.is_none();
+        let count = requests
+            .iter()
+            .filter(|request| match by_id.get(&request.id) {
+                None => first_look,
+                Some(row) => {
+                    matches!(row.state, State::Escalated | State::Held)
+                        && row.judged_under.as_deref() != hash
+                }
+            })
+            .count();
+        if count > limit {
+            tracing::error!(
+                organization = %installation.organization.login, count,
+                "more waiting requests at once than anybody may expect: nothing is sent before somebody confirms; \
+                 see `patwarden requests list`, then `patwarden requests confirm`"
+            );
+        }
+        Ok(count > limit)
     }
 
     /// What we hold as open and the list does not show: the worker looks, and confirms.
@@ -164,7 +206,7 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
 }
 
-fn newly_found(request: &TokenRequest, now: jiff::Timestamp) -> RequestRow {
+fn newly_found(request: &TokenRequest, unconfirmed: bool, now: jiff::Timestamp) -> RequestRow {
     RequestRow {
         organization: request.organization.clone(),
         id: request.id,
@@ -180,6 +222,7 @@ fn newly_found(request: &TokenRequest, now: jiff::Timestamp) -> RequestRow {
         looks: 0,
         failures: 0,
         note: String::new(),
+        unconfirmed,
         due_at: Some(now),
         woken_at: now,
         state_since: now,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Engine, gather,
-    judge::{self, Judged},
+    judge::{self, HeldBack, Judged},
     lifecycle::{Event, State, Verdict},
     record::{self, Happened},
 };
@@ -360,7 +360,9 @@ impl Worker<'_> {
                 gather::gather(read, &engine.cache, &engine.clock, request, policy.needs()).await;
             let oldest =
                 gather::oldest(&gathered.facts).map_or(listed_at, |read_at| read_at.min(listed_at));
-            let judged = judge::judge(&policy, in_force.broken.as_deref(), request, gathered.facts);
+            let held_back =
+                HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
+            let judged = judge::judge(&policy, &held_back, request, gathered.facts);
             let row = self.record(row, request, &policy, judged).await?;
             decided.extend(
                 row.filter(|row| matches!(row.state, State::Decided(_))).map(|row| (row, oldest)),

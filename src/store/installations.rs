@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, Tx, get};
+use super::{Store, StoreError, Tx, get, time_if_any};
 use crate::{
     domain::{InstallationId, Login, Organization, OrganizationId},
     github::Installation,
@@ -18,6 +18,8 @@ pub struct InstallationRow {
     pub id: InstallationId,
     /// Whether GitHub refuses every call for now.
     pub suspended: bool,
+    /// When its pending requests were listed for the first time; `None`: never yet.
+    pub looked_at: Option<Timestamp>,
 }
 
 impl InstallationRow {
@@ -29,6 +31,7 @@ impl InstallationRow {
             },
             id: InstallationId(get(row, "installation_id")?),
             suspended: get(row, "suspended")?,
+            looked_at: time_if_any(row, "looked_at")?,
         })
     }
 }
@@ -40,7 +43,7 @@ impl Store {
     /// When the database refuses.
     pub async fn installations(&self) -> Result<Vec<InstallationRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT organization_id, installation_id, login, suspended FROM installations ORDER BY login",
+            "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations ORDER BY login",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -56,7 +59,7 @@ impl Store {
         organization: OrganizationId,
     ) -> Result<Option<InstallationRow>, StoreError> {
         let row = sqlx::query(
-            "SELECT organization_id, installation_id, login, suspended FROM installations \
+            "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations \
               WHERE organization_id = $1",
         )
         .bind(organization.0)
@@ -104,6 +107,22 @@ impl Tx {
         .bind(organization.id.0)
         .bind(id.0)
         .bind(organization.login.as_str())
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Its pending requests were listed, perhaps for the first time.
+    pub(crate) async fn looked_at(
+        &mut self,
+        id: InstallationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE installations SET looked_at = $2 WHERE installation_id = $1 AND looked_at IS NULL",
+        )
+        .bind(id.0)
         .bind(now.as_millisecond())
         .execute(&mut *self.inner)
         .await?;

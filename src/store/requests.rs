@@ -52,6 +52,9 @@ pub struct RequestRow {
     pub failures: i64,
     /// What is in the way, in a sentence for people; empty when nothing is.
     pub note: String,
+    /// One of many that a first run or a changed policy would act on at once: until somebody confirms, it
+    /// is judged and nothing is sent.
+    pub unconfirmed: bool,
     /// When something is to be done; `None`: nothing, by ourselves.
     pub due_at: Option<Timestamp>,
     /// When we first heard of it.
@@ -108,6 +111,7 @@ impl RequestRow {
             looks: get(row, "looks")?,
             failures: get(row, "failures")?,
             note: get(row, "note")?,
+            unconfirmed: get(row, "unconfirmed")?,
             due_at: time_if_any(row, "due_at")?,
             woken_at: time(row, "woken_at")?,
             state_since: time(row, "state_since")?,
@@ -233,6 +237,53 @@ impl Store {
     }
 }
 
+impl Store {
+    /// How many requests of each organization wait for a confirmation, by login.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn unconfirmed(&self) -> Result<Vec<(OrganizationId, String, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT organization_id, MAX(login) AS login, COUNT(*) AS waiting FROM requests \
+              WHERE unconfirmed AND state NOT IN ('settled', 'gone') GROUP BY organization_id ORDER BY login",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    OrganizationId(get(row, "organization_id")?),
+                    get(row, "login")?,
+                    get(row, "waiting")?,
+                ))
+            })
+            .collect()
+    }
+
+    /// Somebody confirmed: what waits for it in this organization is judged again, and acted on.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn confirm(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let confirmed = sqlx::query(
+            "UPDATE requests SET unconfirmed = FALSE, due_at = $2 \
+              WHERE organization_id = $1 AND unconfirmed AND state NOT IN ('settled', 'gone')",
+        )
+        .bind(organization.0)
+        .bind(now.as_millisecond())
+        .execute(&mut *tx.inner)
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(confirmed)
+    }
+}
+
 impl Tx {
     pub(crate) async fn request(
         &mut self,
@@ -256,9 +307,9 @@ impl Tx {
         let query: Query<'_, Sqlite, SqliteArguments> = sqlx::query(
             "INSERT INTO requests (organization_id, request_id, login, token_id, token_name, owner_id, \
                  owner_login, state, outcome, settled_by, actor, fingerprint, shape, decision_id, \
-                 judged_under, answer_lost, looks, failures, note, due_at, woken_at, state_since, listed) \
+                 judged_under, answer_lost, looks, failures, note, unconfirmed, due_at, woken_at, state_since, listed) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-                 $20, $21, $22, $23) \
+                 $20, $21, $22, $23, $24) \
              ON CONFLICT (organization_id, request_id) DO UPDATE SET login = excluded.login, \
                  token_id = excluded.token_id, token_name = excluded.token_name, \
                  owner_id = excluded.owner_id, owner_login = excluded.owner_login, state = excluded.state, \
@@ -267,7 +318,7 @@ impl Tx {
                  decision_id = excluded.decision_id, judged_under = excluded.judged_under, \
                  answer_lost = excluded.answer_lost, \
                  looks = excluded.looks, failures = excluded.failures, note = excluded.note, \
-                 due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
+                 unconfirmed = excluded.unconfirmed, due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
         );
         query
             .bind(row.organization.id.0)
@@ -289,6 +340,7 @@ impl Tx {
             .bind(row.looks)
             .bind(row.failures)
             .bind(&row.note)
+            .bind(row.unconfirmed)
             .bind(row.due_at.map(Timestamp::as_millisecond))
             .bind(row.woken_at.as_millisecond())
             .bind(row.state_since.as_millisecond())

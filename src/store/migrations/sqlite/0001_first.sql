@@ -37,6 +37,8 @@ CREATE TABLE installations (
     installation_id INTEGER NOT NULL,
     login           TEXT    NOT NULL,
     suspended       INTEGER NOT NULL,
+    -- When its pending requests were listed for the first time.
+    looked_at       INTEGER,
     seen_at         INTEGER NOT NULL
 );
 
@@ -78,6 +80,9 @@ CREATE TABLE requests (
     looks           INTEGER NOT NULL DEFAULT 0,
     failures        INTEGER NOT NULL DEFAULT 0,
     note            TEXT    NOT NULL DEFAULT '',
+    -- One of many that a first run or a changed policy would act on at once: nothing is sent before
+    -- somebody confirms.
+    unconfirmed     INTEGER NOT NULL DEFAULT 0,
     due_at          INTEGER,
     woken_at        INTEGER NOT NULL,
     state_since     INTEGER NOT NULL,
