@@ -4,13 +4,16 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Reply};
 use crate::auth::{Caller, InstallationCaller};
-use crate::render::Urls;
+use crate::render::{self, Urls};
+use crate::world::{Organization, Repository};
 
 /// A call that was routed and let in.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Path parameters by name, decoded.
     pub(crate) params: Vec<(&'static str, String)>,
+    /// The path as it came, without prefix.
+    pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Option<Value>,
     pub(crate) caller: Caller,
@@ -36,6 +39,11 @@ impl Context {
         self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value.as_str())
     }
 
+    /// What follows the repository in the path.
+    pub(crate) fn rest_of_repository(&self) -> String {
+        self.path.splitn(5, '/').nth(4).map(|rest| format!("/{rest}")).unwrap_or_default()
+    }
+
     /// A numeric path parameter; anything else is a 404.
     pub(crate) fn id(&self, name: &str) -> Result<u64, Box<Answer>> {
         self.param(name).parse().map_err(|_| Answer::not_found())
@@ -56,6 +64,17 @@ impl Context {
 
     pub(crate) fn field(&self, name: &str) -> Option<&Value> {
         self.body.as_ref()?.get(name)
+    }
+
+    /// A repository of a list; the API version of 2026 no longer has `has_downloads`.
+    pub(crate) fn repository(&self, repository: &Repository, organization: &Organization) -> Value {
+        let mut out = render::minimal_repository(repository, organization, &self.urls);
+        if self.version != "2022-11-28"
+            && let Some(fields) = out.as_object_mut()
+        {
+            fields.remove("has_downloads");
+        }
+        out
     }
 
     pub(crate) fn installation(&self) -> Option<&InstallationCaller> {

@@ -153,6 +153,7 @@ fn context(
     let lag = plan.lag.map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 4));
     Ok(Context {
         params,
+        path: arrived.path.clone(),
         query: form_urlencoded::parse(arrived.query.as_bytes()).into_owned().collect(),
         body: body(arrived)?,
         caller,
@@ -202,8 +203,8 @@ fn installation_may(
     level: &str,
 ) -> Result<(), Box<Answer>> {
     let owner = context.param("owner");
-    let repository =
-        state.world.organization(owner).and_then(|known| known.repository(context.param("repo")));
+    let found = state.world.repository_by_route(owner, context.param("repo"));
+    let repository = found.map(|(_, repository)| repository);
     if !owner.is_empty() {
         let public =
             repository.is_some_and(|repository| repository.visibility == Visibility::Public);
@@ -217,10 +218,10 @@ fn installation_may(
         // The App's JWT and people's tokens are for other endpoints.
         Caller::App | Caller::User => return Err(missing(permission, level)),
     };
-    let organization = if owner.is_empty() {
-        state.world.organization_by_route(context.param("org"))
-    } else {
-        state.world.organization(owner)
+    let organization = match found {
+        Some((organization, _)) => Some(organization),
+        None if owner.is_empty() => state.world.organization_by_route(context.param("org")),
+        None => state.world.organization(owner),
     };
     let organization = organization.ok_or_else(Answer::not_found)?;
     if organization.id != caller.organization {

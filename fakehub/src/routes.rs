@@ -233,8 +233,14 @@ pub(crate) struct Matched {
 
 /// Finds the endpoint of a path without prefix. A trailing slash matches nothing, as on GitHub.
 pub(crate) fn find(method: &str, path: &str) -> Option<Matched> {
-    // `/organizations/{numeric id}/…` is the same as `/orgs/{login}/…`; the parameter is then `#` and the number.
-    let numbered = path.strip_prefix("/organizations/").map(|rest| format!("/orgs/#{rest}"));
+    // `/organizations/{numeric id}/…` is `/orgs/{login}/…`, and `/repositories/{numeric id}/…` is
+    // `/repos/{owner}/{name}/…`; `#` then says that a number follows.
+    let numbered = match (path.strip_prefix("/organizations/"), path.strip_prefix("/repositories/"))
+    {
+        (Some(rest), _) => Some(format!("/orgs/#{rest}")),
+        (None, Some(rest)) => Some(format!("/repos/#/{rest}")),
+        (None, None) => None,
+    };
     let path = numbered.as_deref().unwrap_or(path);
     ROUTES
         .iter()

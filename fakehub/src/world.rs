@@ -90,6 +90,8 @@ pub struct Organization {
     /// The schema of custom properties.
     pub properties: Vec<PropertyDefinition>,
     pub(crate) repository_names: HashMap<u64, String>,
+    /// Names repositories had before, in lower case, to their ids.
+    pub(crate) former_names: HashMap<String, u64>,
 }
 
 impl World {
@@ -152,6 +154,23 @@ impl World {
         }
     }
 
+    /// A repository as a route names it: owner and name, or `#` and the numeric id.
+    pub(crate) fn repository_by_route(
+        &self,
+        owner: &str,
+        name: &str,
+    ) -> Option<(&Organization, &Repository)> {
+        if owner == "#" {
+            let id = name.parse().ok()?;
+            return self
+                .organizations
+                .values()
+                .find_map(|known| Some((known, known.repository_by_id(id)?)));
+        }
+        let organization = self.organization(owner)?;
+        Some((organization, organization.repository(name)?))
+    }
+
     pub(crate) fn login_of(&self, user: u64) -> String {
         self.users.get(&user).map_or_else(|| "ghost".to_owned(), |user| user.login.clone())
     }
@@ -170,6 +189,7 @@ impl Organization {
             repositories: BTreeMap::new(),
             properties: Vec::new(),
             repository_names: HashMap::new(),
+            former_names: HashMap::new(),
         }
     }
 
@@ -183,6 +203,12 @@ impl Organization {
     #[must_use]
     pub fn repository(&self, name: &str) -> Option<&Repository> {
         self.repositories.get(&name.to_lowercase())
+    }
+
+    /// The repository that had this name before and still exists.
+    pub(crate) fn former_name(&self, name: &str) -> Option<u64> {
+        let id = *self.former_names.get(&name.to_lowercase())?;
+        self.repository_names.contains_key(&id).then_some(id)
     }
 
     pub(crate) fn repository_by_id(&self, id: u64) -> Option<&Repository> {

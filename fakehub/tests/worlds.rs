@@ -121,6 +121,55 @@ async fn files_are_served_in_base_64_and_raw() {
 }
 
 #[tokio::test]
+async fn a_renamed_repository_is_redirected_to_its_number() {
+    let (hub, installation) = acme(Config::default()).await;
+    let id = hub.world(|world| {
+        world
+            .add_organization("acme")
+            .file("web", "rules.toml", "x")
+            .rename_repository("web", "site");
+        world.organization("acme").unwrap().repository("site").unwrap().id
+    });
+    let client = Client::installed(&hub, installation).await;
+    let plain = reqwest::Client::builder()
+        .user_agent("stories")
+        .redirect(reqwest::redirect::Policy::none())
+        .build();
+    let moved = plain.unwrap().get(format!("{}/repos/acme/web/contents/rules.toml", hub.api_url()));
+    let moved = moved.bearer_auth(&client.token).send().await.unwrap();
+    assert_eq!(moved.status(), 301);
+    let to = moved.headers()["location"].to_str().unwrap().to_owned();
+    assert_eq!(to, format!("{}/repositories/{id}/contents/rules.toml", hub.api_url()));
+    assert_eq!(client.get(&to).await.status, 200);
+    assert_eq!(client.get(&format!("/repositories/{id}")).await.body["name"], "site");
+    assert_eq!(client.get("/repositories/1").await.status, 404);
+    // Another repository may take the old name.
+    hub.world(|world| {
+        world.add_organization("acme").repository(Repo::private("web"));
+    });
+    assert_ne!(client.get("/repos/acme/web").await.body["id"], id);
+}
+
+#[tokio::test]
+async fn the_newer_api_version_lists_repositories_without_downloads() {
+    let (hub, installation) = acme(Config::default()).await;
+    let client = Client::installed(&hub, installation).await;
+    let repos = async |version: &str| {
+        let call =
+            http().get(format!("{}/orgs/acme/repos", hub.api_url())).bearer_auth(&client.token);
+        call.header("x-github-api-version", version)
+            .send()
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap()
+    };
+    assert!(repos("2022-11-28").await[0].get("has_downloads").is_some());
+    assert!(repos("2026-03-10").await[0].get("has_downloads").is_none());
+}
+
+#[tokio::test]
 async fn the_demonstration_is_a_believable_company_and_a_foundation() {
     let hub = Fakehub::start(Config::default()).await.unwrap();
     hub.world(worlds::demo);

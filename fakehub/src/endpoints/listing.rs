@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::answer::{Answer, Reply};
 use crate::context::Context;
 use crate::ledger::Ledger;
-use crate::render;
 use crate::state::State;
 use crate::tokens::{GrantRow, PendingRequest, Selection, Shape, Token};
 use crate::world::Organization;
@@ -131,7 +130,8 @@ impl Filter {
             && self.used_after.is_none()
     }
 
-    fn lets<R: Row>(&self, row: &R, token: &Token) -> bool {
+    /// Whether a row passes; its token is only looked up where a filter asks about its use.
+    fn lets<R: Row>(&self, row: &R, state: &State) -> bool {
         if self.owners.as_ref().is_some_and(|owners| !owners.contains(&row.owner())) {
             return false;
         }
@@ -153,12 +153,14 @@ impl Filter {
         {
             return false;
         }
-        if let Some(before) = self.used_before
-            && !token.last_used_at.map_or(self.never_used_is_before, |at| at < before)
-        {
-            return false;
+        if self.used_before.is_none() && self.used_after.is_none() {
+            return true;
         }
-        self.used_after.is_none_or(|after| token.last_used_at.is_some_and(|at| at > after))
+        let used = state.tokens.get(&row.token()).and_then(|token| token.last_used_at);
+        let before = self
+            .used_before
+            .is_none_or(|before| used.map_or(self.never_used_is_before, |at| at < before));
+        before && self.used_after.is_none_or(|after| used.is_some_and(|at| at > after))
     }
 }
 
@@ -185,9 +187,7 @@ pub(crate) fn page_of<R: Row>(
 ) -> Reply {
     let page = context.page();
     let shown = |row: &Arc<R>| state.tokens.get(&row.token()).map(|token| render(row, token));
-    let passes = |row: &&Arc<R>| {
-        state.tokens.get(&row.token()).is_some_and(|token| filter.lets(row.as_ref(), token))
-    };
+    let passes = |row: &&Arc<R>| filter.lets(row.as_ref(), state);
     if context.as_of_ms.is_none() && filter.is_plain() {
         let rows = if filter.ascending {
             ledger.iter().skip(page.skip).take(page.size).filter_map(shown).collect()
@@ -228,9 +228,7 @@ pub(crate) fn repositories(
             ids.iter().filter_map(|id| organization.repository_by_id(*id)).collect()
         }
     };
-    context.list_all(base, &all, |repository| {
-        render::minimal_repository(repository, organization, &context.urls)
-    })
+    context.list_all(base, &all, |repository| context.repository(repository, organization))
 }
 
 /// A list of integers in a body, one to a hundred; anything else is a 422.

@@ -19,11 +19,17 @@ fn repository<'a>(
     state: &'a State,
     context: &Context,
 ) -> Result<(&'a Organization, &'a Repository), Box<Answer>> {
-    let organization =
-        state.world.organization(context.param("owner")).ok_or_else(Answer::not_found)?;
-    let repository =
-        organization.repository(context.param("repo")).ok_or_else(Answer::not_found)?;
-    Ok((organization, repository))
+    let (owner, name) = (context.param("owner"), context.param("repo"));
+    if let Some(found) = state.world.repository_by_route(owner, name) {
+        return Ok(found);
+    }
+    // A former name leads to the repository's number, which does not change.
+    let id =
+        state.world.organization(owner).and_then(|organization| organization.former_name(name));
+    let id = id.ok_or_else(Answer::not_found)?;
+    let url = format!("{}/repositories/{id}{}", context.urls.api, context.rest_of_repository());
+    let body = json!({ "message": "Moved Permanently", "url": url, "documentation_url": "https://docs.github.com/rest" });
+    Err(Box::new(Answer::json(301, body).header("location", url)))
 }
 
 pub(crate) fn list(state: &mut State, context: &Context) -> Reply {
@@ -38,9 +44,7 @@ pub(crate) fn list(state: &mut State, context: &Context) -> Reply {
     };
     let all: Vec<&Repository> = organization.repositories.values().filter(lets).collect();
     let base = base_of(state, organization, "/repos");
-    context.list_all(&base, &all, |repository| {
-        render::minimal_repository(repository, organization, &context.urls)
-    })
+    context.list_all(&base, &all, |repository| context.repository(repository, organization))
 }
 
 pub(crate) fn get(state: &mut State, context: &Context) -> Reply {

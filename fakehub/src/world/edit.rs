@@ -207,12 +207,13 @@ impl<'a> OrganizationEditor<'a> {
         self
     }
 
-    /// Renames a repository; its id stays, as on GitHub.
+    /// Renames a repository; its id stays, and calls for the old name are redirected.
     pub fn rename_repository(&mut self, from: &str, to: &str) -> &mut Self {
         let (from, key) = (from.to_lowercase(), to.to_lowercase());
         self.change(|organization| {
             if let Some(mut repository) = organization.repositories.remove(&from) {
                 repository.name = to.to_owned();
+                organization.former_names.insert(from, repository.id);
                 organization.repository_names.insert(repository.id, key.clone());
                 organization.repositories.insert(key, repository);
             }
