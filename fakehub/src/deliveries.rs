@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::ids::next;
+use crate::ids::{guid, next};
 
 /// An event to be sent.
 #[derive(Debug, Clone)]
@@ -21,29 +20,53 @@ pub(crate) struct Event {
     pub(crate) body: Arc<Value>,
 }
 
+/// One attempt to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) event: Event,
+    pub(crate) guid: String,
+    pub(crate) redelivery: bool,
+    pub(crate) not_before: Instant,
+}
+
 /// What the sender's queue holds.
 #[derive(Debug)]
 pub(crate) enum Parcel {
-    New(Event),
-    Again(Event, String),
-    /// Send what is held back for reordering.
-    Flush,
+    Send(Job),
+    /// From here on hold back this many, and send them in reverse; at 0 or 1 send what is held.
+    Reverse(usize),
 }
 
-/// The way to the sender; counts what is not delivered yet.
-#[derive(Debug, Clone)]
+/// The way to the sender, and what a test does to webhooks as they enter it.
+#[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) queue: UnboundedSender<Parcel>,
-    pub(crate) waiting: Arc<AtomicUsize>,
+    /// How many are not delivered yet.
+    pub(crate) waiting: usize,
+    pub(crate) drop: bool,
+    pub(crate) duplicate: bool,
+    pub(crate) delay: Duration,
 }
 
 impl Outbox {
-    pub(crate) fn send(&self, event: Event) {
-        self.put(Parcel::New(event));
+    pub(crate) fn new(queue: UnboundedSender<Parcel>) -> Self {
+        Self { queue, waiting: 0, drop: false, duplicate: false, delay: Duration::ZERO }
+    }
+
+    pub(crate) fn send(&mut self, event: Event) {
+        if self.drop {
+            return;
+        }
+        let not_before = Instant::now() + self.delay;
+        let job = Job { event, guid: guid(), redelivery: false, not_before };
+        if self.duplicate {
+            self.put(Parcel::Send(job.clone()));
+        }
+        self.put(Parcel::Send(job));
     }
 
     /// Sends a past delivery once more, under its GUID.
-    pub(crate) fn again(&self, delivery: &Delivery) {
+    pub(crate) fn again(&mut self, delivery: &Delivery) {
         let event = Event {
             name: delivery.event.clone(),
             action: delivery.action.clone(),
@@ -51,18 +74,24 @@ impl Outbox {
             organization: delivery.organization,
             body: Arc::clone(&delivery.payload),
         };
-        self.put(Parcel::Again(event, delivery.guid.clone()));
+        let not_before = Instant::now() + self.delay;
+        self.put(Parcel::Send(Job {
+            event,
+            guid: delivery.guid.clone(),
+            redelivery: true,
+            not_before,
+        }));
     }
 
-    fn put(&self, parcel: Parcel) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn put(&mut self, parcel: Parcel) {
+        self.waiting = self.waiting.saturating_add(1);
         if self.queue.send(parcel).is_err() {
             self.done();
         }
     }
 
-    pub(crate) fn done(&self) {
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    pub(crate) fn done(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
     }
 }
 

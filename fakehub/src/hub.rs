@@ -5,7 +5,6 @@ mod people;
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,7 +24,7 @@ use crate::ids;
 use crate::later::Later;
 use crate::limits::Limits;
 use crate::render::Urls;
-use crate::sender::{self, Handling};
+use crate::sender;
 use crate::server;
 use crate::shared::Shared;
 use crate::state::State;
@@ -104,7 +103,7 @@ impl Fakehub {
             revocations: Vec::new(),
             limits: Limits::new(config.rate_limit),
             hook,
-            events: Outbox { queue: events, waiting: Arc::new(AtomicUsize::new(0)) },
+            events: Outbox::new(events),
             laters,
             interned: std::collections::HashSet::new(),
         };
@@ -115,7 +114,6 @@ impl Fakehub {
             clock,
             state: Mutex::new(state),
             faults: Faults::default(),
-            handling: Mutex::new(Handling::default()),
             stop: watch::Sender::new(false),
             address,
             holds: Mutex::default(),

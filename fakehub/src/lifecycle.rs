@@ -430,7 +430,7 @@ impl State {
     }
 
     /// Sends `personal_access_token_request`, if the App is installed there.
-    fn announce(&self, action: &str, organization: u64, request_id: u64, by: &Actor) {
+    fn announce(&mut self, action: &str, organization: u64, request_id: u64, by: &Actor) {
         let body = (|| {
             let record = self.requests.get(&request_id)?;
             let known = self.world.organizations.get(&organization)?;
@@ -466,7 +466,13 @@ impl State {
     }
 
     /// Hands an event of an organization to the sender of webhooks; nothing is sent where the App is not, or is suspended.
-    pub(crate) fn send(&self, name: &str, action: Option<&str>, organization: u64, body: Value) {
+    pub(crate) fn send(
+        &mut self,
+        name: &str,
+        action: Option<&str>,
+        organization: u64,
+        body: Value,
+    ) {
         let Some(installation) = self.installation_of(organization) else {
             return;
         };

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,59 +16,26 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::WebhookOrder;
-use crate::deliveries::{ContentType, Delivery, Event, HookConfig, Parcel};
-use crate::ids;
+use crate::deliveries::{ContentType, Delivery, HookConfig, Job, Parcel};
 use crate::shared::Shared;
-
-/// What a test does to webhooks on their way.
-#[derive(Debug, Default)]
-pub(crate) struct Handling {
-    pub(crate) drop: bool,
-    pub(crate) duplicate: bool,
-    pub(crate) delay: Duration,
-    /// Hold back this many, then send them in reverse.
-    pub(crate) reverse: usize,
-}
-
-/// One thing to send.
-#[derive(Debug, Clone)]
-struct Job {
-    event: Event,
-    guid: String,
-    redelivery: bool,
-}
 
 /// Takes events from the queue to the lanes until fakehub ends.
 pub(crate) async fn run(shared: Arc<Shared>, mut queue: UnboundedReceiver<Parcel>) {
     let mut lanes: HashMap<Option<u64>, UnboundedSender<Job>> = HashMap::new();
     let mut held: Vec<Job> = Vec::new();
+    let mut reverse = 0;
     loop {
         let parcel = tokio::select! {
             parcel = queue.recv() => parcel,
             () = shared.stopped() => None,
         };
-        let Some(parcel) = parcel else {
-            return;
-        };
-        let (drop, duplicate, reverse) =
-            shared.handling(|handling| (handling.drop, handling.duplicate, handling.reverse));
         match parcel {
-            Parcel::Flush => shared.with(|state| state.events.done()),
-            Parcel::New(event) if drop => {
-                let _ = event;
+            None => return,
+            Some(Parcel::Reverse(batch)) => {
+                reverse = batch;
                 shared.with(|state| state.events.done());
             }
-            Parcel::New(event) => {
-                let job = Job { event, guid: ids::guid(), redelivery: false };
-                if duplicate {
-                    shared.with(|state| {
-                        state.events.waiting.fetch_add(1, std::sync::atomic::Ordering::SeqCst)
-                    });
-                    held.push(job.clone());
-                }
-                held.push(job);
-            }
-            Parcel::Again(event, guid) => held.push(Job { event, guid, redelivery: true }),
+            Some(Parcel::Send(job)) => held.push(job),
         }
         if reverse > 1 {
             if held.len() < reverse {
@@ -112,10 +79,7 @@ fn lane(shared: &Arc<Shared>, lanes: &mut HashMap<Option<u64>, UnboundedSender<J
 
 /// Sends one webhook and records how it went.
 async fn deliver(shared: &Shared, job: Job) {
-    let delay = shared.handling(|handling| handling.delay);
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
+    tokio::time::sleep_until(job.not_before.into()).await;
     let (hook, id, no_answer) = shared.with(|state| {
         let id = state.deliveries.next_id();
         (state.hook.clone(), id, state.switches.no_answer_status_code)

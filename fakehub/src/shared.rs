@@ -11,7 +11,6 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::{Faults, Held};
-use crate::sender::Handling;
 use crate::state::State;
 
 #[derive(Debug)]
@@ -22,7 +21,6 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
-    pub(crate) handling: Mutex<Handling>,
     /// Becomes true once, when everything is to end.
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) address: SocketAddr,
@@ -34,10 +32,6 @@ impl Shared {
     /// The state, under its lock; nothing that waits may be done inside.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn handling<T>(&self, act: impl FnOnce(&mut Handling) -> T) -> T {
-        act(&mut self.handling.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends when fakehub ends.

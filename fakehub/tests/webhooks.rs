@@ -196,9 +196,10 @@ async fn webhooks_may_be_lost_doubled_or_reversed() {
     let (hub, receiver, _) = scene().await;
     hub.drop_webhooks(true);
     let lost = ask(&hub);
+    // What counts is the moment of the event, not that of its sending.
+    hub.drop_webhooks(false);
     hub.webhooks_sent().await;
     assert!(receiver.got().is_empty() && hub.deliveries().is_empty());
-    hub.drop_webhooks(false);
 
     hub.duplicate_webhooks(true);
     hub.review_as("olga", lost, Review::Approve).unwrap();
@@ -211,9 +212,20 @@ async fn webhooks_may_be_lost_doubled_or_reversed() {
     hub.reverse_webhooks(2);
     let next = ask(&hub);
     hub.cancel_request(next).unwrap();
+    hub.reverse_webhooks(0);
     hub.webhooks_sent().await;
     assert_eq!(receiver.actions()[2..], ["cancelled", "created"]);
-    hub.reverse_webhooks(0);
+
+    hub.delay_webhooks(Duration::from_millis(200));
+    let began = std::time::Instant::now();
+    ask(&hub);
+    ask(&hub);
+    hub.delay_webhooks(Duration::ZERO);
+    hub.webhooks_sent().await;
+    assert!(
+        (Duration::from_millis(200)..Duration::from_millis(390)).contains(&began.elapsed()),
+        "both at once"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! What a test looks at: outcomes, grants, calls, deliveries; and what it does to webhooks on their way.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -139,34 +138,28 @@ impl Fakehub {
 
     /// Loses all new webhooks while on: neither sent nor recorded.
     pub fn drop_webhooks(&self, on: bool) {
-        self.shared.handling(|handling| handling.drop = on);
+        self.shared.with(|state| state.events.drop = on);
     }
 
     /// Sends all new webhooks twice while on, under the same GUID.
     pub fn duplicate_webhooks(&self, on: bool) {
-        self.shared.handling(|handling| handling.duplicate = on);
+        self.shared.with(|state| state.events.duplicate = on);
     }
 
     /// Sends every webhook this much later.
     pub fn delay_webhooks(&self, by: Duration) {
-        self.shared.handling(|handling| handling.delay = by);
+        self.shared.with(|state| state.events.delay = by);
     }
 
     /// Holds webhooks back until there are so many, and then sends them in reverse; 0 sends what is held and ends it.
     pub fn reverse_webhooks(&self, batch: usize) {
-        self.shared.handling(|handling| handling.reverse = batch);
-        self.shared.with(|state| {
-            state.events.waiting.fetch_add(1, Ordering::SeqCst);
-            if state.events.queue.send(Parcel::Flush).is_err() {
-                state.events.done();
-            }
-        });
+        self.shared.with(|state| state.events.put(Parcel::Reverse(batch)));
     }
 
     /// How many webhooks are queued or under way.
     #[must_use]
     pub fn webhooks_waiting(&self) -> usize {
-        self.shared.with(|state| state.events.waiting.load(Ordering::SeqCst))
+        self.shared.with(|state| state.events.waiting)
     }
 
     /// Waits until every webhook is delivered, or failed. Set a time limit of your own around it.

@@ -269,7 +269,7 @@ fn owner_of(state: &State, login: &str, organization: u64) -> Result<Actor, Erro
 }
 
 /// Sends `installation`.
-fn announce_installation(state: &State, id: u64, action: &str) {
+fn announce_installation(state: &mut State, id: u64, action: &str) {
     let body: Option<Value> = (|| {
         let installation = state.installations.get(&id)?;
         let organization = state.world.organizations.get(&installation.organization)?;
