@@ -10,13 +10,14 @@ mod reconcile;
 mod record;
 mod worker;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{Mutex, Notify},
-    task::JoinSet,
-};
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use policy::{InForce, PolicySource, read_sources};
@@ -162,14 +163,11 @@ impl Engine {
             if workers.len() >= SIDE_BY_SIDE {
                 break;
             }
-            if self.busy.lock().await.insert(organization) {
-                let engine = Arc::clone(self);
+            if let Some(busy) = Busy::with(self, organization) {
                 workers.spawn(async move {
-                    if engine.work_on(organization).await.is_none() {
+                    if busy.engine.work_on(organization).await.is_none() {
                         tokio::time::sleep(LEAVE_ALONE).await;
                     }
-                    engine.busy.lock().await.remove(&organization);
-                    engine.wake();
                 });
             }
         }
@@ -277,6 +275,29 @@ impl Engine {
                 to = judged.decision.to.join(", "), "waits for people"
             );
         }
+    }
+}
+
+/// Somebody works on this organization, in this process, until it is dropped: also by a panic, or nobody would
+/// ever work on it again.
+struct Busy {
+    engine: Arc<Engine>,
+    organization: OrganizationId,
+}
+
+impl Busy {
+    fn with(engine: &Arc<Engine>, organization: OrganizationId) -> Option<Self> {
+        let mut busy = engine.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(organization).then(|| Self { engine: Arc::clone(engine), organization })
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut busy = self.engine.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.remove(&self.organization);
+        drop(busy);
+        self.engine.wake();
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
-pub use requests::{RequestFilter, RequestKey, RequestRow};
+pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     audit,
-    domain::{Grant, RepositorySelection, TokenId},
+    domain::{Grant, GrantId, RepositorySelection, TokenId},
     github::{CallError, Read},
     store::{DecisionRow, EffectKind, InstallationRow, NewEffect, RequestRow, StoreError},
 };
@@ -55,7 +55,12 @@ impl Worker<'_> {
         row: RequestRow,
         grant: Option<&Grant>,
     ) -> Result<(), Stop> {
-        let Some(decision) = self.decision_of(&row).await? else { return Ok(()) };
+        let Some(decision) = self.approval_of(&row).await? else {
+            tracing::error!(request = %row.id, "approved by us, and the decision is not in the record");
+            let (mut tx, now) = (self.begin().await?, self.engine.clock.now());
+            self.postpone(&mut tx, row.key(), "the decision is not in the record", now).await?;
+            return Ok(tx.commit().await?);
+        };
         let decided_repositories = decision.facts.repositories.value().map(Vec::as_slice);
         let fit = match grant {
             None => None,
@@ -158,8 +163,11 @@ impl Worker<'_> {
         tracing::error!(request = %row.id, organization = %row.organization.login, "{what}");
         let alarm = audit::Event::Alarm { what: what.to_owned() };
         self.engine.audit.write(record::entry(&row, alarm, now));
+        // What was revoked must stand as such in the record: were it something else by now, nothing is sent.
+        let revoking =
+            happened.as_ref().is_some_and(|now| matches!(now.row.state, State::Revoking));
         self.tell(happened);
-        self.revoke(installation, row, Some(grant)).await
+        if revoking { self.revoke(installation, row, Some(grant)).await } else { Ok(()) }
     }
 
     async fn revoke(
@@ -169,7 +177,12 @@ impl Worker<'_> {
         grant: Option<&Grant>,
     ) -> Result<(), Stop> {
         let key = row.key();
-        let Some(grant) = grant else {
+        // A list may lag and not show the grant: we know its id, and GitHub says when it is gone.
+        let effects = self.engine.store.effects(key).await?;
+        let recorded = effects.iter().rfind(|effect| effect.kind == EffectKind::Revoke);
+        let target =
+            grant.map(|grant| grant.id).or(recorded.map(|effect| GrantId(effect.target_id)));
+        let Some(target) = target else {
             return Ok(self.checked(&row, &Event::Revoked, REVOKED).await?);
         };
         let write = match self.engine.clients.write(installation.id) {
@@ -181,10 +194,13 @@ impl Worker<'_> {
         let mut tx = self.begin().await?;
         tx.effect_sent(key, now).await?;
         tx.commit().await?;
-        let sending = audit::Event::Sending { effect: "revoke", attempt: 1 };
+        let attempt = recorded.map_or(0, |effect| effect.attempts) + 1;
+        let sending = audit::Event::Sending { effect: "revoke", attempt };
         self.engine.audit.write(record::entry(&row, sending, now));
-        match write.revoke(&installation.organization, grant.id).await {
-            Ok(()) | Err(CallError::NotFound) => {
+        match write.revoke(&installation.organization, target).await {
+            Ok(()) => Ok(self.checked(&row, &Event::Revoked, REVOKED).await?),
+            // Not to be found where the list shows it: look again. GitHub also says 404 for "you may not".
+            Err(CallError::NotFound) if grant.is_none() => {
                 Ok(self.checked(&row, &Event::Revoked, REVOKED).await?)
             }
             Err(error @ CallError::RateLimited { .. }) => {
@@ -207,8 +223,15 @@ impl Worker<'_> {
         }
     }
 
-    async fn decision_of(&self, row: &RequestRow) -> Result<Option<DecisionRow>, StoreError> {
-        match row.decision_id {
+    /// The decision that was sent as an approval: the request may have been judged again while that call
+    /// was under way.
+    async fn approval_of(&self, row: &RequestRow) -> Result<Option<DecisionRow>, StoreError> {
+        let effects = self.engine.store.effects(row.key()).await?;
+        let sent = effects
+            .iter()
+            .filter(|effect| effect.kind == EffectKind::Approve)
+            .max_by_key(|effect| effect.sent_at);
+        match sent.map(|effect| effect.decision_id).or(row.decision_id) {
             Some(id) => self.engine.store.decision(id).await,
             None => Ok(None),
         }

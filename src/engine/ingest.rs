@@ -103,14 +103,17 @@ async fn apply_request_event(
         tx.note_installation_named(&event.organization, installation, now).await?;
     }
     let key = RequestKey { organization: event.organization.id, request: event.id };
-    if tx.request(key).await?.is_none() {
+    let known = tx.request(key).await?;
+    if known.is_none() {
         tx.save_request(&first_heard_of(&event, now)).await?;
     }
+    let in_doubt = known.and_then(|row| row.in_doubt).map(|doubt| doubt.verdict);
+    let heard = |outcome| Event::Heard { outcome, who: who(&event), in_doubt };
     let what = match event.action {
         RequestEventAction::Created => Event::Woken,
-        RequestEventAction::Approved => Event::Heard(Outcome::Approved, who(&event)),
-        RequestEventAction::Denied => Event::Heard(Outcome::Denied, who(&event)),
-        RequestEventAction::Cancelled => Event::Heard(Outcome::Cancelled, who(&event)),
+        RequestEventAction::Approved => heard(Outcome::Approved),
+        RequestEventAction::Denied => heard(Outcome::Denied),
+        RequestEventAction::Cancelled => heard(Outcome::Cancelled),
     };
     let woken = matches!(what, Event::Woken);
     let happened = record::happen(tx, key, &what, now, |row| {
@@ -128,6 +131,8 @@ async fn apply_request_event(
 fn who(event: &RequestEvent) -> Heard {
     match &event.sender {
         Some(sender) if sender.is_bot => Heard::Bot(sender.login.clone()),
+        // The name that GitHub gives where it names nobody.
+        Some(sender) if sender.login == "ghost" => Heard::Nobody,
         Some(sender) => Heard::Person(sender.login.clone()),
         None => Heard::Nobody,
     }
@@ -145,7 +150,7 @@ fn first_heard_of(event: &RequestEvent, now: Timestamp) -> RequestRow {
         shape: None,
         decision_id: None,
         judged_under: None,
-        answer_lost: false,
+        in_doubt: None,
         looks: 0,
         failures: 0,
         note: String::new(),

@@ -80,8 +80,8 @@ pub enum Event {
     },
     /// It is not pending, confirmed.
     Absent {
-        /// An earlier call of ours may have taken effect without our hearing of it.
-        answer_lost: bool,
+        /// What a call of ours said that may have taken effect without our hearing of it.
+        in_doubt: Option<Verdict>,
         /// The token has access now.
         granted: bool,
     },
@@ -93,8 +93,8 @@ pub enum Event {
     Hold,
     /// About to be sent.
     Sending,
-    /// GitHub said 204.
-    Acknowledged,
+    /// GitHub said 204 to this.
+    Acknowledged(Verdict),
     /// GitHub said that there is nothing to review: look again.
     Refused,
     /// GitHub turned the call away before doing anything: limits, permissions, credentials.
@@ -110,7 +110,14 @@ pub enum Event {
     /// The grant was revoked.
     Revoked,
     /// A webhook says how it ended.
-    Heard(Outcome, Heard),
+    Heard {
+        /// How.
+        outcome: Outcome,
+        /// Who it names.
+        who: Heard,
+        /// What a call of ours said that may have taken effect without our hearing of it.
+        in_doubt: Option<Verdict>,
+    },
 }
 
 /// Who a webhook says it was.
@@ -143,11 +150,13 @@ impl State {
             (S::Settled(..), E::Pending { long_settled: true, .. }) => S::Waiting,
             (state, E::Pending { .. }) => state.clone(),
 
-            // Ours only when a call of ours is in doubt: a refusal proves that it was somebody else.
+            // Ours only when a call of ours is in doubt: a refusal proves that it was somebody else. Whatever
+            // was judged since: a call that was sent before may land after.
             (S::Sent(Verdict::Approve), E::Absent { granted: true, .. })
-            | (S::Decided(Verdict::Approve), E::Absent { granted: true, answer_lost: true }) => {
-                S::Checking
-            }
+            | (
+                S::Waiting | S::Escalated | S::Held | S::Decided(_) | S::Sent(_),
+                E::Absent { granted: true, in_doubt: Some(Verdict::Approve) },
+            ) => S::Checking,
             (
                 S::Waiting | S::Escalated | S::Held | S::Decided(_) | S::Sent(_),
                 E::Absent { .. },
@@ -164,16 +173,11 @@ impl State {
             (S::Decided(verdict), E::Sending) => S::Sent(*verdict),
             (state, E::Sending) => state.clone(),
 
-            // 204 is proof that it was us, whatever name a webhook gave.
-            (
-                S::Sent(Verdict::Approve)
-                | S::Settled(Outcome::Approved, SettledBy::Person(_) | SettledBy::App(_)),
-                E::Acknowledged,
-            ) => S::Checking,
-            (S::Sent(Verdict::Deny) | S::Settled(Outcome::Denied, _), E::Acknowledged) => {
-                S::Settled(Outcome::Denied, SettledBy::Rule)
-            }
-            (state, E::Acknowledged) => state.clone(),
+            // 204 is proof that it was us, whatever name a webhook gave and whatever we made of silence.
+            (S::Revoking | S::Settled(Outcome::Revoked, _), E::Acknowledged(_))
+            | (S::Settled(Outcome::Approved, SettledBy::Rule), E::Acknowledged(_)) => self.clone(),
+            (_, E::Acknowledged(Verdict::Approve)) => S::Checking,
+            (_, E::Acknowledged(Verdict::Deny)) => S::Settled(Outcome::Denied, SettledBy::Rule),
 
             (S::Sent(verdict), E::Refused | E::TurnedAway) => S::Decided(*verdict),
             (state, E::Refused | E::TurnedAway | E::AnswerLost) => state.clone(),
@@ -187,26 +191,32 @@ impl State {
             (S::Revoking, E::Revoked) => S::Settled(Outcome::Revoked, SettledBy::Rule),
             (state, E::Revoked) => state.clone(),
 
-            (state, E::Heard(outcome, who)) => state.after_hearing(*outcome, who),
+            (state, E::Heard { outcome, who, in_doubt }) => {
+                state.after_hearing(*outcome, who, *in_doubt)
+            }
         }
     }
 
-    fn after_hearing(&self, outcome: Outcome, who: &Heard) -> Self {
-        let ours_perhaps = !matches!(who, Heard::Person(_));
+    fn after_hearing(&self, outcome: Outcome, who: &Heard, in_doubt: Option<Verdict>) -> Self {
+        let in_doubt = match self {
+            Self::Sent(verdict) => Some(*verdict),
+            _ => in_doubt,
+        };
+        let ours = !matches!(who, Heard::Person(_))
+            && match outcome {
+                Outcome::Approved => in_doubt == Some(Verdict::Approve),
+                Outcome::Denied => in_doubt == Some(Verdict::Deny),
+                Outcome::Cancelled | Outcome::Revoked => false,
+            };
         match self {
-            Self::Sent(Verdict::Approve) if outcome == Outcome::Approved && ours_perhaps => {
-                Self::Checking
-            }
-            Self::Sent(Verdict::Deny) if outcome == Outcome::Denied && ours_perhaps => {
-                Self::Settled(Outcome::Denied, SettledBy::Rule)
-            }
-            // Our own approval, heard again while we compare; or the revocation is under way.
-            Self::Checking if outcome == Outcome::Approved && ours_perhaps => self.clone(),
-            Self::Revoking => self.clone(),
+            // Approved by us, as we know: only comparing the grant ends that, whatever name a webhook gives.
+            Self::Checking | Self::Revoking => self.clone(),
             Self::Settled(ended, SettledBy::Unknown) if *ended == outcome => {
                 Self::Settled(outcome, SettledBy::from_hearing(outcome, who))
             }
             Self::Settled(..) => self.clone(),
+            _ if ours && outcome == Outcome::Approved => Self::Checking,
+            _ if ours => Self::Settled(outcome, SettledBy::Rule),
             _ => Self::Settled(outcome, SettledBy::from_hearing(outcome, who)),
         }
     }
@@ -277,6 +287,16 @@ impl Verdict {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",
+        }
+    }
+
+    /// Reads what [`Verdict::as_str`] wrote.
+    #[must_use]
+    pub fn from_stored(word: &str) -> Option<Self> {
+        match word {
+            "approve" => Some(Self::Approve),
+            "deny" => Some(Self::Deny),
+            _ => None,
         }
     }
 }

@@ -59,6 +59,13 @@ impl Engine {
                     sum.found += found;
                 }
                 Err(ReconcileError::GitHub(error)) => {
+                    if let CallError::RateLimited { until } = error {
+                        // For all of us, or the next who calls goes on while limited.
+                        let mut tx = self.store.begin().await?;
+                        let seen = self.clients.read(installation.id)?.limits();
+                        tx.note_limits(installation.id, seen, Some(until)).await?;
+                        tx.commit().await?;
+                    }
                     tracing::warn!(organization = %installation.organization.login, %error, "pending requests could not be listed; tried again");
                     sum.failed += 1;
                 }
@@ -74,8 +81,10 @@ impl Engine {
         installation: &InstallationRow,
     ) -> Result<(usize, usize), ReconcileError> {
         let began = self.clock.now();
-        if self.store.parked_until(installation.id).await?.is_some_and(|until| until > began) {
-            return Err(CallError::RateLimited { until: began }.into());
+        if let Some(until) =
+            self.store.parked_until(installation.id).await?.filter(|until| *until > began)
+        {
+            return Err(CallError::RateLimited { until }.into());
         }
         let read = self.clients.read(installation.id)?;
         let Listing { requests, unreadable } =
@@ -99,6 +108,11 @@ impl Engine {
                     found += 1;
                     continue;
                 };
+                if matches!(row.state, State::Sent(_) | State::Checking | State::Revoking) {
+                    // A call is under way, or its end is looked at, by whoever holds the lease: this list
+                    // may be older.
+                    continue;
+                }
                 let shape = Fingerprint::of(request, None);
                 let event = Event::Pending {
                     changed: row.shape.as_ref().is_some_and(|judged| *judged != shape),
@@ -218,7 +232,7 @@ fn newly_found(request: &TokenRequest, unconfirmed: bool, now: jiff::Timestamp) 
         shape: None,
         decision_id: None,
         judged_under: None,
-        answer_lost: false,
+        in_doubt: None,
         looks: 0,
         failures: 0,
         note: String::new(),

@@ -1,12 +1,16 @@
 //! What happened to a request, applied to its row and its outbox in one transaction.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::lifecycle::{Event, State};
+use super::lifecycle::{Event, State, Verdict};
 use crate::{
     audit,
-    store::{EffectState, RequestKey, RequestRow, StoreError, Tx},
+    store::{Doubt, EffectState, RequestKey, RequestRow, StoreError, Tx},
 };
+
+/// How long after it was begun a call may still take effect, and a list may lag behind that: pending after
+/// so long, it did not. GitHub ends a call after ten seconds.
+pub(super) const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(120);
 
 /// A row as it is after an event, and what is to be told once the transaction is durable.
 pub(super) struct Happened {
@@ -27,6 +31,8 @@ pub(super) async fn happen(
 ) -> Result<Option<Happened>, StoreError> {
     let Some(mut row) = tx.request(key).await? else { return Ok(None) };
     let before = row.state.clone();
+    let doubt = doubt_after(&row, event, now);
+    row.in_doubt = doubt;
     row.state = before.after(event);
     if row.state != before {
         moved(&mut row, &before, now);
@@ -34,13 +40,28 @@ pub(super) async fn happen(
     edit(&mut row);
     let mut entries = Vec::new();
     if row.state != before {
-        if let Some((state, detail)) = outbox_after(&before, &row) {
+        if let Some((state, detail)) = outbox_after(&before, doubt.is_some(), &row) {
             tx.end_effects(key, state, &detail, now).await?;
         }
         entries.extend(told(&row, now));
     }
     tx.save_request(&row).await?;
     Ok(Some(Happened { row, entries }))
+}
+
+/// Whether a call of ours is in doubt after `event`. It stays so whatever is judged meanwhile: a call that was
+/// sent may land late.
+fn doubt_after(row: &RequestRow, event: &Event, now: Timestamp) -> Option<Doubt> {
+    let known = row.in_doubt.filter(|doubt| doubt.verdict == Verdict::Approve);
+    let doubt = match (&row.state, event) {
+        (
+            State::Sent(verdict),
+            Event::Pending { .. } | Event::Absent { .. } | Event::AnswerLost,
+        ) => known.or(Some(Doubt { verdict: *verdict, since: row.state_since })),
+        _ => row.in_doubt,
+    };
+    let landed_by_now = |doubt: &Doubt| now.duration_since(doubt.since) > LANDS_WITHIN;
+    doubt.filter(|doubt| !(matches!(event, Event::Pending { .. }) && landed_by_now(doubt)))
 }
 
 fn moved(row: &mut RequestRow, before: &State, now: Timestamp) {
@@ -50,7 +71,9 @@ fn moved(row: &mut RequestRow, before: &State, now: Timestamp) {
     );
     if !to_and_fro {
         row.failures = 0;
-        row.answer_lost = false;
+    }
+    if matches!(row.state, State::Settled(..) | State::Checking | State::Revoking) {
+        row.in_doubt = None;
     }
     row.state_since = now;
     row.looks = 0;
@@ -64,8 +87,15 @@ fn moved(row: &mut RequestRow, before: &State, now: Timestamp) {
 }
 
 /// What becomes of an unfinished effect when a request moves on.
-fn outbox_after(before: &State, row: &RequestRow) -> Option<(EffectState, String)> {
-    let in_doubt = matches!(before, State::Sent(_));
+fn outbox_after(before: &State, doubt: bool, row: &RequestRow) -> Option<(EffectState, String)> {
+    let in_doubt = doubt || matches!(before, State::Sent(_));
+    let unless_in_doubt = |why: &str| {
+        Some(if in_doubt {
+            (EffectState::Unknown, format!("{why}, and no answer to our call"))
+        } else {
+            (EffectState::Void, why.to_owned())
+        })
+    };
     match &row.state {
         State::Decided(_) | State::Sent(_) | State::Revoking => None,
         State::Checking => Some((EffectState::Applied, String::new())),
@@ -78,14 +108,9 @@ fn outbox_after(before: &State, row: &RequestRow) -> Option<(EffectState, String
         State::Settled(_, by) => {
             Some((EffectState::Void, format!("settled by {by} before it was sent")))
         }
-        State::Gone if in_doubt => {
-            Some((EffectState::Unknown, "no longer pending, and no answer to our call".to_owned()))
-        }
-        State::Gone => Some((EffectState::Void, "no longer pending".to_owned())),
-        State::Waiting => Some((EffectState::Void, "the request changed".to_owned())),
-        State::Escalated | State::Held => {
-            Some((EffectState::Void, "judged again, and left to people".to_owned()))
-        }
+        State::Gone => unless_in_doubt("no longer pending"),
+        State::Waiting => unless_in_doubt("the request changed"),
+        State::Escalated | State::Held => unless_in_doubt("judged again, and left to people"),
     }
 }
 

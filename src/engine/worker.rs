@@ -282,7 +282,7 @@ impl Worker<'_> {
             .iter()
             .filter(|row| {
                 matches!(row.state, State::Sent(Verdict::Approve))
-                    || (matches!(row.state, State::Decided(Verdict::Approve)) && row.answer_lost)
+                    || row.in_doubt.is_some_and(|doubt| doubt.verdict == Verdict::Approve)
             })
             .filter_map(|row| row.token_id)
             .collect();
@@ -318,7 +318,8 @@ impl Worker<'_> {
                 Some(grant.token.id) == row.token_id
                     && asked_at.is_none_or(|asked_at| grant.access_granted_at >= asked_at)
             });
-            let event = Event::Absent { answer_lost: row.answer_lost, granted };
+            let in_doubt = row.in_doubt.map(|doubt| doubt.verdict);
+            let event = Event::Absent { in_doubt, granted };
             happened.extend(record::happen(&mut tx, row.key(), &event, now, |_| {}).await?);
         }
         tx.commit().await?;
@@ -409,8 +410,11 @@ impl Worker<'_> {
             }
         };
         if matches!(current.state, State::Decided(_)) && !repeats {
-            // It is known not to have happened: the request is still pending.
-            tx.end_effects(key, EffectState::Void, "judged again before it was sent", now).await?;
+            let (state, why) = match current.in_doubt {
+                Some(_) => (EffectState::Unknown, "judged again, and no answer to our call"),
+                None => (EffectState::Void, "judged again before it was sent"),
+            };
+            tx.end_effects(key, state, why, now).await?;
         }
         let shape = Fingerprint::of(request, None);
         let happened = record::happen(&mut tx, key, &judged.event, now, |row| {
@@ -424,6 +428,10 @@ impl Worker<'_> {
                 _ if judged.retry => {
                     row.failures += 1;
                     Some(backoff(now, row.failures))
+                }
+                // Until it is known whether an earlier call of ours lands after all.
+                _ if row.in_doubt.is_some() => {
+                    now.saturating_add(record::LANDS_WITHIN).ok().map(|then| after(then, 1))
                 }
                 _ => None,
             };
@@ -506,7 +514,7 @@ impl Worker<'_> {
             let answer =
                 write.review(&installation.organization, row.id, review, &effect.reason).await;
             crate::crash::point("review-answered");
-            let row = self.answered(installation.id, key, answer).await?;
+            let row = self.answered(installation.id, key, verdict, answer).await?;
             if let Some(row) = row.filter(|row| matches!(row.state, State::Checking)) {
                 approved.push(row);
             }
@@ -518,11 +526,12 @@ impl Worker<'_> {
         &self,
         installation: InstallationId,
         key: RequestKey,
+        verdict: Verdict,
         answer: Result<(), CallError>,
     ) -> Result<Option<RequestRow>, Stop> {
         let now = self.engine.clock.now();
         let (event, error) = match answer {
-            Ok(()) => (Event::Acknowledged, None),
+            Ok(()) => (Event::Acknowledged(verdict), None),
             Err(error) => {
                 let event = match &error {
                     CallError::NotFound | CallError::Unprocessable { .. } => Event::Refused,
@@ -539,7 +548,6 @@ impl Worker<'_> {
                 return;
             }
             row.failures += 1;
-            row.answer_lost |= error.may_have_taken_effect();
             row.note = error.to_string();
             row.due_at = Some(match error {
                 CallError::RateLimited { until } => *until,

@@ -9,7 +9,7 @@ use crate::{
         Fingerprint, Login, Organization, OrganizationId, Owner, RequestId, TokenId, TokenRequest,
         UserId,
     },
-    engine::lifecycle::State,
+    engine::lifecycle::{State, Verdict},
 };
 
 /// Which request.
@@ -19,6 +19,15 @@ pub struct RequestKey {
     pub organization: OrganizationId,
     /// The request.
     pub request: RequestId,
+}
+
+/// A call that was begun, and what came of it nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What it said.
+    pub verdict: Verdict,
+    /// When it was begun.
+    pub since: Timestamp,
 }
 
 /// A request as our record has it.
@@ -44,8 +53,8 @@ pub struct RequestRow {
     pub decision_id: Option<i64>,
     /// The hash of the policy under which that was.
     pub judged_under: Option<String>,
-    /// Whether a call for the last decision may have taken effect without our hearing of it.
-    pub answer_lost: bool,
+    /// A call of ours that may have taken effect, or may still, without our hearing of it.
+    pub in_doubt: Option<Doubt>,
     /// How often it was looked for and not found, in a row.
     pub looks: i64,
     /// How often something failed, in a row.
@@ -107,7 +116,11 @@ impl RequestRow {
             shape: text("shape")?.map(Fingerprint::from_stored),
             decision_id: get(row, "decision_id")?,
             judged_under: text("judged_under")?,
-            answer_lost: get(row, "answer_lost")?,
+            in_doubt: text("in_doubt")?
+                .as_deref()
+                .and_then(Verdict::from_stored)
+                .zip(time_if_any(row, "in_doubt_since")?)
+                .map(|(verdict, since)| Doubt { verdict, since }),
             looks: get(row, "looks")?,
             failures: get(row, "failures")?,
             note: get(row, "note")?,
@@ -307,16 +320,16 @@ impl Tx {
         let query: Query<'_, Sqlite, SqliteArguments> = sqlx::query(
             "INSERT INTO requests (organization_id, request_id, login, token_id, token_name, owner_id, \
                  owner_login, state, outcome, settled_by, actor, fingerprint, shape, decision_id, \
-                 judged_under, answer_lost, looks, failures, note, unconfirmed, due_at, woken_at, state_since, listed) \
+                 judged_under, in_doubt, in_doubt_since, looks, failures, note, unconfirmed, due_at, woken_at, state_since, listed) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-                 $20, $21, $22, $23, $24) \
+                 $20, $21, $22, $23, $24, $25) \
              ON CONFLICT (organization_id, request_id) DO UPDATE SET login = excluded.login, \
                  token_id = excluded.token_id, token_name = excluded.token_name, \
                  owner_id = excluded.owner_id, owner_login = excluded.owner_login, state = excluded.state, \
                  outcome = excluded.outcome, settled_by = excluded.settled_by, actor = excluded.actor, \
                  fingerprint = excluded.fingerprint, shape = excluded.shape, \
                  decision_id = excluded.decision_id, judged_under = excluded.judged_under, \
-                 answer_lost = excluded.answer_lost, \
+                 in_doubt = excluded.in_doubt, in_doubt_since = excluded.in_doubt_since, \
                  looks = excluded.looks, failures = excluded.failures, note = excluded.note, \
                  unconfirmed = excluded.unconfirmed, due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
         );
@@ -336,7 +349,8 @@ impl Tx {
             .bind(row.shape.as_ref().map(Fingerprint::as_str))
             .bind(row.decision_id)
             .bind(row.judged_under.as_deref())
-            .bind(row.answer_lost)
+            .bind(row.in_doubt.map(|doubt| doubt.verdict.as_str()))
+            .bind(row.in_doubt.map(|doubt| doubt.since.as_millisecond()))
             .bind(row.looks)
             .bind(row.failures)
             .bind(&row.note)

@@ -76,7 +76,9 @@ CREATE TABLE requests (
     shape           TEXT,
     decision_id     INTEGER,
     judged_under    TEXT,
-    answer_lost     INTEGER NOT NULL DEFAULT 0,
+    -- What a call of ours said whose answer we never heard: 'approve' or 'deny'.
+    in_doubt        TEXT,
+    in_doubt_since  INTEGER,
     looks           INTEGER NOT NULL DEFAULT 0,
     failures        INTEGER NOT NULL DEFAULT 0,
     note            TEXT    NOT NULL DEFAULT '',
