@@ -111,7 +111,7 @@ pub(crate) fn outcomes<'a>(policy: &'a Policy, cases: &'a [Case]) -> Vec<Outcome
         .collect();
     let outcome = |case: &'a Case| {
         let (request, facts) = (&case.situation.request, case.situation.facts(policy.needs()));
-        let subject = Subject::new(request, &facts);
+        let subject = Subject::new(request, &facts, policy.slots);
         // A rule that fails whatever the time is does not make a case depend on it.
         let touches_clock = timed.iter().any(|rule| {
             let others = rule.checks.iter().filter(|check| !clocks(&check.condition));

@@ -192,6 +192,29 @@ impl Condition {
         }
     }
 
+    /// How much asking it costs, roughly: cheap ones are asked first.
+    pub(crate) fn cost(&self) -> u8 {
+        match self {
+            Self::TokenLifetime(_)
+            | Self::TokenUnusedFor(_)
+            | Self::TokenNeverExpires(_)
+            | Self::TokenExpired(_)
+            | Self::RequestKind(_)
+            | Self::RequestAge(_)
+            | Self::OwnerRole(_)
+            | Self::RepositorySelection(_)
+            | Self::RepositoriesCount(_)
+            | Self::PermissionsAnyAtLeast(_)
+            | Self::PermissionsWithin(_) => 0,
+            Self::OrganizationLogin(_) | Self::OwnerLogin(_) => 1,
+            Self::OwnerTeams(_) => 2,
+            Self::AllowRepositories { .. }
+            | Self::RepositoriesAny(_)
+            | Self::RepositoriesAll(_) => 3,
+            Self::TokenName(_) | Self::RequestReason { .. } | Self::Clock(_) => 4,
+        }
+    }
+
     /// Whether the one who asks can change the answer by asking for something else.
     pub(crate) fn requester_can_change(&self) -> bool {
         match self {

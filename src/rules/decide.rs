@@ -20,7 +20,7 @@ use super::{
 /// What the policy says of the request, given the facts. Cannot fail; asks only rules that can apply.
 #[must_use]
 pub fn decide(policy: &Policy, request: &TokenRequest, facts: &Facts) -> Decision {
-    let subject = Subject::new(request, facts);
+    let subject = Subject::new(request, facts, policy.slots);
     let verdict = verdict(policy, &subject);
     let near_miss = match verdict.effect {
         Effect::Approve => None,
@@ -32,7 +32,7 @@ pub fn decide(policy: &Policy, request: &TokenRequest, facts: &Facts) -> Decisio
 /// The effect alone, for replaying many requests.
 #[must_use]
 pub fn effect(policy: &Policy, request: &TokenRequest, facts: &Facts) -> Effect {
-    verdict(policy, &Subject::new(request, facts)).effect
+    verdict(policy, &Subject::new(request, facts, policy.slots)).effect
 }
 
 /// The decision and the whole reasoning, from one evaluation of every rule.
@@ -42,7 +42,7 @@ pub fn decide_with_trace(
     request: &TokenRequest,
     facts: &Facts,
 ) -> (Decision, Trace) {
-    let subject = Subject::new(request, facts);
+    let subject = Subject::new(request, facts, policy.slots);
     let mut traces: Vec<_> =
         policy.rules.iter().map(|rule| RuleTrace::of(rule, &subject)).collect();
     let findings = policy.rules.iter().zip(&traces).map(|(rule, trace)| (rule, trace.truth));
@@ -63,7 +63,7 @@ pub(crate) fn applying<'p>(
     request: &TokenRequest,
     facts: &Facts,
 ) -> Vec<&'p RuleId> {
-    let subject = Subject::new(request, facts);
+    let subject = Subject::new(request, facts, policy.slots);
     let rules = policy.index.candidates(&subject).into_iter();
     let rules = rules.filter_map(|number| policy.rules.get(number as usize));
     rules.filter(|rule| rule.applies(&subject) == Truth::Matched).map(|rule| &rule.id).collect()

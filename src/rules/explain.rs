@@ -27,7 +27,13 @@ const QUOTED: usize = 120;
 
 /// What the check asks for.
 pub(crate) fn expected(check: &Check) -> String {
-    let text = match &check.condition {
+    let wanted = wanted(&check.condition);
+    if check.part == Part::Unless { format!("not {wanted}") } else { wanted }
+}
+
+/// What the condition asks for, whether as a condition or as an exception.
+pub(crate) fn wanted(condition: &Condition) -> String {
+    match condition {
         Condition::OrganizationLogin(logins) | Condition::OwnerLogin(logins) => logins.to_string(),
         Condition::OwnerTeams(teams) => any_of(teams.iter().map(TeamRef::to_string)),
         Condition::OwnerRole(roles) => any_of(roles.iter().map(|role| role.as_str().to_owned())),
@@ -63,8 +69,7 @@ pub(crate) fn expected(check: &Check) -> String {
             true => format!("{names}, or all repositories"),
             false => format!("{names}, picked by name"),
         },
-    };
-    if check.part == Part::Unless { format!("not {text}") } else { text }
+    }
 }
 
 /// What the request or the world has, fit to be shown.
@@ -218,9 +223,15 @@ fn unread<T>(fact: &Fact<T>) -> Option<&str> {
     }
 }
 
-/// What of a check is not met: one thing, or one for each permission that is outside a bound.
-pub(crate) fn unmet(check: &Check, subject: &Subject<'_>) -> Vec<Unmet> {
-    let truth = check.passes(subject);
+/// What of a check is not met: one thing, or one for each permission that is outside a bound. `expected` and
+/// `found` are what [`expected`] and [`found`] say.
+pub(crate) fn unmet(
+    check: &Check,
+    subject: &Subject<'_>,
+    truth: Truth,
+    expected: &str,
+    found: &str,
+) -> Vec<Unmet> {
     if truth == Truth::Matched {
         return Vec::new();
     }
@@ -231,8 +242,8 @@ pub(crate) fn unmet(check: &Check, subject: &Subject<'_>) -> Vec<Unmet> {
     }
     vec![Unmet {
         key: check.key.clone(),
-        expected: expected(check),
-        found: found(check, subject),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
         unknown: truth == Truth::Unknown,
         hint: hint(check),
     }]

@@ -10,10 +10,10 @@ use crate::domain::TeamRef;
 
 use super::{
     condition::Condition,
+    facts::Fact,
     pattern::Head,
     rule::{Part, Rule},
     subject::{Repositories, Subject},
-    truth::Truth,
 };
 
 /// Below this many rules, asking all of them is faster than looking them up.
@@ -145,16 +145,30 @@ impl Index {
                 }
             }
         }
-        for (team, rules) in &self.teams {
-            if subject.in_team(team) != Truth::NotMatched {
-                found.extend(rules);
-            }
-        }
+        self.of_teams(subject, &mut found);
         if found.len() > self.always.len() {
             found.sort_unstable();
             found.dedup();
         }
         found
+    }
+
+    /// Walks the teams and what was read of them side by side: both are sorted, and mostly the same.
+    fn of_teams(&self, subject: &Subject<'_>, found: &mut Rules) {
+        let mut facts = subject.facts.owner_teams.iter().peekable();
+        for (team, rules) in &self.teams {
+            let fact = loop {
+                match facts.peek() {
+                    Some((read, fact)) if *read == team => break fact.value().copied(),
+                    Some((read, _)) if *read < team => drop(facts.next()),
+                    // No entry of this form: there may be one of the other.
+                    _ => break subject.team_fact(team).and_then(Fact::value).copied(),
+                }
+            };
+            if fact != Some(false) {
+                found.extend(rules);
+            }
+        }
     }
 }
 

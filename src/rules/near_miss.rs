@@ -53,7 +53,7 @@ pub(crate) fn near_miss_of(rules: &[Rule], subject: &Subject<'_>) -> Option<Near
 /// than `bound`.
 fn count(rule: &Rule, subject: &Subject<'_>, bound: u32) -> Option<(u32, u32)> {
     let (mut unmet, mut fixed) = (0, 0);
-    for check in &rule.checks {
+    for check in rule.cheapest_first() {
         let count = explain::count_unmet(check, subject);
         unmet += count;
         if unmet > bound {

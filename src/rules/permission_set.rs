@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::domain::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions, known_levels};
+use crate::domain::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions};
 
 /// One bit for each documented permission.
 type Bits = u128;
@@ -23,17 +23,15 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn of(permissions: &Permissions) -> Self {
         let mut asked = Self::default();
-        for group in PermissionGroup::ALL {
-            for (name, level) in permissions.group(group) {
-                match bit(group, name) {
-                    Some(bit) => {
-                        let rank = effective_rank(group, name, level);
-                        for bits in asked.at_least.iter_mut().take(rank + 1) {
-                            *bits |= bit;
-                        }
-                    }
-                    None => *asked.unknown_names.of_mut(group) += 1,
-                }
+        for (group, name, level) in permissions.iter() {
+            let Some(known) = known(group, name) else {
+                *asked.unknown_names.of_mut(group) += 1;
+                continue;
+            };
+            // A level that GitHub does not document for this permission is the strongest.
+            let rank = if known.levels.contains(level) { rank(level) } else { STRONGEST };
+            for bits in asked.at_least.iter_mut().take(rank + 1) {
+                *bits |= known.bit;
             }
         }
         asked
@@ -155,14 +153,6 @@ impl Within {
     }
 }
 
-/// How strong `level` is for this permission: a level that GitHub does not document for it is the strongest.
-fn effective_rank(group: PermissionGroup, name: &str, level: &AccessLevel) -> usize {
-    match known_levels(group, name) {
-        Some(levels) if levels.contains(level) => rank(level),
-        _ => STRONGEST,
-    }
-}
-
 fn rank(level: &AccessLevel) -> usize {
     match level {
         AccessLevel::Read => 0,
@@ -198,25 +188,40 @@ impl<T> ByGroup<T> {
     }
 }
 
-static BY_NAME: LazyLock<Vec<(PermissionGroup, &'static str, Bits)>> = LazyLock::new(|| {
-    let mut names: Vec<_> =
-        (0..).zip(KNOWN_PERMISSIONS).map(|(i, (group, name, _))| (*group, *name, 1 << i)).collect();
-    names.sort_unstable();
-    names
-});
+/// What is known of a documented permission.
+struct Known {
+    group: PermissionGroup,
+    name: &'static str,
+    bit: Bits,
+    levels: &'static [AccessLevel],
+}
+
+static BY_NAME: LazyLock<Vec<Known>> =
+    LazyLock::new(|| {
+        let known = |(i, (group, name, levels)): (u32, &(PermissionGroup, &'static str, _))| {
+            Known { group: *group, name, bit: 1 << i, levels: *levels }
+        };
+        let mut names: Vec<_> = (0..).zip(KNOWN_PERMISSIONS).map(known).collect();
+        names.sort_unstable_by_key(|known| (known.group, known.name));
+        names
+    });
 
 static BY_GROUP: LazyLock<ByGroup<Bits>> = LazyLock::new(|| {
     let mut groups = ByGroup::default();
-    for (group, _, bit) in BY_NAME.iter() {
-        *groups.of_mut(*group) |= bit;
+    for known in BY_NAME.iter() {
+        *groups.of_mut(known.group) |= known.bit;
     }
     groups
 });
 
-fn bit(group: PermissionGroup, name: &str) -> Option<Bits> {
+fn known(group: PermissionGroup, name: &str) -> Option<&'static Known> {
     let names = &*BY_NAME;
-    let at = names.binary_search_by(|(g, n, _)| (*g, *n).cmp(&(group, name))).ok()?;
-    names.get(at).map(|(_, _, bit)| *bit)
+    let at = names.binary_search_by(|known| (known.group, known.name).cmp(&(group, name))).ok()?;
+    names.get(at)
+}
+
+fn bit(group: PermissionGroup, name: &str) -> Option<Bits> {
+    known(group, name).map(|known| known.bit)
 }
 
 fn group_bits(group: PermissionGroup) -> Bits {

@@ -16,7 +16,7 @@ use super::{
     index::Index,
     load::SourceFile,
     reason::Template,
-    rule::{Rule, Verb},
+    rule::{Rule, Verb, share},
 };
 
 pub use blocks::{
@@ -92,6 +92,8 @@ pub struct Policy {
     /// By layer and id, so that no order of files or rules can matter.
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
+    /// How many answers of conditions are remembered within one decision.
+    pub(crate) slots: usize,
     pub(crate) protected: BTreeSet<(String, String)>,
     pub(crate) policy_url: String,
     reviewers: BTreeMap<String, Reviewers>,
@@ -131,6 +133,7 @@ impl Policy {
             mode: parts.mode,
             default: parts.default,
             ceiling: parts.ceiling,
+            slots: share(&mut parts.rules),
             index: Index::new(&parts.rules),
             protected: protected.collect(),
             policy_url: String::new(),

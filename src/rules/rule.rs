@@ -1,6 +1,6 @@
 //! One compiled rule: its checks, and how they combine into matched, not matched or unknown.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,12 +85,17 @@ pub(crate) struct Check {
     pub(crate) condition: Condition,
     /// In `when` of a deny or escalate rule, a token for all repositories has any that is asked for.
     pub(crate) all_is_any: bool,
+    /// Where the answer is remembered, for a costly condition that several rules share.
+    pub(crate) slot: Option<u32>,
 }
 
 impl Check {
     /// Whether the check is passed: for an exception, whether it does not hold.
     pub(crate) fn passes(&self, subject: &Subject<'_>) -> Truth {
-        let holds = self.condition.holds(subject, self.all_is_any);
+        let holds = match self.slot {
+            None => self.condition.holds(subject, self.all_is_any),
+            Some(slot) => subject.remember(slot, || self.condition.holds(subject, self.all_is_any)),
+        };
         if self.part == Part::Unless { holds.negated() } else { holds }
     }
 }
@@ -106,15 +111,59 @@ pub(crate) struct Rule {
     /// An escalate rule that only tightens.
     pub(crate) gate: bool,
     pub(crate) checks: Vec<Check>,
+    /// The checks in the order in which they are asked: those that cost least first.
+    pub(crate) cheap_first: Vec<u16>,
     pub(crate) to: Vec<String>,
     pub(crate) reason: Option<Template>,
     pub(crate) place: Place,
 }
 
+/// Gives every costly condition that occurs more than once a slot, and says how many there are.
+pub(crate) fn share(rules: &mut [Rule]) -> usize {
+    let mut seen: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
+    for (at, rule) in rules.iter().enumerate() {
+        for (check_at, check) in rule.checks.iter().enumerate() {
+            if check.condition.cost() > 1 {
+                let text = format!("{} {}", check.all_is_any, explain::wanted(&check.condition));
+                seen.entry(text).or_default().push((at, check_at));
+            }
+        }
+    }
+    let check = |rules: &[Rule], (at, check_at): (usize, usize)| {
+        rules.get(at).and_then(|rule| rule.checks.get(check_at)).cloned()
+    };
+    let mut slots = 0;
+    for places in seen.into_values().filter(|places| places.len() > 1) {
+        let Some(first) = places.first().and_then(|place| check(rules, *place)) else { continue };
+        for (at, check_at) in places {
+            // The text finds what is probably the same; only what is the same shares an answer.
+            if let Some(check) = rules.get_mut(at).and_then(|rule| rule.checks.get_mut(check_at))
+                && check.condition == first.condition
+            {
+                check.slot = u32::try_from(slots).ok();
+            }
+        }
+        slots += 1;
+    }
+    slots
+}
+
+/// The order in which `checks` cost least.
+pub(crate) fn cheap_first(checks: &[Check]) -> Vec<u16> {
+    let mut order: Vec<u16> = (0..).take(checks.len()).collect();
+    order.sort_by_key(|at| checks.get(usize::from(*at)).map(|check| check.condition.cost()));
+    order
+}
+
 impl Rule {
     /// Whether the rule applies. Stops at the first check that fails.
     pub(crate) fn applies(&self, subject: &Subject<'_>) -> Truth {
-        Truth::all(self.checks.iter().map(|check| check.passes(subject)))
+        Truth::all(self.cheapest_first().map(|check| check.passes(subject)))
+    }
+
+    /// The checks, those that cost least first.
+    pub(crate) fn cheapest_first(&self) -> impl Iterator<Item = &Check> {
+        self.cheap_first.iter().filter_map(|at| self.checks.get(usize::from(*at)))
     }
 
     /// The facts that keep the rule from being known to apply or not.

@@ -1,5 +1,7 @@
 //! One request and its facts, prepared once for all conditions: lower-cased, counted, as bits. No rules here.
 
+use std::cell::Cell;
+
 use crate::domain::{
     AccessLevel, PermissionGroup, Repository, RepositorySelection, TeamRef, TokenRequest,
 };
@@ -22,6 +24,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) repositories: Repositories<'a>,
     names: String,
     ends: Vec<usize>,
+    answers: Vec<Cell<Option<Truth>>>,
 }
 
 /// Which repositories the token would reach.
@@ -40,7 +43,8 @@ pub(crate) enum Repositories<'a> {
 const EMPTY_LIST: &str = "GitHub's list of this token's repositories came back empty";
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(request: &'a TokenRequest, facts: &'a Facts) -> Self {
+    /// `slots`: how many answers of conditions may be remembered.
+    pub(crate) fn new(request: &'a TokenRequest, facts: &'a Facts, slots: usize) -> Self {
         let repositories = match (request.repository_selection, &facts.repositories) {
             (RepositorySelection::None, _) => Repositories::None,
             (RepositorySelection::All, _) => Repositories::All,
@@ -75,7 +79,18 @@ impl<'a> Subject<'a> {
             repositories,
             names,
             ends,
+            answers: vec![Cell::new(None); slots],
         }
+    }
+
+    /// The answer remembered in this slot, or the one that `ask` gives now.
+    pub(crate) fn remember(&self, slot: u32, ask: impl FnOnce() -> Truth) -> Truth {
+        let Some(answer) = self.answers.get(slot as usize) else { return ask() };
+        answer.get().unwrap_or_else(|| {
+            let asked = ask();
+            answer.set(Some(asked));
+            asked
+        })
     }
 
     /// The listed repositories' names in lower case.

@@ -78,15 +78,17 @@ impl RuleTrace {
 }
 
 fn trace(check: &Check, subject: &Subject<'_>) -> ConditionTrace {
+    let truth = check.passes(subject);
     let (source, read_at) = explain::source(check, subject);
+    let (expected, found) = (explain::expected(check), explain::found(check, subject));
     ConditionTrace {
         key: check.key.clone(),
         part: check.part,
-        expected: explain::expected(check),
-        found: explain::found(check, subject),
+        unmet: explain::unmet(check, subject, truth, &expected, &found),
+        expected,
+        found,
         source,
         read_at,
-        truth: check.passes(subject),
-        unmet: explain::unmet(check, subject),
+        truth,
     }
 }

@@ -119,8 +119,13 @@ struct Conditions {
 impl Conditions {
     fn push(&mut self, reader: &Reader<'_>, span: Range<usize>, key: &str, condition: Condition) {
         let all_is_any = self.part == Part::When && self.verb != Verb::Approve;
-        let check =
-            Check { part: self.part, key: format!("{}.{key}", self.word), condition, all_is_any };
+        let check = Check {
+            part: self.part,
+            key: format!("{}.{key}", self.word),
+            condition,
+            all_is_any,
+            slot: None,
+        };
         self.found.push(Placed { check, place: reader.place(span) });
     }
 

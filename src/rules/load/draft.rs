@@ -24,7 +24,7 @@ use crate::rules::{
     diagnostic::{Code, Diagnostic, Place},
     policy::{Ceiling, DigestBlock, Mode, Parts, Policy, Reviewers, Revocation},
     reason::Template,
-    rule::{Check, Enforcement, Part, Rule, Verb},
+    rule::{Check, Enforcement, Part, Rule, Verb, cheap_first},
 };
 
 /// Something that may be said once in a layer.
@@ -409,7 +409,7 @@ fn once<T>(reader: &mut Reader<'_>, slot: &mut Once<T>, name: &str, place: Place
 fn compile(rule: DraftRule, ceiling: &Ceiling, require: &Require) -> Rule {
     let mut checks: Vec<Check> = rule.conditions.into_iter().map(|placed| placed.check).collect();
     let mut add = |part: Part, key: &str, condition: Condition| {
-        checks.push(Check { part, key: key.to_owned(), condition, all_is_any: false });
+        checks.push(Check { part, key: key.to_owned(), condition, all_is_any: false, slot: None });
     };
     if let Some(allow) = &rule.allow {
         for (key, condition) in rule_tables::allow_conditions(allow, ceiling) {
@@ -437,6 +437,7 @@ fn compile(rule: DraftRule, ceiling: &Ceiling, require: &Require) -> Rule {
         layer: 0,
         enforcement: rule.enforcement,
         gate: rule.gate,
+        cheap_first: cheap_first(&checks),
         checks,
         to,
         reason: rule.reason.map(|(template, _)| template),

@@ -1,0 +1,304 @@
+//! What holds of every policy, every request and every state of knowledge.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod rules_support;
+
+use jiff::SignedDuration;
+use patwarden::{
+    domain::{Permissions, Repository, RepositorySelection, TokenRequest},
+    rules::{
+        Decision, Effect, MAX_REASON_CHARS, PROTECTED_REPOSITORIES, SourceFile, Trace, Truth,
+        decide, decide_with_trace, effect,
+        facts::{Fact, Facts},
+        load::load,
+        near_miss, render,
+    },
+};
+use proptest::prelude::*;
+use rules_support::{
+    PolicyText, any_policy, approve_rule, cases, facts, growing_policy, permissions, policy,
+    repositories, request, without,
+};
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// 1. Adding an approve rule never weakens a deny or an escalate that a rule made.
+    #[test]
+    fn an_approve_rule_weakens_no_veto(text in any_policy(12), extra in approve_rule(), request in request(), facts in facts()) {
+        let before = decide(&text.load(), &request, &facts);
+        let mut more = text.clone();
+        more.rules.push(extra);
+        let after = decide(&more.load(), &request, &facts);
+        if !before.by.is_empty() {
+            prop_assert!(after.effect >= before.effect || before.effect == Effect::Approve, "{before:?}\n{after:?}");
+            if before.effect == Effect::Deny {
+                prop_assert_eq!(&after.by, &before.by);
+            }
+        }
+    }
+
+    /// 2. Turning a known fact into an unknown one never makes an approval or a denial appear.
+    #[test]
+    fn an_outage_approves_and_denies_nothing(text in any_policy(12), request in request(), facts in facts(), which in any::<u32>()) {
+        let policy = text.load();
+        let rich = decide(&policy, &request, &facts);
+        let poor = decide(&policy, &request, &without(&facts, which));
+        if poor.effect != Effect::Escalate {
+            prop_assert_eq!(poor.effect, rich.effect, "{:?}\n{:?}", poor, rich);
+        }
+    }
+
+    /// 2, to the end: with nothing read at all.
+    #[test]
+    fn with_nothing_read_a_known_decision_stays_what_it_is(text in any_policy(12), request in request(), facts in facts()) {
+        let policy = text.load();
+        let poor = decide(&policy, &request, &Facts::nothing_read(facts.now));
+        if poor.effect != Effect::Escalate {
+            prop_assert_eq!(poor.effect, decide(&policy, &request, &facts).effect);
+        }
+    }
+
+    /// 3. The decision is the same under every order of rules and files.
+    #[test]
+    fn no_order_means_anything(text in any_policy(40), request in request(), facts in facts(), seed in any::<u64>()) {
+        let mut rules = text.numbered();
+        let straight = policy(&[text.head() + &rules.concat()]);
+        // A shuffle without a generator of its own: each seed is one order.
+        rules.sort_by_key(|rule| {
+            rule.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        });
+        let cut = rules.len() / 2;
+        let files = [
+            "schema = 1\n".to_owned() + &rules[..cut].concat(),
+            text.head(),
+            "schema = 1\n".to_owned() + &rules[cut..].concat(),
+        ];
+        let shuffled = policy(&files);
+        prop_assert_eq!(decide(&straight, &request, &facts), decide(&shuffled, &request, &facts));
+        prop_assert_eq!(decide_with_trace(&straight, &request, &facts), decide_with_trace(&shuffled, &request, &facts));
+    }
+
+    /// 5. No approve rules, no approvals.
+    #[test]
+    fn nothing_is_approved_without_a_rule(mut text in any_policy(12), request in request(), facts in facts()) {
+        let decision = decide(&text.load(), &request, &facts);
+        if decision.effect == Effect::Approve {
+            prop_assert!(decision.by.iter().all(|rule| rule.as_str().starts_with("approve.")));
+            prop_assert!(!decision.by.is_empty());
+        }
+        text.rules.retain(|rule| rule.verb != "approve");
+        prop_assert_ne!(decide(&text.load(), &request, &facts).effect, Effect::Approve);
+    }
+
+    /// 5. Rules that are wrong in one place are no rules.
+    #[test]
+    fn an_invalid_policy_is_no_policy(text in any_policy(6), wrong in 0..4usize) {
+        let wrongs = ["[approve.x]\n", "[deny.y]\nwhen.owner.teem = [\"a\"]\nreason = \"no\"\n", "nonsense", "[approve.z\n"];
+        let file = text.file() + wrongs[wrong];
+        prop_assert!(load(&[SourceFile::new("x.toml", file)]).policy.is_none());
+    }
+
+    /// 6. With only `any`, `at_least` and `any_at_least`, asking for more never yields a weaker decision.
+    #[test]
+    fn asking_for_more_is_never_judged_more_mildly(
+        text in growing_policy(), request in request(), facts in facts(),
+        more in permissions(), others in repositories(), longer in proptest::option::of(0..90i64), all in any::<bool>(),
+    ) {
+        let policy = text.load();
+        let (greedy, greedy_facts) = asking_more(&request, &facts, &more, &others, longer, all);
+        let modest = decide(&policy, &request, &facts);
+        let greedy = decide(&policy, &greedy, &greedy_facts);
+        // A deny rule that is only unknown asks people, also where the default would refuse.
+        prop_assume!(!text.deny || greedy.unknown.is_empty());
+        prop_assert!(greedy.effect >= modest.effect, "{modest:?}\n{greedy:?}");
+    }
+
+    /// The fast way and the way with a trace say the same, and so does what the trace says of near misses.
+    #[test]
+    fn the_trace_is_the_decision(text in any_policy(60), request in request(), facts in facts()) {
+        let policy = text.load();
+        let (decision, trace) = decide_with_trace(&policy, &request, &facts);
+        prop_assert_eq!(&decide(&policy, &request, &facts), &decision);
+        prop_assert_eq!(effect(&policy, &request, &facts), decision.effect);
+        if decision.effect != Effect::Approve {
+            prop_assert_eq!(&near_miss(&trace), &decision.near_miss);
+        }
+        for rule in &trace.rules {
+            let all = Truth::all(rule.conditions.iter().map(|condition| condition.truth));
+            prop_assert_eq!(all, rule.truth, "{}", render::rule(rule));
+            for condition in &rule.conditions {
+                let met = condition.truth == Truth::Matched || rule.rule.as_str() == PROTECTED_REPOSITORIES;
+                prop_assert_eq!(met, condition.unmet.is_empty(), "{:?}", condition);
+            }
+        }
+        let json = serde_json::to_string(&(&decision, &trace)).unwrap();
+        let back: (Decision, Trace) = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!((decision, trace), back);
+    }
+
+    /// A token that never expires is inside no bound.
+    #[test]
+    fn what_never_expires_is_never_approved(text in any_policy(12), mut request in request(), facts in facts()) {
+        request.token.expires_at = None;
+        prop_assert_ne!(decide(&text.load(), &request, &facts).effect, Effect::Approve);
+    }
+
+    /// An unknown permission or level, or one of the group `other`, is inside no bound.
+    #[test]
+    fn what_github_invents_is_never_approved(text in any_policy(12), mut request in request(), facts in facts(), which in 0..3u8) {
+        let (map, name, level) = match which {
+            0 => (&mut request.permissions.repository, "brand_new", "read"),
+            1 => (&mut request.permissions.repository, "contents", "maintain"),
+            _ => (&mut request.permissions.other, "odd", "read"),
+        };
+        map.insert(name.to_owned(), level.to_owned().into());
+        prop_assert_ne!(decide(&text.load(), &request, &facts).effect, Effect::Approve);
+    }
+
+    /// No rule approves write access to the repositories in which reviewers answer.
+    #[test]
+    fn protected_repositories_are_never_approved_for_writing(text in any_policy(12), mut request in request(), facts in facts()) {
+        let writes = request.permissions.repository.entry("contents".to_owned()).or_insert_with(|| "write".to_owned().into());
+        *writes = "write".to_owned().into();
+        let decision = decide(&text.load(), &request, &facts);
+        let reaches = match (request.repository_selection, facts.repositories.value()) {
+            (RepositorySelection::None, _) => false,
+            (RepositorySelection::Subset, Some(listed)) => listed.iter().any(|r| r.name == "token-reviews"),
+            _ => true,
+        };
+        if reaches {
+            prop_assert_ne!(decision.effect, Effect::Approve, "{:?}", decision);
+        } else {
+            prop_assert!(decision.by.iter().all(|rule| rule.as_str() != PROTECTED_REPOSITORIES));
+        }
+    }
+
+    /// A denial says why, at no greater length than GitHub takes, and tells of no team, login or pattern.
+    #[test]
+    fn a_denial_has_a_reason_that_gives_nothing_away(text in any_policy(12), request in request(), facts in facts()) {
+        let decision = decide(&text.load(), &request, &facts);
+        prop_assert_eq!(decision.reason.is_some(), decision.effect == Effect::Deny);
+        if let Some(reason) = &decision.reason {
+            prop_assert!(reason.chars().count() <= MAX_REASON_CHARS);
+            let own = reason.replace(request.owner.login.as_str(), "");
+            for secret in ["xyzzy", "plugh", "svc-", "release-", "ci-", "[a-z]"] {
+                prop_assert!(!own.contains(secret), "{secret}: {reason}");
+            }
+        }
+    }
+
+    /// Escalations name whom to ask, and only they; what is escalated for unread facts names the facts.
+    #[test]
+    fn an_escalation_says_whom_to_ask(text in any_policy(12), request in request(), facts in facts()) {
+        let decision = decide(&text.load(), &request, &facts);
+        prop_assert_eq!(!decision.to.is_empty(), decision.effect == Effect::Escalate);
+        prop_assert!(!decision.only_unknown || decision.unknown.iter().any(|unknown| unknown.retry));
+        prop_assert!(decision.effect == Effect::Escalate || decision.unknown.is_empty());
+        prop_assert!(!render::sentence(&decision).contains('\n'));
+    }
+
+    /// Where everything is known, nothing is unknown, except what a token for all repositories reaches.
+    #[test]
+    fn what_is_all_known_is_not_retried(text in any_policy(12), request in request(), facts in facts()) {
+        let policy = text.load();
+        let mut known = facts;
+        known.owner_role = Fact::known(patwarden::domain::Role::Member, "x", known.now);
+        known.kind = Fact::known(patwarden::domain::RequestKind::New, "x", known.now);
+        for team in &policy.needs().teams {
+            known.owner_teams.insert(team.clone(), Fact::known(false, "x", known.now));
+        }
+        let listed = vec![Repository {
+            id: patwarden::domain::RepositoryId(1),
+            name: "web".to_owned(),
+            visibility: Some(patwarden::domain::Visibility::Public),
+            archived: Some(false),
+            topics: Some(Vec::new()),
+        }];
+        known.repositories = Fact::known(listed, "x", known.now);
+        let decision = decide(&policy, &request, &known);
+        prop_assert!(!decision.only_unknown);
+        if request.repository_selection != RepositorySelection::All {
+            prop_assert_eq!(&decision.unknown, &[]);
+        }
+    }
+}
+
+fn asking_more(
+    request: &TokenRequest,
+    facts: &Facts,
+    more: &Permissions,
+    others: &[Repository],
+    longer: Option<i64>,
+    all: bool,
+) -> (TokenRequest, Facts) {
+    let (mut greedy, mut greedy_facts) = (request.clone(), facts.clone());
+    for (group, name, level) in more.iter() {
+        let map = match group {
+            patwarden::domain::PermissionGroup::Repository => &mut greedy.permissions.repository,
+            patwarden::domain::PermissionGroup::Organization => {
+                &mut greedy.permissions.organization
+            }
+            patwarden::domain::PermissionGroup::Other => &mut greedy.permissions.other,
+        };
+        let strongest = map.get(name).map_or(level, |before| before.max(level)).clone();
+        map.insert(name.to_owned(), strongest);
+    }
+    greedy.token.expires_at = match (greedy.token.expires_at, longer) {
+        (Some(at), Some(days)) => Some(at + SignedDuration::from_hours(days * 24)),
+        _ => None,
+    };
+    if let Fact::Known { value, .. } = &mut greedy_facts.repositories {
+        // An empty list of a subset is an unread one, and reading it is not asking for more.
+        if !value.is_empty() || greedy.repository_selection == RepositorySelection::None {
+            if greedy.repository_selection == RepositorySelection::None {
+                value.clear();
+            }
+            for other in others {
+                if value.iter().all(|repository| repository.name != other.name) {
+                    value.push(other.clone());
+                }
+            }
+            if greedy.repository_selection == RepositorySelection::None && !value.is_empty() {
+                greedy.repository_selection = RepositorySelection::Subset;
+            }
+        }
+    }
+    if all {
+        greedy.repository_selection = RepositorySelection::All;
+    }
+    (greedy, greedy_facts)
+}
+
+/// The generators are worth something only if all kinds of decisions come out of them.
+#[test]
+fn the_generators_reach_every_effect() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let strategy = (any_policy(12), request(), facts());
+    let mut counts = std::collections::BTreeMap::<_, u32>::new();
+    let mut unknown = 0;
+    for _ in 0..3_000 {
+        let (text, request, facts): (PolicyText, _, _) =
+            strategy.new_tree(&mut runner).unwrap().current();
+        let decision = decide(&text.load(), &request, &facts);
+        *counts.entry((decision.effect, decision.by.is_empty())).or_default() += 1;
+        unknown += u32::from(decision.only_unknown);
+    }
+    for key in [
+        (Effect::Approve, false),
+        (Effect::Escalate, false),
+        (Effect::Escalate, true),
+        (Effect::Deny, false),
+        (Effect::Deny, true),
+    ] {
+        assert!(counts.get(&key).is_some_and(|count| *count >= 30), "{key:?}: {counts:?}");
+    }
+    assert!(unknown >= 100, "{unknown}");
+}
