@@ -118,13 +118,7 @@ impl Audit {
                 return;
             }
         };
-        tracing::info!(
-            target: "patwarden::audit",
-            organization = %entry.organization,
-            request = %entry.request_id,
-            entry = %line,
-            "audit"
-        );
+        log(&entry);
         if let Some(file) = &self.file {
             let written = file.lock().map_err(|error| error.to_string()).and_then(|mut file| {
                 file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string())
@@ -135,5 +129,28 @@ impl Audit {
         }
         // Nobody watching is no error.
         let _ = self.watchers.send(entry);
+    }
+}
+
+/// The same for the log: what happened in the message, what one filters by in the fields.
+fn log(entry: &Entry) {
+    let Entry { organization, request_id: request, owner, token, .. } = entry;
+    match &entry.event {
+        Event::Decided { decision, effect, mode, acts, why, .. } => {
+            tracing::info!(%organization, %request, %owner, token, decision, effect, mode, acts, why, "decided");
+        }
+        Event::Sending { effect, attempt } => {
+            tracing::info!(%organization, %request, %owner, token, effect, attempt, "sending a review");
+        }
+        Event::Settled { outcome, by, actor } => {
+            let actor = actor.as_deref().unwrap_or_default();
+            tracing::info!(%organization, %request, %owner, token, outcome, by, actor, "settled");
+        }
+        Event::Gone => {
+            tracing::info!(%organization, %request, %owner, token, "no longer pending, and nobody said why");
+        }
+        Event::Alarm { what } => {
+            tracing::error!(%organization, %request, %owner, token, what, "ALARM");
+        }
     }
 }

@@ -256,7 +256,8 @@ impl Sources {
             && !self.problems.iter().any(said_so)
             && let Some(key) = named
         {
-            self.problems.push(format!("{} is not set: {}", key.env, key.help));
+            let flag = if key.secret { String::new() } else { format!(" (or --{name})") };
+            self.problems.push(format!("{}{flag} is not set; it is {}", key.env, key.help));
         }
         value
     }

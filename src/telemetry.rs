@@ -20,11 +20,15 @@ pub fn start(format: LogFormat, default: &str, environment: bool) {
     let filter = EnvFilter::try_new(&named).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     // The text form leaves hostile control characters escaped: fields are written with Debug or JSON.
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let started = match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+        }
         LogFormat::Json => {
             registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
         }
     };
+    // An error means that a log was started before: that one stays.
     drop(started);
 }

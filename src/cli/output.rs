@@ -47,7 +47,8 @@ pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>)
         table.add_row(row);
     }
     for row in table.lines() {
-        line(row.trim_end());
+        // Every cell has a blank on both sides; the first needs none.
+        line(row.trim_end().strip_prefix(' ').unwrap_or(&row));
     }
 }
 

@@ -160,7 +160,6 @@ impl Worker<'_> {
         tx.record_effect(row.key(), &revocation, now).await?;
         tx.commit().await?;
         crate::crash::point("revoke-recorded");
-        tracing::error!(request = %row.id, organization = %row.organization.login, "{what}");
         let alarm = audit::Event::Alarm { what: what.to_owned() };
         self.engine.audit.write(record::entry(&row, alarm, now));
         // What was revoked must stand as such in the record: were it something else by now, nothing is sent.
