@@ -91,7 +91,7 @@ pub(crate) fn access_token(state: &mut State, context: &Context) -> Reply {
         let shown: Vec<Value> = ids
             .iter()
             .filter_map(|id| organization.repository_by_id(*id))
-            .map(|repository| render::full_repository(repository, organization, &context.urls))
+            .map(|repository| render::minimal_repository(repository, organization, &context.urls))
             .collect();
         fields.insert("repositories".to_owned(), json!(shown));
     }
