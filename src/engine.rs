@@ -12,7 +12,10 @@ mod worker;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -77,6 +80,7 @@ pub struct Engine {
     wake: Notify,
     reconcile: Notify,
     busy: Mutex<HashSet<OrganizationId>>,
+    stopping: AtomicBool,
 }
 
 impl Engine {
@@ -102,6 +106,7 @@ impl Engine {
             wake: Notify::new(),
             reconcile: Notify::new(),
             busy: Mutex::default(),
+            stopping: AtomicBool::new(false),
         })
     }
 
@@ -113,6 +118,11 @@ impl Engine {
     /// Asks for a reconciliation as soon as possible.
     pub fn reconcile_soon(&self) {
         self.reconcile.notify_one();
+    }
+
+    /// Whether nothing new is to be begun.
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// The rules in force.
@@ -140,6 +150,8 @@ impl Engine {
                 () = stop.cancelled() => {}
             }
         }
+        // The call that is under way ends; what was not begun is still due after the next start.
+        self.stopping.store(true, Ordering::Relaxed);
         while workers.join_next().await.is_some() {}
         while tasks.join_next().await.is_some() {}
     }
@@ -165,7 +177,8 @@ impl Engine {
             }
             if let Some(busy) = Busy::with(self, organization) {
                 workers.spawn(async move {
-                    if busy.engine.work_on(organization).await.is_none() {
+                    let idle = busy.engine.work_on(organization).await;
+                    if idle.is_none() && !busy.engine.is_stopping() {
                         tokio::time::sleep(LEAVE_ALONE).await;
                     }
                 });
@@ -186,6 +199,9 @@ impl Engine {
         let _renewal = worker::Renewal::of(self, &lease);
         let worker = worker::Worker { engine: self, lease };
         let ended = loop {
+            if self.is_stopping() {
+                break None;
+            }
             match worker.pass().await {
                 Ok(worker::Pass::Worked) => {}
                 Ok(worker::Pass::Idle) => break Some(()),

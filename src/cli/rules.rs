@@ -26,7 +26,9 @@ pub(super) enum Rules {
     ///
     /// The file has the tables of a test: `wants` is the request, `world` the rest, and `now`. For example:
     ///
-    ///     wants = { lifetime = "60d", repositories = ["web"], permissions.repository = { contents = "read" } }
+    ///     wants.lifetime = "60d"
+    ///     wants.repositories = ["web"]
+    ///     wants.permissions.repository = { contents = "read" }
     ///     world.owner = { login = "kim", teams = ["developers"] }
     #[command(verbatim_doc_comment)]
     Explain(Explain),

@@ -20,9 +20,8 @@ Secrets have no flags, since other users of the machine can see those:
   GITHUB_APP_PRIVATE_KEY       the key itself, as PEM (or name its file with --private-key-path)
   GITHUB_WEBHOOK_SECRET        the secret; several, separated by commas, while one is being replaced
 
-Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read
-the rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under
-way end.
+Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read the \
+rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under way end.
 
 A flag goes before the environment, the environment before the file, the file before the default.";
 

@@ -89,7 +89,7 @@ async fn apply_installation_event(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if event.deleted {
-        return tx.forget_installation(event.installation.id).await;
+        return tx.forget_installation(event.installation.id, now).await;
     }
     tx.note_installation(&event.installation, now).await
 }

@@ -37,6 +37,7 @@ impl Engine {
     /// # Errors
     /// When the store refuses, or the installations cannot be listed.
     pub async fn reconcile(&self) -> Result<Reconciled, ReconcileError> {
+        let began = self.clock.now();
         let installations = self.app.installations().await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
@@ -48,7 +49,7 @@ impl Engine {
         for installation in self.store.installations().await?.iter().filter(|row| !row.suspended) {
             if !installations.iter().any(|listed| listed.id == installation.id) {
                 let mut tx = self.store.begin().await?;
-                tx.forget_installation(installation.id).await?;
+                tx.forget_installation(installation.id, began).await?;
                 tx.commit().await?;
                 continue;
             }

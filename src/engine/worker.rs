@@ -153,7 +153,9 @@ impl Worker<'_> {
         let mut to_check = to_check;
         // Few at a time: what is judged is sent soon, and a slow GitHub never lets facts grow old in line.
         for some in seen.chunks(JUDGED_AT_ONCE) {
-            if self.engine.clock.now().duration_since(listed_at) > LISTING_LASTS {
+            if self.engine.is_stopping()
+                || self.engine.clock.now().duration_since(listed_at) > LISTING_LASTS
+            {
                 // The rest is still due: the next pass lists it anew.
                 break;
             }
@@ -485,7 +487,7 @@ impl Worker<'_> {
         for (row, oldest) in decided {
             write.my_turn().await;
             let now = engine.clock.now();
-            if now.duration_since(oldest) > FACTS_LAST {
+            if engine.is_stopping() || now.duration_since(oldest) > FACTS_LAST {
                 // Still due: the next pass lists and judges it anew.
                 break;
             }

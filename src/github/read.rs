@@ -154,10 +154,11 @@ impl Read {
         Ok(rows.into_iter().map(Repository::from).collect())
     }
 
-    /// A user's role in an organization. Not a member: [`Role::Stranger`].
+    /// A user's role in an organization; [`Role::Stranger`] while an invitation is not accepted.
     ///
     /// # Errors
-    /// Whatever the call came to, and for a role whose word we do not know.
+    /// Whatever the call came to, and for a role whose word we do not know. [`CallError::NotFound`] too: only
+    /// members can ask for a token, so GitHub's 404 says that we may not see it, and not what it is.
     pub async fn role(
         &self,
         organization: &Organization,
@@ -168,13 +169,10 @@ impl Read {
             segment(organization.login.as_str()),
             segment(login.as_str())
         );
-        match self.caller.get::<wire::Membership>(&path).await {
-            Ok(membership) => membership.role().ok_or_else(|| CallError::Unreadable {
-                why: "the membership has a role that we do not know".to_owned(),
-            }),
-            Err(CallError::NotFound) => Ok(Role::Stranger),
-            Err(error) => Err(error),
-        }
+        let membership: wire::Membership = self.caller.get(&path).await?;
+        membership.role().ok_or_else(|| CallError::Unreadable {
+            why: "the membership has a role that we do not know".to_owned(),
+        })
     }
 
     /// The ids of a team's members, those of its child teams included.

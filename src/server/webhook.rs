@@ -14,7 +14,7 @@ use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
-use crate::store::{Accepted, Delivery};
+use crate::store::{Accepted, Delivery, StoreError};
 
 /// The largest payload that GitHub sends, in bytes.
 ///
@@ -23,6 +23,9 @@ pub const LARGEST_DELIVERY: usize = 25 * 1024 * 1024;
 
 /// How long a body may take to arrive. GitHub itself gives up after ten seconds.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long storing may take. GitHub hangs up after ten seconds; it hears 503 before that.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 
 /// All bodies that are being read, together, in KiB: strangers must not be able to fill the memory.
 const BUDGET_KIB: usize = 96 * 1024;
@@ -243,7 +246,12 @@ pub(super) async fn receive(
         body: delivery.payload,
         received_at: shared.clock.now(),
     };
-    match shared.store.accept(delivery).await {
+    let accepted = match tokio::time::timeout(ANSWER_DEADLINE, shared.store.accept(delivery)).await
+    {
+        Ok(accepted) => accepted,
+        Err(_) => Err(StoreError::Unfit(format!("no room within {} s", ANSWER_DEADLINE.as_secs()))),
+    };
+    match accepted {
         Ok(Accepted::New) => {
             (shared.wake)();
             StatusCode::ACCEPTED

@@ -129,13 +129,16 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets an installation that was removed, unless another has taken its place.
+    /// Forgets an installation that was removed, unless another has taken its place or something was heard of
+    /// it since `then`.
     pub(crate) async fn forget_installation(
         &mut self,
         id: InstallationId,
+        then: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM installations WHERE installation_id = $1")
+        sqlx::query("DELETE FROM installations WHERE installation_id = $1 AND seen_at <= $2")
             .bind(id.0)
+            .bind(then.as_millisecond())
             .execute(&mut *self.inner)
             .await?;
         Ok(())
