@@ -285,12 +285,10 @@ impl Engine {
 
     /// Says in the log that people are needed. Asking them is for a later version.
     fn announce_escalation(&self, row: &RequestRow, judged: &judge::Judged) {
-        if row.state == lifecycle::State::Escalated && !judged.retry {
-            tracing::warn!(
-                organization = %row.organization.login, request = %row.id, owner = %row.owner.login,
-                to = judged.decision.to.join(", "), "waits for people"
-            );
-        }
+        tracing::warn!(
+            organization = %row.organization.login, request = %row.id, owner = %row.owner.login,
+            to = judged.decision.to.join(", "), note = row.note, "waits for people"
+        );
     }
 }
 

@@ -35,6 +35,12 @@ const LISTING_LASTS: SignedDuration = SignedDuration::from_secs(30);
 /// How old the oldest fact behind a decision may be when its call is sent.
 const FACTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long an unreadable fact is read again before people are asked. Reading goes on after that.
+const PEOPLE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+/// How the note begins once that time is over.
+const WAITED: &str = "needs people by now; ";
+
 /// When to look again for a request that a webhook announced and no list shows.
 const LOOK_AGAIN_AFTER: [SignedDuration; 3] =
     [SignedDuration::from_secs(2), SignedDuration::from_secs(10), SignedDuration::from_secs(60)];
@@ -419,12 +425,15 @@ impl Worker<'_> {
             tx.end_effects(key, state, why, now).await?;
         }
         let shape = Fingerprint::of(request, None);
+        let mut people_now = !repeats && !judged.retry;
         let happened = record::happen(&mut tx, key, &judged.event, now, |row| {
+            let waited = judged.retry && now.duration_since(row.state_since) >= PEOPLE_AFTER;
+            people_now |= waited && !row.note.starts_with(WAITED);
+            row.note = format!("{}{}", if waited { WAITED } else { "" }, judged.note);
             row.fingerprint = Some(judged.fingerprint.clone());
             row.shape = Some(shape);
             row.decision_id = Some(decision_id);
             row.judged_under = Some(policy.hash().to_owned());
-            row.note.clone_from(&judged.note);
             row.due_at = match &row.state {
                 State::Decided(_) => Some(now),
                 _ if judged.retry => {
@@ -459,6 +468,8 @@ impl Worker<'_> {
         crate::crash::point("decision-committed");
         if !repeats {
             entries.insert(0, record::entry(&row, judged.as_audit(decision_id, policy), now));
+        }
+        if people_now && row.state == State::Escalated {
             engine.announce_escalation(&row, &judged);
         }
         self.tell([Happened { row: row.clone(), entries }]);
