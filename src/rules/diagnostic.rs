@@ -27,18 +27,37 @@ pub struct Place {
 /// The longest line that is kept with a place; a longer one is shown in part.
 const MAX_LINE: usize = 400;
 
+/// Where the lines of a text begin, so that many places in it are found quickly.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The number of the line in which this byte stands, from 1, and where that line begins.
+    fn find(&self, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|start| *start <= at);
+        (line.max(1), self.0.get(line.saturating_sub(1)).copied().unwrap_or(0))
+    }
+}
+
 impl Place {
     /// The place of `span` in `text`, the content of `file`. A span over several lines is shown on its first.
     #[must_use]
     pub fn new(file: &str, text: &str, span: Range<usize>) -> Self {
+        Self::find(file, text, &Lines::of(text), span)
+    }
+
+    /// The same, for a text whose lines were found before.
+    pub(crate) fn find(file: &str, text: &str, lines: &Lines, span: Range<usize>) -> Self {
         let start = floor_boundary(text, span.start.min(text.len()));
-        let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.matches('\n').count() + 1;
+        let (line, line_start) = lines.find(start);
         let rest = text.get(line_start..).unwrap_or_default();
         let whole = rest.split('\n').next().unwrap_or_default();
         let whole = whole.strip_suffix('\r').unwrap_or(whole);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let column = text.get(line_start..start).unwrap_or_default().chars().count() + 1;
         // A window of the line around the span, if the line is monstrous.
         let from = floor_boundary(
             whole,

@@ -20,7 +20,7 @@ use toml::de::DeTable;
 use self::{draft::Draft, reader::Reader};
 use super::{
     cases::{self, Case},
-    diagnostic::{Code, Diagnostic, Place},
+    diagnostic::{Code, Diagnostic, Lines, Place},
     policy::Policy,
 };
 
@@ -127,12 +127,13 @@ fn read(file: &SourceFile, draft: &mut Draft) -> Vec<Diagnostic> {
 /// Parses as much as can be parsed; of several syntax errors in one line, the first.
 pub(crate) fn parse(file: &SourceFile) -> (toml::Spanned<DeTable<'_>>, Vec<Diagnostic>) {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
+    let index = Lines::of(&file.text);
     let mut lines = BTreeSet::new();
     let mut diagnostics = Vec::new();
     for error in errors {
         let place = error.span().map_or_else(
             || Place::start(&file.name),
-            |span| Place::new(&file.name, &file.text, span),
+            |span| Place::find(&file.name, &file.text, &index, span),
         );
         if lines.insert(place.line) {
             diagnostics.push(Diagnostic::new(Code::Syntax, place, error.message()));

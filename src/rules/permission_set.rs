@@ -196,15 +196,14 @@ struct Known {
     levels: &'static [AccessLevel],
 }
 
-static BY_NAME: LazyLock<Vec<Known>> =
-    LazyLock::new(|| {
-        let known = |(i, (group, name, levels)): (u32, &(PermissionGroup, &'static str, _))| {
-            Known { group: *group, name, bit: 1 << i, levels: *levels }
-        };
-        let mut names: Vec<_> = (0..).zip(KNOWN_PERMISSIONS).map(known).collect();
-        names.sort_unstable_by_key(|known| (known.group, known.name));
-        names
-    });
+static BY_NAME: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    let mut names = Vec::new();
+    for (i, &(group, name, levels)) in KNOWN_PERMISSIONS.iter().enumerate() {
+        names.push(Known { group, name, bit: 1 << i, levels });
+    }
+    names.sort_unstable_by_key(|known| (known.group, known.name));
+    names
+});
 
 static BY_GROUP: LazyLock<ByGroup<Bits>> = LazyLock::new(|| {
     let mut groups = ByGroup::default();

@@ -22,16 +22,12 @@ use crate::{
 pub(crate) struct DraftDefault {
     pub(crate) deny: bool,
     pub(crate) reason: Option<(Template, Place)>,
-    pub(crate) to: Vec<(String, Place)>,
+    pub(crate) to: Vec<String>,
 }
 
 impl DraftDefault {
     pub(crate) fn finish(self) -> Default {
-        Default {
-            deny: self.deny,
-            reason: self.reason.map(|(template, _)| template),
-            to: self.to.into_iter().map(|(group, _)| group).collect(),
-        }
+        Default { deny: self.deny, reason: self.reason.map(|(template, _)| template), to: self.to }
     }
 }
 
@@ -101,7 +97,7 @@ pub(crate) fn default(
         }
         _ => {}
     }
-    Some(DraftDefault { deny: deny?, reason: text, to })
+    Some(DraftDefault { deny: deny.unwrap_or(true), reason: text, to })
 }
 
 /// A group of reviewers with the places of what it names.
@@ -200,6 +196,8 @@ fn next(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Next> 
             after = positive(reader, value, &path);
         } else {
             to = reader.string(value, &path).map(str::to_owned);
+            let place = reader.place(value.span());
+            reader.named_groups.extend(to.clone().map(|name| (name, place)));
         }
     });
     if is_table && (after.is_none() || to.is_none()) && reader.diagnostics.len() == before {

@@ -39,12 +39,12 @@ pub const VOCABULARY: &[(&str, &str, bool)] = &[
     ("repositories.count", "at_least, at_most", true),
     ("repositories.any.name", "list of globs", true),
     ("repositories.any.visibility", "list", true),
-    ("repositories.any.topics", "list", true),
+    ("repositories.any.topics", "list of globs", true),
     ("repositories.any.archived", "true or false", true),
     ("repositories.any.custom_properties", "list, is_set", false),
     ("repositories.all.name", "list of globs", true),
     ("repositories.all.visibility", "list", true),
-    ("repositories.all.topics", "list", true),
+    ("repositories.all.topics", "list of globs", true),
     ("repositories.all.archived", "true or false", true),
     ("repositories.all.custom_properties", "list, is_set", false),
     ("permissions.any_at_least", "one table for each group", true),
@@ -412,7 +412,7 @@ impl Conditions {
                 let listed = permissions::read(reader, value, &path, *group, stars);
                 let Some(listed) = listed else { return };
                 if any {
-                    if listed.is_empty() {
+                    if entries(value).is_some_and(|table| table.is_empty()) {
                         return reader.error(
                             Code::EmptyList,
                             value.span(),

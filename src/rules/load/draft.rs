@@ -40,6 +40,8 @@ pub(crate) struct Draft {
     default: Once<Option<DraftDefault>>,
     require: Once<Require>,
     digest: Once<Option<DigestBlock>>,
+    /// Every group that is named, with its place.
+    pub(crate) named_groups: Vec<(String, Place)>,
     pub(crate) reviewers: BTreeMap<String, DraftReviewers>,
     revocations: BTreeMap<String, (Revocation, Place)>,
     waivers: BTreeMap<String, DraftWaiver>,
@@ -91,6 +93,7 @@ impl Draft {
             }
         }
         reader.leave();
+        self.named_groups.append(&mut reader.named_groups);
         if !schema {
             let message = "the file does not say which schema it follows";
             let help = "begin it with `schema = 1`".to_owned();
@@ -265,17 +268,6 @@ impl Draft {
         }))
     }
 
-    /// Every group that is named, with its place.
-    pub(crate) fn named_groups(&self) -> impl Iterator<Item = (&str, &Place)> {
-        let rules = self.rules.iter().flat_map(|rule| &rule.to);
-        let default = self.default.iter().filter_map(|(default, _)| default.as_ref());
-        let next = self.reviewers.values().filter_map(|group| {
-            Some((group.reviewers.next.as_ref()?.to.as_str(), group.next.as_ref()?))
-        });
-        let to = rules.chain(default.flat_map(|default| &default.to));
-        to.map(|(name, place)| (name.as_str(), place)).chain(next)
-    }
-
     fn check_groups(&self, diagnostics: &mut Vec<Diagnostic>) {
         // A group that is there but wrong is reported where it is wrong.
         let known: BTreeSet<&str> = self
@@ -286,7 +278,9 @@ impl Draft {
             .chain(self.reviewers.keys().map(String::as_str))
             .chain(["owners"])
             .collect();
-        for (name, place) in self.named_groups().filter(|(name, _)| !known.contains(name)) {
+        for (name, place) in
+            self.named_groups.iter().filter(|(name, _)| !known.contains(name.as_str()))
+        {
             let message = format!("there are no reviewers `{}`", shown(name));
             let help = nearest(name, known.iter().copied()).map_or_else(
                 || {
@@ -428,7 +422,7 @@ fn compile(rule: DraftRule, ceiling: &Ceiling, require: &Require) -> Rule {
             }
         }
     }
-    let mut to: Vec<String> = rule.to.into_iter().map(|(name, _)| name).collect();
+    let mut to = rule.to;
     to.sort();
     to.dedup();
     Rule {

@@ -35,7 +35,7 @@ pub(crate) fn lint(draft: &Draft) -> Vec<Diagnostic> {
         }
         settable_text(&mut found, rule);
     }
-    let named: BTreeSet<&str> = draft.named_groups().map(|(name, _)| name).collect();
+    let named: BTreeSet<&str> = draft.named_groups.iter().map(|(name, _)| name.as_str()).collect();
     for (name, group) in &draft.reviewers {
         if name != "owners" && !named.contains(name.as_str()) {
             let message = format!("nothing names the reviewers `{name}`");

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{SourceFile, nearest::nearest};
 use crate::rules::{
-    diagnostic::{Code, Diagnostic, Place},
+    diagnostic::{Code, Diagnostic, Lines, Place},
     quantity::{self, Span},
 };
 
@@ -24,17 +24,26 @@ const HEAD: &[&str] = &["schema", "layer", "mode"];
 pub(crate) struct Reader<'s> {
     pub(crate) file: &'s SourceFile,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Every group of reviewers that is named, also by a table that is wrong in another part.
+    pub(crate) named_groups: Vec<(String, Place)>,
+    lines: Lines,
     /// The tables that enclose what is being read, with the keys each may have.
     scopes: Vec<(String, Vec<&'static str>)>,
 }
 
 impl<'s> Reader<'s> {
     pub(crate) fn new(file: &'s SourceFile) -> Self {
-        Self { file, diagnostics: Vec::new(), scopes: Vec::new() }
+        Self {
+            file,
+            diagnostics: Vec::new(),
+            lines: Lines::of(&file.text),
+            named_groups: Vec::new(),
+            scopes: Vec::new(),
+        }
     }
 
     pub(crate) fn place(&self, span: Range<usize>) -> Place {
-        Place::new(&self.file.name, &self.file.text, span)
+        Place::find(&self.file.name, &self.file.text, &self.lines, span)
     }
 
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {

@@ -32,7 +32,7 @@ pub(crate) struct DraftRule {
     pub(crate) conditions: Vec<Placed>,
     pub(crate) allow: Option<Allow>,
     pub(crate) require: Require,
-    pub(crate) to: Vec<(String, Place)>,
+    pub(crate) to: Vec<String>,
     pub(crate) reason: Option<(Template, Place)>,
 }
 
@@ -267,13 +267,14 @@ pub(crate) fn ceiling(reader: &mut Reader<'_>, value: &Value<'_>) -> Ceiling {
 }
 
 /// Reads `to`: one group or several.
-pub(crate) fn groups(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-) -> Vec<(String, Place)> {
-    let groups = reader.one_or_more(value, path);
-    groups.into_iter().map(|(name, span)| (name.to_owned(), reader.place(span))).collect()
+pub(crate) fn groups(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Vec<String> {
+    let mut groups = Vec::new();
+    for (name, span) in reader.one_or_more(value, path) {
+        let place = reader.place(span);
+        reader.named_groups.push((name.to_owned(), place));
+        groups.push(name.to_owned());
+    }
+    groups
 }
 
 /// Reads the text of a denial.
