@@ -36,7 +36,7 @@ const REPOSITORIES: [usize; 2] = [1, 17];
 enum Differ {
     /// Each names other repositories.
     ByRepository,
-    /// Each names another team.
+    /// Each names another team, of two hundred.
     ByTeam,
     /// By turns in one of the five conditions: lifetimes and permissions cannot be looked up.
     InTurns,
@@ -64,7 +64,7 @@ fn rules(count: usize, differ: Differ) -> Vec<Rule> {
         };
         let other = |this: usize| !last && part == this;
         Rule {
-            team: if other(0) { format!("team-{number}") } else { "platform".to_owned() },
+            team: if other(0) { format!("team-{}", number % 200) } else { "platform".to_owned() },
             name_prefix: if other(1) { format!("job{number}-") } else { "ci-".to_owned() },
             days: if other(2) { 29 } else { 90 },
             repository_prefix: if other(3) { format!("svc{number}-") } else { "svc-".to_owned() },

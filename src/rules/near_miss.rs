@@ -29,6 +29,19 @@ fn of(rule: &RuleTrace) -> NearMiss {
     NearMiss { rule: rule.rule.clone(), unmet: unmet.collect() }
 }
 
+/// The same without a trace: only what is unmet is put into words.
+fn of_rule(rule: &Rule, subject: &Subject<'_>) -> NearMiss {
+    let mut unmet = Vec::new();
+    for check in &rule.checks {
+        let truth = check.passes(subject);
+        if truth != Truth::Matched {
+            let (expected, found) = (explain::expected(check), explain::found(check, subject));
+            unmet.extend(explain::unmet(check, subject, truth, &expected, &found));
+        }
+    }
+    NearMiss { rule: rule.id.clone(), unmet }
+}
+
 /// The same from the rules themselves: counts, and explains only the one that is found.
 pub(crate) fn near_miss_of(rules: &[Rule], subject: &Subject<'_>) -> Option<NearMiss> {
     let mut best: Option<((u32, u32), &Rule)> = None;
@@ -45,7 +58,7 @@ pub(crate) fn near_miss_of(rules: &[Rule], subject: &Subject<'_>) -> Option<Near
     }
     match best? {
         ((0, _), _) => None,
-        (_, rule) => Some(of(&RuleTrace::of(rule, subject))),
+        (_, rule) => Some(of_rule(rule, subject)),
     }
 }
 

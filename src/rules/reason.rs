@@ -119,6 +119,9 @@ impl Template {
                     "ceiling.max_repositories" => {
                         values.ceiling_max_repositories.clone().unwrap_or_default()
                     }
+                    "policy_url" if values.policy_url.is_empty() => {
+                        "in the organization's policy".to_owned()
+                    }
                     "policy_url" => for_people(values.policy_url),
                     _ => near_miss.to_owned(),
                 }),
