@@ -94,6 +94,11 @@ fn would(decision: &Decision) -> &'static str {
     }
 }
 
+/// Under what a request was judged: the files, and the mode, which the operator may have capped.
+pub(super) fn grounds(policy: &Policy) -> String {
+    format!("{} {}", policy.hash(), policy.mode().as_str())
+}
+
 /// The policy's files, as the store keeps them.
 pub(super) fn sources(policy: &Policy) -> Vec<(String, String)> {
     policy.sources().iter().map(|file| (file.name.clone(), file.text.clone())).collect()

@@ -198,14 +198,11 @@ impl State {
     }
 
     fn after_hearing(&self, outcome: Outcome, who: &Heard, in_doubt: Option<Verdict>) -> Self {
-        let in_doubt = match self {
-            Self::Sent(verdict) => Some(*verdict),
-            _ => in_doubt,
-        };
+        let said = |verdict| in_doubt == Some(verdict) || *self == Self::Sent(verdict);
         let ours = !matches!(who, Heard::Person(_))
             && match outcome {
-                Outcome::Approved => in_doubt == Some(Verdict::Approve),
-                Outcome::Denied => in_doubt == Some(Verdict::Deny),
+                Outcome::Approved => said(Verdict::Approve),
+                Outcome::Denied => said(Verdict::Deny),
                 Outcome::Cancelled | Outcome::Revoked => false,
             };
         match self {

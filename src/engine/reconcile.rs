@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use super::{
-    Engine,
+    Engine, judge,
     lifecycle::{Event, State},
     record,
 };
@@ -94,8 +94,8 @@ impl Engine {
             tracing::error!(?id, why, "a pending request is listed in a form that we cannot read");
         }
         let policy = self.policy.in_force().policy;
-        let hash = policy.as_ref().map(|policy| policy.hash());
-        let unconfirmed = self.too_many_at_once(installation, &requests, hash).await?;
+        let grounds = policy.as_deref().map(judge::grounds);
+        let unconfirmed = self.too_many_at_once(installation, &requests, grounds.as_deref()).await?;
         let mut found = 0;
         // In small transactions: an accept must never wait long for its turn.
         for some in requests.chunks(100) {
@@ -121,7 +121,7 @@ impl Engine {
                 };
                 let happened = record::happen(&mut tx, key, &event, now, |row| {
                     let left_to_people = matches!(row.state, State::Escalated | State::Held);
-                    if left_to_people && row.due_at.is_none() && row.judged_under.as_deref() != hash
+                    if left_to_people && row.due_at.is_none() && row.judged_under != grounds
                     {
                         // Another policy by now: it may say something else.
                         row.due_at = Some(now);
@@ -151,7 +151,7 @@ impl Engine {
         &self,
         installation: &InstallationRow,
         requests: &[TokenRequest],
-        hash: Option<&str>,
+        grounds: Option<&str>,
     ) -> Result<bool, StoreError> {
         let limit = self.options.most_at_once;
         if requests.len() <= limit {
@@ -166,7 +166,7 @@ impl Engine {
                 None => first_look,
                 Some(row) => {
                     matches!(row.state, State::Escalated | State::Held)
-                        && row.judged_under.as_deref() != hash
+                        && row.judged_under.as_deref() != grounds
                 }
             })
             .count();

@@ -433,7 +433,7 @@ impl Worker<'_> {
             row.fingerprint = Some(judged.fingerprint.clone());
             row.shape = Some(shape);
             row.decision_id = Some(decision_id);
-            row.judged_under = Some(policy.hash().to_owned());
+            row.judged_under = Some(judge::grounds(policy));
             row.due_at = match &row.state {
                 State::Decided(_) => Some(now),
                 _ if judged.retry => {

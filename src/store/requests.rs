@@ -51,7 +51,7 @@ pub struct RequestRow {
     pub shape: Option<Fingerprint>,
     /// The last decision.
     pub decision_id: Option<i64>,
-    /// The hash of the policy under which that was.
+    /// The hash of the policy under which that was, and its mode.
     pub judged_under: Option<String>,
     /// A call of ours that may have taken effect, or may still, without our hearing of it.
     pub in_doubt: Option<Doubt>,

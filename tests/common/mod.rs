@@ -1,0 +1,524 @@
+//! A scene: a fake GitHub, the bot, people who ask, a clock to push, and patience that ends. No assertions about rules.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each file of tests uses a part of this"
+)]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use fakehub::{Actor, Config, Effect, Fakehub, Outcome, Repo, RequestIds, TokenSpec};
+use patwarden::{
+    audit,
+    clock::Clock,
+    domain::{OrganizationId, RequestId},
+    engine::lifecycle::State,
+    server::WEBHOOK_PATH,
+    service::Service,
+    settings::{KEYS, Settings, Sources},
+    store::{DecisionFilter, DecisionRow, EffectRow, RequestFilter, RequestKey, RequestRow, Store},
+};
+
+/// How long anything may take. A scene that waits longer has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a wait looks.
+const GLANCE: Duration = Duration::from_millis(5);
+
+pub const LIST: &str = "orgs/list-pat-grant-requests";
+pub const REVIEW: &str = "orgs/review-pat-grant-request";
+pub const GRANTS: &str = "orgs/list-pat-grants";
+pub const REVOKE: &str = "orgs/update-pat-access";
+pub const REPOSITORIES: &str = "orgs/list-pat-grant-request-repositories";
+pub const GRANT_REPOSITORIES: &str = "orgs/list-pat-grant-repositories";
+pub const MEMBERSHIP: &str = "orgs/get-membership-for-user";
+pub const TEAM: &str = "teams/list-members-in-org";
+pub const INSTALLATIONS: &str = "apps/list-installations";
+pub const ACCESS_TOKEN: &str = "apps/create-installation-access-token";
+
+/// Members read; nobody administers; everything else is for people.
+pub const RULES: &str = r#"schema = 1
+mode = "enforce"
+[default]
+decision = "escalate"
+to = "owners"
+[approve.read]
+when.owner.role = ["member"]
+allow.lifetime = "90d"
+allow.repositories = ["*"]
+allow.max_repositories = 10
+allow.permissions.repository = { contents = "read", issues = "read" }
+[deny.administration]
+when.permissions.any_at_least.repository = { administration = "write" }
+reason = "Tokens may not administer repositories."
+"#;
+
+/// How a scene is set.
+#[derive(Clone)]
+pub struct Set {
+    pub rules: String,
+    pub hub: Config,
+    pub flags: Vec<(&'static str, String)>,
+    pub environment: Vec<(&'static str, String)>,
+    /// What must be true of the end of every scene, unless the scene is about the contrary.
+    pub everything_over: bool,
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        Self {
+            rules: RULES.to_owned(),
+            hub: Config::default(),
+            flags: Vec::new(),
+            environment: Vec::new(),
+            everything_over: true,
+        }
+    }
+}
+
+impl Set {
+    pub fn rules(mut self, rules: &str) -> Self {
+        rules.clone_into(&mut self.rules);
+        self
+    }
+
+    pub fn hub(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.hub);
+        self
+    }
+
+    /// A setting of the bot, by its flag's name.
+    pub fn flag(mut self, name: &'static str, value: &str) -> Self {
+        self.flags.push((name, value.to_owned()));
+        self
+    }
+
+    /// A variable of the bot's environment.
+    pub fn environment(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Starts the GitHub and the bot, and waits until the bot has looked around for the first time.
+    pub async fn open(self) -> Scene {
+        let mut scene = self.without_bot().await;
+        scene.start().await;
+        scene.looked_around().await;
+        scene.hub.reset_calls();
+        scene
+    }
+
+    /// Starts the GitHub alone.
+    pub async fn without_bot(self) -> Scene {
+        let hub = Fakehub::start(self.hub.clone()).await.unwrap();
+        hub.world(|world| {
+            let mut acme = world.add_organization("acme");
+            acme.owner("olga")
+                .owner("martin")
+                .team("platform", ["kim", "lee"])
+                .members(["ada", "ben", "chiara"])
+                .billing_manager("bill")
+                .repositories([
+                    Repo::private("web"),
+                    Repo::private("api"),
+                    Repo::public("docs"),
+                    Repo::private("billing"),
+                ]);
+        });
+        hub.install("acme").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("rules.toml"), &self.rules).unwrap();
+        std::fs::write(folder.path().join("app.pem"), &hub.app().private_key_pem).unwrap();
+        Scene {
+            hub,
+            bot: None,
+            clock: Clock::system(),
+            told: Arc::default(),
+            folder,
+            set: self,
+            over: false,
+        }
+    }
+}
+
+/// A GitHub, a bot, and what was told.
+pub struct Scene {
+    pub hub: Fakehub,
+    bot: Option<Service>,
+    pub clock: Clock,
+    told: Arc<Mutex<Vec<audit::Entry>>>,
+    folder: tempfile::TempDir,
+    set: Set,
+    over: bool,
+}
+
+/// Kim's token: read one repository for thirty days. The rules approve it.
+pub fn harmless(login: &str) -> TokenSpec {
+    TokenSpec::by(login)
+        .named(&format!("{login}-reads"))
+        .on(["web"])
+        .repository_permission("contents", "read")
+        .because("nightly build of the pages")
+}
+
+/// A token that the rules deny.
+pub fn administrating(login: &str) -> TokenSpec {
+    harmless(login)
+        .named(&format!("{login}-rules"))
+        .repository_permission("administration", "write")
+}
+
+/// A token that the rules leave to people.
+pub fn writing(login: &str) -> TokenSpec {
+    harmless(login).named(&format!("{login}-writes")).repository_permission("contents", "write")
+}
+
+/// Waits until `look` gives something; fails the test when it takes longer than [`PATIENCE`].
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl FnMut() -> F) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// The same with another patience.
+pub async fn until_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain: {what}");
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+impl Scene {
+    /// The settings of one bot on this scene's store.
+    pub fn settings(&self) -> Settings {
+        let mut flags = vec![
+            ("app-id", self.hub.app().id.to_string()),
+            ("private-key-path", self.path("app.pem").display().to_string()),
+            ("api-url", self.hub.api_url()),
+            ("database-url", format!("sqlite:{}", self.store_path().display())),
+            ("rules", self.path("rules.toml").display().to_string()),
+            ("listen", "127.0.0.1:0".to_owned()),
+            ("reconcile-interval", "24h".to_owned()),
+            ("write-interval", "1ms".to_owned()),
+        ];
+        if KEYS.iter().any(|key| key.name == "most-at-once") {
+            flags.push(("most-at-once", "100000".to_owned()));
+        }
+        flags.retain(|(name, _)| !self.set.flags.iter().any(|(other, _)| other == name));
+        flags.extend(self.set.flags.iter().cloned());
+        let environment = &self.set.environment;
+        let sources = Sources::default().with_flags(flags).with_environment(|name| {
+            let own = environment.iter().find(|(known, _)| *known == name);
+            own.map(|(_, value)| value.clone()).or_else(|| {
+                (name == "GITHUB_WEBHOOK_SECRET").then(|| self.hub.app().webhook_secret.clone())
+            })
+        });
+        Settings::check(sources).unwrap()
+    }
+
+    /// Starts a bot that is not the scene's own: a second process on the same store.
+    pub async fn another_bot(&self) -> Service {
+        Service::start(self.settings(), self.clock.clone()).await.unwrap()
+    }
+
+    /// Starts the bot, as after a restart when it ran before.
+    pub async fn start(&mut self) {
+        assert!(self.bot.is_none(), "the bot runs already");
+        let bot = Service::start(self.settings(), self.clock.clone()).await.unwrap();
+        let mut watch = bot.audit.watch();
+        let told = Arc::clone(&self.told);
+        tokio::spawn(async move {
+            while let Ok(entry) = watch.recv().await {
+                told.lock().unwrap().push(entry);
+            }
+        });
+        self.hub.set_webhook_url(&format!("http://{}{WEBHOOK_PATH}", bot.address));
+        self.bot = Some(bot);
+    }
+
+    /// Changes what the bot is started with next time.
+    pub fn change(&mut self, change: impl FnOnce(&mut Set)) {
+        change(&mut self.set);
+    }
+
+    /// Stops the bot, in good order.
+    pub async fn stop(&mut self) {
+        if let Some(bot) = self.bot.take() {
+            tokio::time::timeout(PATIENCE, bot.stop()).await.expect("the bot stops").unwrap();
+        }
+    }
+
+    pub fn bot(&self) -> &Service {
+        self.bot.as_ref().expect("the bot runs")
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.bot().store
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn store_path(&self) -> PathBuf {
+        self.path("patwarden.sqlite")
+    }
+
+    /// Waits until the bot has listed installations and, of each, what is pending.
+    pub async fn looked_around(&self) {
+        until("the first look around", || async {
+            let installed = !self.store().installations().await.unwrap().is_empty();
+            let listed = self.hub.calls_of(LIST).iter().any(|call| call.status.is_some());
+            (installed && listed).then_some(())
+        })
+        .await;
+    }
+
+    /// Writes other rules and has the bot read them, as it does by itself every few seconds.
+    pub fn new_rules(&self, text: &str) {
+        std::fs::write(self.path("rules.toml"), text).unwrap();
+        self.bot().engine.policy().reload();
+    }
+
+    /// Somebody asks `acme`.
+    pub fn ask(&self, spec: TokenSpec) -> RequestIds {
+        self.hub.request_token("acme", spec).unwrap()
+    }
+
+    pub async fn key(&self, request: u64) -> RequestKey {
+        let id = i64::try_from(request).unwrap();
+        let organization = self.hub.world(|world| world.organization("acme").unwrap().id);
+        RequestKey {
+            organization: OrganizationId(i64::try_from(organization).unwrap()),
+            request: RequestId(id),
+        }
+    }
+
+    /// What the bot's record says of a request.
+    pub async fn row(&self, request: u64) -> Option<RequestRow> {
+        self.store().request(self.key(request).await).await.unwrap()
+    }
+
+    /// Where a request stands in the bot's record; "unheard of" when nowhere.
+    pub async fn stands(&self, request: u64) -> String {
+        self.row(request).await.map_or_else(|| "unheard of".to_owned(), |row| row.state.to_string())
+    }
+
+    /// Waits until a request stands there in the bot's record.
+    pub async fn until_it_stands(&self, request: u64, wanted: &str) -> RequestRow {
+        let mut last = String::new();
+        let began = Instant::now();
+        loop {
+            if let Some(row) = self.row(request).await {
+                last = format!("{} ({})", row.state, row.note);
+                if row.state.to_string() == wanted {
+                    return row;
+                }
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "request {request} was to be {wanted} and is {last}"
+            );
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until a request is over in the bot's record.
+    pub async fn until_settled(&self, request: u64) -> RequestRow {
+        until(&format!("request {request} is settled"), || async {
+            self.row(request).await.filter(|row| matches!(row.state, State::Settled(..)))
+        })
+        .await
+    }
+
+    /// Waits until the bot has judged a request and left it to people.
+    pub async fn until_left_to_people(&self, request: u64) -> RequestRow {
+        until(&format!("request {request} is left to people"), || async {
+            self.row(request)
+                .await
+                .filter(|row| matches!(row.state, State::Escalated | State::Held))
+        })
+        .await
+    }
+
+    /// Lets time pass in small steps until `done`, so that whatever waits for a moment gets it.
+    pub async fn time_passes_until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        step: Duration,
+        mut done: impl FnMut() -> F,
+    ) {
+        let began = Instant::now();
+        while !done().await {
+            assert!(began.elapsed() < PATIENCE, "time passed in vain: {what}");
+            self.clock.push(step);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Lets time pass until a request is over in the bot's record.
+    pub async fn time_passes_until_settled(&self, request: u64) -> RequestRow {
+        self.time_passes_until(
+            &format!("request {request} is settled"),
+            Duration::from_secs(2),
+            || async {
+                self.row(request).await.is_some_and(|row| matches!(row.state, State::Settled(..)))
+            },
+        )
+        .await;
+        self.row(request).await.unwrap()
+    }
+
+    /// Waits until the bot has nothing to do before some later moment: no delivery, no request due now.
+    pub async fn until_idle(&self) {
+        until("the bot has nothing to do", || async {
+            let backlog = self.store().backlog().await.unwrap();
+            let now = self.clock.now();
+            let due = self.store().next_due().await.unwrap().is_some_and(|next| next <= now);
+            (self.hub.webhooks_waiting() == 0 && backlog.unprocessed == 0 && !due).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the bot has read every delivery that it took.
+    pub async fn until_read(&self) {
+        until("every delivery is read", || async {
+            (self.store().backlog().await.unwrap().unprocessed == 0).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn rows(&self) -> Vec<RequestRow> {
+        let filter = RequestFilter { organization: None, open_only: false, limit: 100_000 };
+        self.store().requests(&filter).await.unwrap()
+    }
+
+    pub async fn decisions(&self, request: u64) -> Vec<DecisionRow> {
+        let filter =
+            DecisionFilter { request: Some(i64::try_from(request).unwrap()), limit: 1_000 };
+        self.store().decisions(&filter).await.unwrap()
+    }
+
+    pub async fn effects(&self, request: u64) -> Vec<EffectRow> {
+        self.store().effects(self.key(request).await).await.unwrap()
+    }
+
+    /// What was told of a request.
+    pub fn told(&self, request: u64) -> Vec<audit::Event> {
+        let told = self.told.lock().unwrap();
+        let theirs = told.iter().filter(|entry| u64::try_from(entry.request_id.0) == Ok(request));
+        theirs.map(|entry| entry.event.clone()).collect()
+    }
+
+    pub fn alarms(&self, request: u64) -> usize {
+        let told = self.told(request);
+        told.iter().filter(|event| matches!(event, audit::Event::Alarm { .. })).count()
+    }
+
+    /// How often an operation was called.
+    pub fn calls(&self, operation: &str) -> usize {
+        self.hub.calls_of(operation).len()
+    }
+
+    /// What GitHub's state says became of a request, in a word.
+    pub fn on_github(&self, request: u64) -> String {
+        on_github(&self.hub, request)
+    }
+
+    /// Who has access by this token: the grants of `acme` for it.
+    pub fn has_access(&self, token: u64) -> bool {
+        self.hub.grants("acme").iter().any(|grant| grant.token_id == token)
+    }
+
+    /// The bot's Prometheus, so to speak: how many reviews of a request took effect, and how many did not.
+    pub fn reviews(&self, request: u64) -> (usize, usize) {
+        let reviews = self.hub.reviews(request);
+        let applied = reviews.iter().filter(|review| review.effect == Effect::Applied).count();
+        (applied, reviews.len() - applied)
+    }
+
+    /// The end of every scene: nothing is left over, and nothing took effect twice.
+    pub async fn end(mut self) {
+        let what = "at the end of a scene the outbox and the queue are empty";
+        let began = Instant::now();
+        loop {
+            let unfinished = self.store().unfinished_effects().await.unwrap();
+            let backlog = self.store().backlog().await.unwrap();
+            let rows = self.rows().await;
+            let due: Vec<String> = rows
+                .iter()
+                .filter(|row| row.due_at.is_some())
+                .map(|row| format!("{} is {} ({})", row.id, row.state, row.note))
+                .collect();
+            let over = !self.set.everything_over
+                || (unfinished == 0 && backlog.unprocessed == 0 && due.is_empty());
+            if over && self.hub.webhooks_waiting() == 0 {
+                break;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{what}: {unfinished} effects, {} deliveries, {} webhooks under way, due: {due:?}",
+                backlog.unprocessed,
+                self.hub.webhooks_waiting()
+            );
+            tokio::time::sleep(GLANCE).await;
+        }
+        for (request, _) in self.hub.outcomes() {
+            let (applied, _) = self.reviews(request);
+            assert!(applied <= 1, "request {request} was settled {applied} times by us");
+        }
+        self.over = true;
+        self.stop().await;
+        self.hub.shutdown().await;
+    }
+
+    /// For scenes at whose end something is left to be done, on purpose.
+    pub async fn end_with_work_left(mut self) {
+        self.set.everything_over = false;
+        self.end().await;
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        assert!(self.over || std::thread::panicking(), "every scene is ended by `end`");
+    }
+}
+
+/// What GitHub's state says became of a request, in a word.
+pub fn on_github(hub: &Fakehub, request: u64) -> String {
+    match hub.outcome(request) {
+        Outcome::Approved { by: Actor::App, grant_id, .. } => {
+            let revoked = hub.revocations("acme").iter().any(|one| one.grant_id == grant_id);
+            if revoked { "revoked".to_owned() } else { "approved".to_owned() }
+        }
+        Outcome::Approved { by: Actor::Person(login), .. } => format!("approved by {login}"),
+        Outcome::Approved { by: Actor::GitHub, .. } => "approved by itself".to_owned(),
+        Outcome::Denied { by: Actor::App, .. } => "denied".to_owned(),
+        Outcome::Denied { by, .. } => format!("denied by {by:?}"),
+        Outcome::Cancelled { .. } => "cancelled".to_owned(),
+        Outcome::Pending => "pending".to_owned(),
+        Outcome::NeverAsked => "never asked".to_owned(),
+    }
+}
+
+/// Puts a time limit around a wait that has none of its own.
+pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}

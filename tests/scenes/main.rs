@@ -1,0 +1,22 @@
+//! Scenes on a fake GitHub: nothing is lost, nothing happens twice, nothing opens on failure.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod calls;
+mod edits;
+mod failures;
+mod lists;
+mod order;
+mod processes;
+mod rule_files;
+mod stores;
+mod traps;

@@ -1,0 +1,159 @@
+//! Rules that are broken, absent, changed or capped: nothing is approved that valid rules do not approve.
+
+use std::time::Duration;
+
+use crate::common::{REVIEW, RULES, Set, administrating, harmless, until, writing};
+
+const BROKEN: &str = "schema = 1\nmode = \"enforce\"\n[approve.all]\nwhen.everything = true\n";
+
+#[tokio::test]
+async fn rules_that_are_broken_at_start_approve_nothing_and_mended_ones_are_taken_at_once() {
+    for broken in [BROKEN, "", "not toml at all [", "schema = 99"] {
+        let scene = Set::default().rules(broken).open().await;
+        let asked = scene.ask(harmless("kim"));
+        until("it waits for rules", || async {
+            scene.row(asked.request_id).await.filter(|row| row.note.contains("no valid policy"))
+        })
+        .await;
+        scene.clock.push(Duration::from_secs(120));
+        scene.until_idle().await;
+        assert_eq!(scene.on_github(asked.request_id), "pending");
+        assert_eq!(scene.calls(REVIEW), 0);
+        scene.new_rules(RULES);
+        scene.until_it_stands(asked.request_id, "approved by a rule").await;
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn rules_that_are_absent_at_start_approve_nothing() {
+    let mut scene = Set::default().without_bot().await;
+    std::fs::remove_file(scene.path("rules.toml")).unwrap();
+    scene.start().await;
+    scene.looked_around().await;
+    let asked = scene.ask(harmless("kim"));
+    until("it waits for rules", || async {
+        scene.row(asked.request_id).await.filter(|row| row.note.contains("no valid policy"))
+    })
+    .await;
+    assert_eq!(scene.on_github(asked.request_id), "pending");
+    scene.new_rules(RULES);
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn while_a_later_file_is_broken_the_last_good_one_denies_and_approves_nothing() {
+    let scene = Set::default().open().await;
+    let before = scene.ask(harmless("kim"));
+    scene.until_it_stands(before.request_id, "approved by a rule").await;
+    scene.new_rules(BROKEN);
+    let yes = scene.ask(harmless("lee"));
+    let no = scene.ask(administrating("lee"));
+    let perhaps = scene.ask(writing("ada"));
+    scene.until_it_stands(no.request_id, "denied by a rule").await;
+    let row = scene.until_left_to_people(yes.request_id).await;
+    assert!(row.note.contains("would be approved, but"), "{}", row.note);
+    scene.until_left_to_people(perhaps.request_id).await;
+    scene.clock.push(Duration::from_secs(600));
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(yes.request_id), "pending");
+    // Mended, and without a restart.
+    scene.new_rules(&format!("{RULES}\n# mended\n"));
+    scene.until_it_stands(yes.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn rules_that_are_read_again_by_themselves_are_taken_within_seconds() {
+    let scene = Set::default().rules(BROKEN).open().await;
+    let asked = scene.ask(harmless("kim"));
+    std::fs::write(scene.path("rules.toml"), RULES).unwrap();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn in_shadow_nothing_is_sent_and_another_mode_lets_it_go() {
+    let shadow = RULES.replace("\"enforce\"", "\"shadow\"");
+    let scene = Set::default().rules(&shadow).open().await;
+    let yes = scene.ask(harmless("kim"));
+    let no = scene.ask(administrating("lee"));
+    for ids in [yes, no] {
+        let row = scene.until_left_to_people(ids.request_id).await;
+        assert_eq!(row.state.to_string(), "held");
+        assert!(row.note.contains("shadow"), "{}", row.note);
+    }
+    assert_eq!(scene.calls(REVIEW), 0);
+    scene.new_rules(RULES);
+    scene.until_it_stands(yes.request_id, "approved by a rule").await;
+    scene.until_it_stands(no.request_id, "denied by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_file_without_a_mode_is_in_shadow() {
+    let scene = Set::default().rules(&RULES.replace("mode = \"enforce\"\n", "")).open().await;
+    let asked = scene.ask(harmless("kim"));
+    assert_eq!(scene.until_left_to_people(asked.request_id).await.state.to_string(), "held");
+    assert_eq!(scene.calls(REVIEW), 0);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn approve_only_approves_and_denies_nothing() {
+    let scene =
+        Set::default().rules(&RULES.replace("\"enforce\"", "\"approve-only\"")).open().await;
+    let yes = scene.ask(harmless("kim"));
+    let no = scene.ask(administrating("lee"));
+    scene.until_it_stands(yes.request_id, "approved by a rule").await;
+    assert_eq!(scene.until_left_to_people(no.request_id).await.state.to_string(), "held");
+    assert_eq!(scene.on_github(no.request_id), "pending");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn the_operators_highest_mode_caps_what_the_file_says() {
+    let mut scene = Set::default().flag("highest-mode", "shadow").open().await;
+    let asked = scene.ask(harmless("kim"));
+    assert_eq!(scene.until_left_to_people(asked.request_id).await.state.to_string(), "held");
+    assert_eq!(scene.calls(REVIEW), 0);
+    // The operator lets go, and starts the bot anew: the same file says more now.
+    scene.stop().await;
+    scene.change(|set| set.flags.retain(|(name, _)| *name != "highest-mode"));
+    scene.start().await;
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn other_rules_judge_again_what_waits_for_people_and_nothing_else() {
+    let scene = Set::default().open().await;
+    let done = scene.ask(harmless("kim"));
+    let waits = scene.ask(writing("lee"));
+    scene.until_it_stands(done.request_id, "approved by a rule").await;
+    scene.until_left_to_people(waits.request_id).await;
+    scene.new_rules(&RULES.replace("contents = \"read\"", "contents = \"write\""));
+    scene.until_it_stands(waits.request_id, "approved by a rule").await;
+    assert_eq!(scene.decisions(done.request_id).await.len(), 1);
+    assert_eq!(scene.decisions(waits.request_id).await.len(), 2);
+    assert_eq!(scene.reviews(done.request_id), (1, 0));
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn rules_that_change_while_a_call_is_under_way_do_not_confuse_what_was_sent() {
+    // Decided by one file, limited, and sent under another: the reason that GitHub mails is the new one's.
+    let scene = Set::default().open().await;
+    let fault = fakehub::Fault::on(REVIEW).too_many_requests(Duration::from_secs(60)).times(1);
+    let fault = scene.hub.fault(fault);
+    let asked = scene.ask(administrating("kim"));
+    until("the limit strikes", || async { (scene.hub.fault_fired(fault) > 0).then_some(()) }).await;
+    scene.until_idle().await;
+    scene.new_rules(&RULES.replace("Tokens may not administer", "Nobody may administer"));
+    scene.clock.push(Duration::from_secs(61));
+    scene.until_it_stands(asked.request_id, "denied by a rule").await;
+    let outcome = scene.hub.outcome(asked.request_id);
+    assert!(outcome.reason().unwrap().starts_with("Nobody may"), "{outcome:?}");
+    scene.end().await;
+}
