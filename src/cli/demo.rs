@@ -92,10 +92,9 @@ impl Demo {
             }
         };
         let folder_path = folder.path().to_owned();
-        let stage = set_up(&folder_path).await?;
-        let mut stage = stage;
+        let mut stage = set_up(&folder_path).await?;
         let played = tokio::select! {
-            played = play(&mut stage, self.once) => played,
+            played = play(&mut stage, self.once, &folder_path) => played,
             _ = tokio::signal::ctrl_c() => {
                 output::line("");
                 output::line("Stopped.");
@@ -179,7 +178,7 @@ fn hints(folder: &Path) {
     output::line(format_args!("  patwarden decisions show 1 --database-url sqlite:{store}"));
 }
 
-async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
+async fn play(stage: &mut Stage, once: bool, folder: &Path) -> anyhow::Result<Exit> {
     let steps = script::steps()?;
     let mut wrong = Vec::new();
     let began = Instant::now();
@@ -208,6 +207,8 @@ async fn play(stage: &mut Stage, once: bool) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::NotWell);
     }
+    output::line("While this runs, in another terminal:");
+    hints(folder);
     output::line("People go on asking. Ctrl-c ends it.");
     output::line("");
     let calm: Vec<&Step> = steps
@@ -232,9 +233,11 @@ async fn summary(stage: &Stage, steps: usize, took: Duration) -> anyhow::Result<
         outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
     output::line(format_args!(
-        "{steps} requests in {:.0} s: {} approved, {} denied, {} waiting for people, {} taken back.",
+        "{steps} requests in {:.0} s: {} approved ({} of them found wider than decided, and revoked), {} denied, \
+         {} waiting for people, {} taken back by the requester.",
         took.as_secs_f64(),
         count(|outcome| matches!(outcome, Outcome::Approved { .. })),
+        stage.hub.revocations(ORGANIZATION).len(),
         count(|outcome| matches!(outcome, Outcome::Denied { .. })),
         count(|outcome| matches!(outcome, Outcome::Pending)),
         count(|outcome| matches!(outcome, Outcome::Cancelled { .. })),
