@@ -356,10 +356,10 @@ impl Stage {
                     Ok(entry) if entry.request_id.0 == request_id => {
                         let provisional =
                             to_its_end && matches!(entry.event, Event::Decided { .. });
-                        if let Event::Decided { effect: "escalate", why, .. } = &entry.event {
-                            if provisional {
-                                output::line(format_args!("   … {}", output::cell(why, 140)));
-                            }
+                        if let Event::Decided { effect: "escalate", why, .. } = &entry.event
+                            && provisional
+                        {
+                            output::line(format_args!("   … {}", output::cell(why, 140)));
                         }
                         if wanted(&entry.event) && !provisional {
                             return Ok(());
