@@ -488,6 +488,12 @@ impl Scene {
         self.hub.shutdown().await;
     }
 
+    /// The end of a scene whose bot is another process, which looked at the end itself.
+    pub async fn leave(mut self) {
+        self.over = true;
+        self.hub.shutdown().await;
+    }
+
     /// For scenes at whose end something is left to be done, on purpose.
     pub async fn end_with_work_left(mut self) {
         self.set.everything_over = false;

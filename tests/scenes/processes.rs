@@ -99,3 +99,18 @@ async fn a_bot_that_is_stopped_in_good_order_leaves_its_lease_to_the_next() {
     scene.until_it_stands(second.request_id, "approved by a rule").await;
     scene.end().await;
 }
+
+#[tokio::test]
+async fn a_reconciliation_beside_a_call_that_is_under_way_does_not_unsettle_it() {
+    let scene = Set::default().open().await;
+    let held = scene.hub.hold(Hold::before(REVIEW));
+    let asked = scene.ask(harmless("kim"));
+    soon("the call is under way", held.reached()).await;
+    let seen = scene.bot().engine.reconcile().await.unwrap();
+    assert_eq!((seen.pending, seen.found), (1, 0));
+    assert_eq!(scene.stands(asked.request_id).await, "sent-approve");
+    held.release();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    assert_eq!(scene.reviews(asked.request_id), (1, 0));
+    scene.end().await;
+}

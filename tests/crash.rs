@@ -1,0 +1,401 @@
+//! The real binary is killed, again and again, at the worst moments: nothing is lost and nothing is done twice.
+//!
+//! `PATWARDEN_KILLS=500` kills more often than the default of 50, `PATWARDEN_SEED=…` repeats a run. SIGKILL does
+//! not test that the disk was asked to keep anything: `e2e/tests/fsync.rs` does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and this one says what it did"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{
+    ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, REPOSITORIES,
+    REVIEW, Set, administrating, harmless, on_github, until_within, writing,
+};
+use fakehub::{Effect, Fakehub, Fault, Held, Hold};
+use patwarden::{
+    engine::lifecycle::State,
+    store::{DecisionFilter, RequestFilter, Store},
+};
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+
+/// Every call that the bot makes on the way of a request.
+const CALLS: [&str; 8] = [
+    LIST,
+    MEMBERSHIP,
+    REPOSITORIES,
+    REVIEW,
+    GRANTS,
+    GRANT_REPOSITORIES,
+    ACCESS_TOKEN,
+    INSTALLATIONS,
+];
+
+/// The calls that matter most come up most.
+const FAVOURITES: [&str; 5] = [LIST, MEMBERSHIP, REVIEW, REVIEW, GRANTS];
+
+/// A small generator of numbers, so that a run can be repeated.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+/// `patwarden serve`, as anybody would run it.
+struct Bot(Child);
+
+impl Bot {
+    fn start(hub: &Fakehub, folder: &Path, crash_point: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patwarden"));
+        command
+            .arg("serve")
+            .args(["--app-id", &hub.app().id.to_string()])
+            .args(["--private-key-path", &folder.join("app.pem").display().to_string()])
+            .args(["--api-url", &hub.api_url()])
+            .args([
+                "--database-url",
+                &format!("sqlite:{}", folder.join("patwarden.sqlite").display()),
+            ])
+            .args(["--rules", &folder.join("rules.toml").display().to_string()])
+            .args(["--listen", "127.0.0.1:0"])
+            .args([
+                "--reconcile-interval",
+                "2s",
+                "--write-interval",
+                "1ms",
+                "--github-timeout",
+                "2s",
+            ])
+            .args(["--most-at-once", "100000"])
+            .env_clear()
+            .env("GITHUB_WEBHOOK_SECRET", &hub.app().webhook_secret)
+            .env("RUST_LOG", "off")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some(point) = crash_point {
+            command.env("PATWARDEN_CRASH_POINT", point);
+        }
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if let Some(at) = line.find("http://") {
+            hub.set_webhook_url(line[at..].trim());
+        } else {
+            assert!(crash_point.is_some(), "the bot does not start: `{line}`");
+        }
+        Self(child)
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    #[cfg(feature = "crash-points")]
+    /// Whether it ended by itself within this time; then it is killed all the same.
+    async fn ended_by_itself(mut self, limit: Duration) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            if self.0.try_wait().unwrap().is_some() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.kill();
+        false
+    }
+}
+
+/// What somebody asked, and what must come of it.
+struct Asked {
+    request: u64,
+    token: u64,
+    must_be: &'static str,
+}
+
+struct Run {
+    hub: Fakehub,
+    scene: common::Scene,
+    asked: Vec<Asked>,
+    kills: usize,
+}
+
+impl Run {
+    async fn begin() -> Self {
+        let scene = Set::default()
+            .hub(|hub| {
+                hub.rate_limit = None;
+                hub.delivery_log = 1_000_000;
+                hub.webhook_time_limit = Duration::from_secs(5);
+            })
+            .without_bot()
+            .await;
+        Self { hub: scene.hub.clone(), scene, asked: Vec::new(), kills: 0 }
+    }
+
+    fn bot(&self) -> Bot {
+        Bot::start(&self.hub, self.scene.folder(), None)
+    }
+
+    /// Three people ask: one is to be approved, one denied, one left to people.
+    fn three_ask(&mut self) {
+        let number = self.asked.len();
+        for (spec, must_be) in [
+            (harmless("kim"), "approved"),
+            (administrating("lee"), "denied"),
+            (writing("ada"), "pending"),
+        ] {
+            let ids = self.scene.ask(spec.named(&format!("{must_be} {number}")));
+            self.asked.push(Asked { request: ids.request_id, token: ids.token_id, must_be });
+        }
+    }
+
+    /// Waits until GitHub's state is what the rules say, and the record says the same; then looks at all of it.
+    async fn ends_well(self, what: &str) {
+        let began = Instant::now();
+        self.hub.clear_faults();
+        let bot = self.bot();
+        until_within(Duration::from_secs(180), "every request is decided", || async {
+            self.asked
+                .iter()
+                .all(|one| on_github(&self.hub, one.request) == one.must_be)
+                .then_some(())
+        })
+        .await;
+        let path = self.scene.store_path();
+        let reader = Store::open(&path).await.unwrap();
+        until_within(Duration::from_secs(180), "nothing is left to be done", || async {
+            let filter = RequestFilter { organization: None, open_only: false, limit: 1_000_000 };
+            let rows = reader.requests(&filter).await.unwrap();
+            let over = rows.iter().all(|row| row.due_at.is_none());
+            let unfinished = reader.unfinished_effects().await.unwrap();
+            let backlog = reader.backlog().await.unwrap();
+            let known = self.asked.len() <= rows.len();
+            (over && known && unfinished == 0 && backlog.unprocessed == 0).then_some(())
+        })
+        .await;
+        // Every delivery that was answered with 202, and not one of them lost.
+        self.hub.webhooks_sent().await;
+        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        let deliveries = self.hub.deliveries();
+        let mut acknowledged: Vec<&str> = deliveries
+            .iter()
+            .filter(|one| one.status_code == 202)
+            .map(|one| one.guid.as_str())
+            .collect();
+        acknowledged.sort_unstable();
+        acknowledged.dedup();
+        let mut lost = 0;
+        for guid in &acknowledged {
+            let key = hex::decode(guid.replace('-', "")).unwrap();
+            let bodies: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM delivery_keys JOIN deliveries USING (guid, hook_id) WHERE guid = $1",
+            )
+            .bind(key)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            lost += usize::from(bodies != 1);
+        }
+        let filter = RequestFilter { organization: None, open_only: false, limit: 1_000_000 };
+        let rows = reader.requests(&filter).await.unwrap();
+        let mut calls = 0;
+        let mut unnamed = 0;
+        let mut judged = 0;
+        for one in &self.asked {
+            let reviews = self.hub.reviews(one.request);
+            let applied = reviews.iter().filter(|review| review.effect == Effect::Applied).count();
+            calls += reviews.len();
+            assert_eq!(applied, usize::from(one.must_be != "pending"), "request {}", one.request);
+            assert_eq!(on_github(&self.hub, one.request), one.must_be, "request {}", one.request);
+            assert_eq!(self.scene.has_access(one.token), one.must_be == "approved");
+            let id = i64::try_from(one.request).unwrap();
+            let row = rows.iter().find(|row| row.id.0 == id).expect("the record knows it");
+            let says = row.state.to_string();
+            match one.must_be {
+                "approved" => assert_eq!(says, "approved by a rule", "request {id}"),
+                // A denial leaves no trace but its webhook; when that met no bot, nobody can know whose it was.
+                "denied" if row.state == State::Gone => unnamed += 1,
+                "denied" => assert_eq!(says, "denied by a rule", "request {id}"),
+                _ => assert_eq!(says, "escalated", "request {id}"),
+            }
+            let filter = DecisionFilter { request: Some(id), limit: 1_000 };
+            let decisions = reader.decisions(&filter).await.unwrap();
+            judged += decisions.len();
+            let acts: Vec<_> = decisions.iter().filter(|decision| decision.acts).collect();
+            assert!(acts.len() <= 1, "request {id} was decided {} times", acts.len());
+        }
+        assert!(self.hub.revocations("acme").is_empty());
+        assert_eq!(lost, 0, "deliveries that were acknowledged and are not in the record");
+        bot.kill();
+        reader.close().await;
+        println!(
+            "{what}: {} kills, {} requests, {} decisions, {calls} reviews, {} deliveries ({} acknowledged, {lost} lost), \
+             {unnamed} denials that no webhook named, 0 requests lost, 0 decided twice; {:.0} s to settle the last",
+            self.kills,
+            self.asked.len(),
+            judged,
+            deliveries.len(),
+            acknowledged.len(),
+            began.elapsed().as_secs_f64(),
+        );
+        self.scene.leave().await;
+    }
+}
+
+async fn reached(held: &Held) {
+    // A call that is not made this time, such as one for a fact that is known, is no reason to wait long.
+    let _ = tokio::time::timeout(Duration::from_millis(700), held.reached()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_it_is_killed_every_request_is_decided_once_and_no_delivery_is_lost() {
+    let kills = std::env::var("PATWARDEN_KILLS").map_or(50, |text| text.parse().unwrap());
+    let seed = std::env::var("PATWARDEN_SEED").map_or_else(
+        |_| {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+                | 1
+        },
+        |text| text.parse().unwrap(),
+    );
+    println!("PATWARDEN_SEED={seed}");
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut run = Run::begin().await;
+    let mut late: Option<Held> = None;
+    while run.kills < kills {
+        let call = if dice.below(2) == 0 {
+            FAVOURITES[dice.below(FAVOURITES.len())]
+        } else {
+            CALLS[dice.below(CALLS.len())]
+        };
+        match dice.below(6) {
+            // While a call is held, before its effect or after it; then it goes on without the bot, or never did.
+            0..=2 => {
+                let hold = if dice.below(2) == 0 { Hold::before(call) } else { Hold::after(call) };
+                let held = run.hub.hold(hold.skip(u32::try_from(dice.below(3)).unwrap()));
+                let bot = run.bot();
+                run.three_ask();
+                reached(&held).await;
+                bot.kill();
+                match dice.below(3) {
+                    0 => held.release(),
+                    1 => held.cut(),
+                    // It lands while the next bot is at work, or even later.
+                    _ => late = Some(held),
+                }
+            }
+            // The effect is there, and its answer was cut.
+            3 => {
+                let fault = Fault::on(call).cut().after_effect().times(1);
+                let fault = run.hub.fault(fault.skip(u32::try_from(dice.below(3)).unwrap()));
+                let bot = run.bot();
+                run.three_ask();
+                let began = Instant::now();
+                while run.hub.fault_fired(fault) == 0
+                    && began.elapsed() < Duration::from_millis(700)
+                {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(u64::try_from(dice.below(30)).unwrap()))
+                    .await;
+                bot.kill();
+                run.hub.clear_fault(fault);
+            }
+            // Any moment, under load.
+            _ => {
+                let bot = run.bot();
+                for _ in 0..1 + dice.below(3) {
+                    run.three_ask();
+                }
+                tokio::time::sleep(Duration::from_millis(u64::try_from(dice.below(250)).unwrap()))
+                    .await;
+                bot.kill();
+            }
+        }
+        run.kills += 1;
+        if dice.below(2) == 0 {
+            late = None;
+        }
+    }
+    drop(late);
+    run.ends_well("killed at a held call, at a cut answer, at any moment").await;
+}
+
+/// Between two commits, at every place that has a name.
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wherever_it_stops_between_two_commits_every_request_is_decided_once() {
+    let points = [
+        "deliveries-written",
+        "deliveries-committed",
+        "ingest-written",
+        "ingest-committed",
+        "decision-written",
+        "decision-committed",
+        "sending-committed",
+        "review-answered",
+        "answer-committed",
+        "check-written",
+        "check-committed",
+    ];
+    let mut run = Run::begin().await;
+    for point in points {
+        for time in 1..=3 {
+            let bot = Bot::start(&run.hub, run.scene.folder(), Some(&format!("{point}:{time}")));
+            run.three_ask();
+            run.three_ask();
+            run.three_ask();
+            assert!(
+                bot.ended_by_itself(Duration::from_secs(20)).await,
+                "{point}:{time} was never passed"
+            );
+            run.kills += 1;
+        }
+    }
+    run.ends_well("stopped between two commits").await;
+}
+
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_that_was_recorded_is_carried_out_after_a_crash() {
+    let run = Run::begin().await;
+    let bot = Bot::start(&run.hub, run.scene.folder(), Some("revoke-recorded"));
+    let held = run.hub.hold(Hold::before(REVIEW));
+    let asked = run.scene.ask(harmless("kim"));
+    common::soon("the review is sent", held.reached()).await;
+    run.hub
+        .edit_request(asked.request_id, |spec| spec.repository_permission("contents", "write"))
+        .unwrap();
+    held.release();
+    assert!(bot.ended_by_itself(Duration::from_secs(20)).await, "it stops before it revokes");
+    assert!(run.scene.has_access(asked.token_id));
+    let bot = run.bot();
+    until_within(Duration::from_secs(60), "it is revoked", || async {
+        (on_github(&run.hub, asked.request_id) == "revoked").then_some(())
+    })
+    .await;
+    bot.kill();
+    assert!(!run.scene.has_access(asked.token_id));
+    assert_eq!(run.hub.revocations("acme").len(), 1);
+    run.scene.leave().await;
+}
