@@ -37,10 +37,33 @@ impl Asked {
         asked
     }
 
+    /// Whether some documented permission is asked for beyond these levels.
+    pub(crate) fn is_beyond(&self, most: &Most) -> bool {
+        self.at_least.iter().zip(&most.0).any(|(asked, most)| asked & !most != 0)
+    }
+
     /// Whether anything in `group` is at least `level`.
     pub(crate) fn anything(&self, group: PermissionGroup, level: &AccessLevel) -> bool {
         let bits = self.at_least.get(rank(level)).copied().unwrap_or_default();
         bits & group_bits(group) != 0 || *self.unknown_names.of(group) > 0
+    }
+}
+
+/// The documented permissions that are allowed at each level, small enough for a list of them to be run through.
+#[derive(Clone, Debug)]
+pub(crate) struct Most([Bits; STRONGEST]);
+
+impl Most {
+    /// No bound at all.
+    pub(crate) fn anything() -> Self {
+        Self([Bits::MAX; STRONGEST])
+    }
+
+    /// What is inside both.
+    pub(crate) fn and(&mut self, bound: &Within) {
+        for ((most, inside), within) in self.0.iter_mut().zip(&bound.inside).zip(&bound.bound) {
+            *most &= inside | !within;
+        }
     }
 }
 

@@ -33,6 +33,10 @@ pub const TEAMS: [&str; 4] = ["xyzzy-dev", "xyzzy-sec", "xyzzy-ci", "other-org/x
 pub const REPOSITORIES: [&str; 8] =
     ["web", "svc-pay", "Svc-Log", "release-24", "Release-25", ".github", "token-reviews", "docs"];
 
+/// The body of an approve rule for everybody.
+pub const LENIENT: &str = "when.owner.login = [\"*\"]\nallow.lifetime = \"3650d\"\nallow.repositories = [\"*\"]\n\
+    allow.all_repositories = true\nallow.permissions.repository = { contents = \"write\" }\n";
+
 /// How many cases each property is tried on; `PROPTEST_CASES` asks for more.
 pub fn cases() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
