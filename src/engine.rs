@@ -170,7 +170,9 @@ impl Engine {
     }
 
     async fn start_workers(self: &Arc<Self>, workers: &mut JoinSet<()>) -> Result<(), StoreError> {
-        ingest::ingest(&self.store, &self.clock, &self.audit).await?;
+        if ingest::ingest(&self.store, &self.clock, &self.audit).await? {
+            self.wake();
+        }
         for organization in self.store.due_organizations(self.clock.now()).await? {
             if workers.len() >= SIDE_BY_SIDE {
                 break;

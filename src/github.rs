@@ -11,7 +11,7 @@ mod write;
 
 pub use app::{App, AppCredentials, ClientOptions, Installation, InstallationClients};
 pub use error::{CallError, SetupError};
-pub use limits::{Limits, LimitsSeen};
+pub use limits::Limits;
 pub use read::{Listing, Read};
 pub use wire::{
     InstallationEvent, RequestEvent, RequestEventAction, Sender, parse_installation_event,
@@ -22,7 +22,7 @@ pub use write::{Review, Write};
 /// The most characters of a review's reason that GitHub takes.
 ///
 /// Source: <https://docs.github.com/rest/orgs/personal-access-tokens#review-a-request-to-access-organization-resources-with-a-fine-grained-personal-access-token>.
-pub const REASON_LIMIT: usize = 1024;
+pub(crate) const REASON_LIMIT: usize = 1024;
 
 /// The most token ids that one filtered list takes.
-pub const TOKEN_IDS_A_LIST: usize = 50;
+pub(crate) const TOKEN_IDS_A_LIST: usize = 50;

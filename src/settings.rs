@@ -346,12 +346,15 @@ impl Settings {
                 .find(|mode| mode.as_str() == text)
                 .ok_or_else(|| format!("`{text}` is none of shadow, approve-only, enforce"))
         });
-        let reconcile_interval = s.parsed("reconcile-interval", span);
+        let reconcile_interval = s.parsed("reconcile-interval", |text| span(text, (1, 24 * 3600)));
         let most_at_once = s.parsed("most-at-once", |text| {
             text.parse().map_err(|_| format!("`{text}` is not a number of requests"))
         });
-        let write_interval = s.parsed("write-interval", span);
-        let github_timeout = s.parsed("github-timeout", span);
+        let write_interval = s.parsed("write-interval", |text| span(text, (0, 3600)));
+        let github_timeout = s.parsed("github-timeout", |text| match span(text, (0, 300)) {
+            Ok(Duration::ZERO) => Err("no call is answered in no time".to_owned()),
+            span => span,
+        });
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
         let log_format = s.parsed("log-format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -493,11 +496,16 @@ fn sqlite_path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(path))
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A span of time between two numbers of seconds.
+fn span(text: &str, (least, most): (u64, u64)) -> Result<Duration, String> {
     let span = text
         .parse::<jiff::SignedDuration>()
         .map_err(|_| format!("`{text}` is not a span of time; write `30s`, `5m` or `1h`"))?;
-    Duration::try_from(span).map_err(|_| format!("`{text}` is negative"))
+    let span = Duration::try_from(span).map_err(|_| format!("`{text}` is negative"))?;
+    if span < Duration::from_secs(least) || span > Duration::from_secs(most) {
+        return Err(format!("`{text}` is not between {least} s and {most} s"));
+    }
+    Ok(span)
 }
 
 #[cfg(test)]

@@ -30,9 +30,18 @@ impl Post {
     /// Right in every way, with GitHub's headers.
     fn of(scene: &Scene, event: &str, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        let guid = format!("{:032x}", std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos());
-        let guid = format!("{}-{}-{}-{}-{}", &guid[..8], &guid[8..12], &guid[12..16], &guid[16..20], &guid[20..]);
+        let guid = format!(
+            "{:032x}",
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
+        );
+        let guid = format!(
+            "{}-{}-{}-{}-{}",
+            &guid[..8],
+            &guid[8..12],
+            &guid[12..16],
+            &guid[16..20],
+            &guid[20..]
+        );
         let signed = signature(&scene.hub.app().webhook_secret, &body);
         let headers = [
             ("Content-Type", "application/json"),
@@ -42,8 +51,10 @@ impl Post {
             ("X-GitHub-Hook-ID", "475001"),
             ("X-Hub-Signature-256", signed.as_str()),
         ];
-        let headers =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
         Self { headers, body }
     }
 
@@ -68,7 +79,9 @@ impl Post {
     /// Sends it over a connection of its own; gives the status, whatever became of the rest.
     async fn send(&self, scene: &Scene) -> u16 {
         let mut stream = tokio::net::TcpStream::connect(scene.bot().address).await.unwrap();
-        let mut head = format!("POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: bot.example\r\nConnection: close\r\n").into_bytes();
+        let mut head =
+            format!("POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: bot.example\r\nConnection: close\r\n")
+                .into_bytes();
         for (name, value) in &self.headers {
             head.extend_from_slice(format!("{name}: ").as_bytes());
             head.extend_from_slice(value);
@@ -119,7 +132,10 @@ impl Post {
             () = tokio::time::sleep(common::PATIENCE) => panic!("no answer"),
         }
         let text = String::from_utf8_lossy(&answer).into_owned();
-        text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("`{text}`"))
+        text.split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("`{text}`"))
     }
 }
 
@@ -196,10 +212,17 @@ fn a_bot_without_a_secret_does_not_start() {
 
 #[tokio::test]
 async fn each_of_several_secrets_may_have_signed_and_no_other() {
-    let scene = Set::default().environment("GITHUB_WEBHOOK_SECRET", "the-old-one,the-new-one").open().await;
+    let scene =
+        Set::default().environment("GITHUB_WEBHOOK_SECRET", "the-old-one,the-new-one").open().await;
     let body = br#"{"action":"nonsense"}"#;
-    for (secret, status) in [("the-old-one", 202), ("the-new-one", 202), ("another", 401), ("the-old-one,the-new-one", 401)] {
-        let post = Post::of(&scene, EVENT, &body[..]).with("X-Hub-Signature-256", signature(secret, body));
+    for (secret, status) in [
+        ("the-old-one", 202),
+        ("the-new-one", 202),
+        ("another", 401),
+        ("the-old-one,the-new-one", 401),
+    ] {
+        let post =
+            Post::of(&scene, EVENT, &body[..]).with("X-Hub-Signature-256", signature(secret, body));
         assert_eq!(post.send(&scene).await, status, "{secret}");
     }
     scene.end().await;
@@ -217,7 +240,11 @@ async fn the_signature_is_over_the_bytes_as_they_came() {
     truncated.body.pop();
     assert_eq!(truncated.send(&scene).await, 401);
     let not_text = [0xff, 0xfe, 0x00, 0x80];
-    assert_eq!(Post::of(&scene, EVENT, not_text).send(&scene).await, 202, "signed, and kept unread");
+    assert_eq!(
+        Post::of(&scene, EVENT, not_text).send(&scene).await,
+        202,
+        "signed, and kept unread"
+    );
     let sha1_only = Post::of(&scene, EVENT, &spaced[..])
         .without("X-Hub-Signature-256")
         .and("X-Hub-Signature", format!("sha1={}", "0".repeat(40)));
@@ -239,7 +266,11 @@ async fn headers_that_are_missing_doubled_or_malformed_are_refused() {
         ("two signatures", right().and("X-Hub-Signature-256", &signed), 401),
         ("a right and a wrong one", right().and("X-Hub-Signature-256", "sha256=00"), 401),
         ("a signature that is no text", right().with("X-Hub-Signature-256", [0xff, 0x80]), 401),
-        ("two in one", right().with("X-Hub-Signature-256", [&signed[..], b", ", &signed[..]].concat()), 401),
+        (
+            "two in one",
+            right().with("X-Hub-Signature-256", [&signed[..], b", ", &signed[..]].concat()),
+            401,
+        ),
         ("no event", right().without("X-GitHub-Event"), 400),
         ("an empty event", right().with("X-GitHub-Event", ""), 400),
         ("two events", right().and("X-GitHub-Event", "push"), 400),
@@ -361,19 +392,16 @@ async fn strangers_who_send_slowly_do_not_fill_the_memory_and_go_away_again() {
         slow.push(stream);
     }
     let small = Post::of(&scene, EVENT, r#"{"action":"nonsense"}"#);
-    let unknown_size = || {
-        Post::of(&scene, EVENT, r#"{"action":"nonsense"}"#).and("Transfer-Encoding", "chunked")
-    };
+    let unknown_size =
+        || Post::of(&scene, EVENT, r#"{"action":"nonsense"}"#).and("Transfer-Encoding", "chunked");
     until("bodies of unknown size are turned away", || async {
         (unknown_size().send(&scene).await == 503).then_some(())
     })
     .await;
     assert_eq!(small.send(&scene).await, 202, "a small one still fits");
     drop(slow);
-    until("they fit again", || async {
-        (unknown_size().send(&scene).await == 202).then_some(())
-    })
-    .await;
+    until("they fit again", || async { (unknown_size().send(&scene).await == 202).then_some(()) })
+        .await;
     scene.end().await;
 }
 
@@ -381,7 +409,14 @@ async fn strangers_who_send_slowly_do_not_fill_the_memory_and_go_away_again() {
 async fn events_that_are_not_for_us_are_answered_and_not_stored() {
     let scene = Set::default().open().await;
     let before = stored(&scene).await;
-    for event in ["ping", "push", "issue_comment", "installation_repositories", "member", "invented_tomorrow"] {
+    for event in [
+        "ping",
+        "push",
+        "issue_comment",
+        "installation_repositories",
+        "member",
+        "invented_tomorrow",
+    ] {
         assert_eq!(Post::of(&scene, event, "{}").send(&scene).await, 204, "{event}");
         let unsigned = Post::of(&scene, event, "{}").with("X-Hub-Signature-256", "sha256=00");
         assert_eq!(unsigned.send(&scene).await, 401, "{event}");
@@ -410,11 +445,28 @@ async fn what_is_signed_and_not_understood_is_kept_counted_and_shown() {
         ("an array", b"[]".to_vec()),
         ("another action", changed(|body| body["action"] = "escalated".into())),
         ("no action", changed(|body| drop(body.as_object_mut().unwrap().remove("action")))),
-        ("no request", changed(|body| drop(body.as_object_mut().unwrap().remove("personal_access_token_request")))),
-        ("no organization", changed(|body| drop(body.as_object_mut().unwrap().remove("organization")))),
-        ("an id that is text", changed(|body| body["personal_access_token_request"]["id"] = "1".into())),
-        ("an id with a fraction", changed(|body| body["personal_access_token_request"]["id"] = json!(1.5))),
-        ("an id beyond i64", changed(|body| body["personal_access_token_request"]["id"] = json!(u64::MAX))),
+        (
+            "no request",
+            changed(|body| {
+                drop(body.as_object_mut().unwrap().remove("personal_access_token_request"))
+            }),
+        ),
+        (
+            "no organization",
+            changed(|body| drop(body.as_object_mut().unwrap().remove("organization"))),
+        ),
+        (
+            "an id that is text",
+            changed(|body| body["personal_access_token_request"]["id"] = "1".into()),
+        ),
+        (
+            "an id with a fraction",
+            changed(|body| body["personal_access_token_request"]["id"] = json!(1.5)),
+        ),
+        (
+            "an id beyond i64",
+            changed(|body| body["personal_access_token_request"]["id"] = json!(u64::MAX)),
+        ),
         ("no owner", changed(|body| body["personal_access_token_request"]["owner"] = Value::Null)),
         ("nested without end", [b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
     ];
@@ -464,16 +516,17 @@ async fn what_is_unusual_and_allowed_is_understood() {
             body["personal_access_token_request"]["repository_count"] = Value::Null;
         }),
         ("other offsets", |body| {
-            body["personal_access_token_request"]["created_at"] = "2026-11-21T21:53:47.123456+05:45".into();
-            body["personal_access_token_request"]["token_expires_at"] = "2026-12-21T09:08:47-11:00".into();
+            body["personal_access_token_request"]["created_at"] =
+                "2026-11-21T21:53:47.123456+05:45".into();
+            body["personal_access_token_request"]["token_expires_at"] =
+                "2026-12-21T09:08:47-11:00".into();
         }),
         ("times that are none", |body| {
             body["personal_access_token_request"]["created_at"] = "yesterday".into();
             body["personal_access_token_request"]["token_expires_at"] = Value::Null;
         }),
         ("unknown permissions and levels", |body| {
-            body["personal_access_token_request"]["permissions_result"] =
-                json!({ "repository": { "time_travel": "sideways" }, "galaxy": { "stars": "write" } });
+            body["personal_access_token_request"]["permissions_result"] = json!({ "repository": { "time_travel": "sideways" }, "galaxy": { "stars": "write" } });
         }),
         ("another selection", |body| {
             body["personal_access_token_request"]["repository_selection"] = "selected".into();
@@ -574,7 +627,10 @@ async fn hostile_names_go_through_and_reach_nobodys_terminal() {
         assert!(line.len() < 5_000, "{} bytes", line.len());
         let entry: Value = serde_json::from_str(line).unwrap();
         let token = entry["token"].as_str().unwrap();
-        let hostile = |letter: char| letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let hostile = |letter: char| {
+            letter.is_control()
+                || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
         assert!(!token.contains(hostile), "{token:?}");
     }
     scene.end().await;

@@ -98,7 +98,8 @@ impl Demo {
             _ = tokio::signal::ctrl_c() => {
                 output::line("");
                 output::line("Stopped.");
-                Ok(Exit::Well)
+                // Asked to play it once, to its end, and it was not.
+                Ok(if self.once { Exit::NotWell } else { Exit::Well })
             }
         };
         let Stage { hub, service, .. } = stage;
@@ -172,10 +173,14 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 fn hints(folder: &Path) {
     let store = folder.join("demo.sqlite");
-    let store = store.display();
-    output::line(format_args!("  patwarden requests list --all --database-url sqlite:{store}"));
-    output::line(format_args!("  patwarden decisions list --database-url sqlite:{store}"));
-    output::line(format_args!("  patwarden decisions show 1 --database-url sqlite:{store}"));
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("patwarden"));
+    for command in ["requests list --all", "decisions list", "decisions show 1"] {
+        output::line(format_args!(
+            "  {} {command} --database-url sqlite:{}",
+            program.display(),
+            store.display()
+        ));
+    }
 }
 
 async fn play(stage: &mut Stage, once: bool, folder: &Path) -> anyhow::Result<Exit> {

@@ -86,6 +86,13 @@ impl Worker<'_> {
                 ))
             }
         };
+        // A changed token keeps its old access until the list catches up: that is not what was approved now,
+        // whether it is wider or narrower. Believed only when it stays so.
+        let outdated =
+            grant.is_some_and(|grant| grant.access_granted_at < decision.request.created_at);
+        if outdated && next_look(&row).is_some() {
+            return self.look_again(&row, fit).await;
+        }
         match (fit, grant) {
             (Some(Fit::More), Some(grant)) => self.wider(installation, row, &decision, grant).await,
             (Some(Fit::Same), _) => {
@@ -98,8 +105,7 @@ impl Worker<'_> {
     /// The list may lag behind the approval. After the last look it counts as what it is: no more than was
     /// decided.
     async fn look_again(&self, row: &RequestRow, fit: Option<Fit>) -> Result<(), Stop> {
-        let next = usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks));
-        let Some(wait) = next else {
+        let Some(wait) = next_look(row) else {
             let (event, note) = match fit {
                 None => (Event::GrantMissing, "approved; its access was not to be seen afterwards"),
                 Some(_) => {
@@ -110,7 +116,7 @@ impl Worker<'_> {
         };
         let now = self.engine.clock.now();
         let again =
-            row.state_since.saturating_add(*wait).unwrap_or(now).max(super::worker::after(now, 1));
+            row.state_since.saturating_add(wait).unwrap_or(now).max(super::worker::after(now, 1));
         let mut tx = self.begin().await?;
         record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
             if matches!(row.state, State::Checking) {
@@ -238,3 +244,8 @@ impl Worker<'_> {
 }
 
 const REVOKED: &str = "ALARM: it was edited between our look and our approval; its access was wider than decided and was revoked";
+
+/// How long after the approval the next look is due, while there is one.
+fn next_look(row: &RequestRow) -> Option<SignedDuration> {
+    usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks)).copied()
+}

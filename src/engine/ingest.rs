@@ -21,18 +21,23 @@ use crate::{
 /// How many deliveries share a transaction: few enough that an accept never waits long for its turn.
 const AT_ONCE: i64 = 200;
 
-/// Reads every delivery that was not read yet. Gives how many.
+/// The most transactions in a row: while more comes in than is read, requests must still be worked on.
+const TURNS: usize = 5;
+
+/// Reads deliveries that were not read yet. Gives whether there are more.
 pub(super) async fn ingest(
     store: &Store,
     clock: &Clock,
     audit: &Audit,
-) -> Result<usize, StoreError> {
-    let mut read = 0;
-    while store.has_unprocessed().await? {
+) -> Result<bool, StoreError> {
+    for _ in 0..TURNS {
+        if !store.has_unprocessed().await? {
+            return Ok(false);
+        }
         let now = clock.now();
         let mut tx = store.begin().await?;
         let deliveries = tx.unprocessed(AT_ONCE).await?;
-        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else { break };
+        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else { return Ok(false) };
         let mut entries = Vec::new();
         for delivery in &deliveries {
             entries.extend(apply(&mut tx, delivery, now).await?);
@@ -44,9 +49,8 @@ pub(super) async fn ingest(
         for entry in entries {
             audit.write(entry);
         }
-        read += deliveries.len();
     }
-    Ok(read)
+    Ok(true)
 }
 
 async fn apply(
@@ -91,7 +95,12 @@ async fn apply_installation_event(
     if event.deleted {
         return tx.forget_installation(event.installation.id, now).await;
     }
-    tx.note_installation(&event.installation, now).await
+    tx.note_installation(&event.installation, now).await?;
+    if event.installation.suspended {
+        return Ok(());
+    }
+    // What was put off because the App was not there, or might not work.
+    tx.hasten_unjudged_of(event.installation.organization.id, now).await
 }
 
 async fn apply_request_event(

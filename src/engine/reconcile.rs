@@ -95,7 +95,8 @@ impl Engine {
         }
         let policy = self.policy.in_force().policy;
         let grounds = policy.as_deref().map(judge::grounds);
-        let unconfirmed = self.too_many_at_once(installation, &requests, grounds.as_deref()).await?;
+        let unconfirmed =
+            self.too_many_at_once(installation, &requests, grounds.as_deref()).await?;
         let mut found = 0;
         // In small transactions: an accept must never wait long for its turn.
         for some in requests.chunks(100) {
@@ -121,8 +122,7 @@ impl Engine {
                 };
                 let happened = record::happen(&mut tx, key, &event, now, |row| {
                     let left_to_people = matches!(row.state, State::Escalated | State::Held);
-                    if left_to_people && row.due_at.is_none() && row.judged_under != grounds
-                    {
+                    if left_to_people && row.due_at.is_none() && row.judged_under != grounds {
                         // Another policy by now: it may say something else.
                         row.due_at = Some(now);
                         row.unconfirmed |= unconfirmed;

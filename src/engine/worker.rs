@@ -156,11 +156,13 @@ impl Worker<'_> {
             .partition(|row| matches!(row.state, State::Checking | State::Revoking));
         let listed_at = self.engine.clock.now();
         let seen = self.look(installation, &read, to_look).await?;
+        // Counted from its end: were a slow listing old when it arrives, it would be read again for ever.
+        let looked_at = self.engine.clock.now();
         let mut to_check = to_check;
         // Few at a time: what is judged is sent soon, and a slow GitHub never lets facts grow old in line.
         for some in seen.chunks(JUDGED_AT_ONCE) {
             if self.engine.is_stopping()
-                || self.engine.clock.now().duration_since(listed_at) > LISTING_LASTS
+                || self.engine.clock.now().duration_since(looked_at) > LISTING_LASTS
             {
                 // The rest is still due: the next pass lists it anew.
                 break;

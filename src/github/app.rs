@@ -105,16 +105,9 @@ impl App {
             .build_with_reqwest(http)
             .map_err(|error| SetupError::Client(error.to_string()))?;
         let limits = Arc::new(LimitsSeen::default());
-        Ok(Self { caller: Caller { crab: Arc::new(crab), base_path, limits, clock } })
-    }
-
-    /// The App's slug: its bot's login is `SLUG[bot]`.
-    ///
-    /// # Errors
-    /// Whatever the call came to.
-    pub async fn slug(&self) -> Result<String, CallError> {
-        let app: wire::AppItself = self.caller.get("/app").await?;
-        Ok(app.slug)
+        // Two exchanges at most: the token, and the call itself.
+        let deadline = options.timeout.saturating_mul(2);
+        Ok(Self { caller: Caller { crab: Arc::new(crab), base_path, limits, clock, deadline } })
     }
 
     /// Every installation on an organization, to the last page. Those on users' accounts are left out:

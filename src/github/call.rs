@@ -13,9 +13,6 @@ use crate::{
     domain::{cut, for_people},
 };
 
-/// The whole of a call, from the token that it may have to fetch first to the last byte of the answer.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
-
 /// The largest answer that is read: a full page of a hundred repositories is some 600 KB.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
@@ -29,6 +26,8 @@ pub(super) struct Caller {
     pub(super) base_path: Arc<str>,
     pub(super) limits: Arc<LimitsSeen>,
     pub(super) clock: Clock,
+    /// For the whole of a call, from the token that it may have to fetch first to the last byte.
+    pub(super) deadline: Duration,
 }
 
 /// An answer of the 2xx kind.
@@ -86,9 +85,9 @@ impl Caller {
         path: &str,
         body: Option<&B>,
     ) -> Result<Answer, CallError> {
-        let answered = tokio::time::timeout(CALL_DEADLINE, self.answered(method, path, body)).await;
+        let answered = tokio::time::timeout(self.deadline, self.answered(method, path, body)).await;
         let (status, headers, body) = answered.map_err(|_| CallError::NoAnswer {
-            why: format!("nothing within {} s", CALL_DEADLINE.as_secs()),
+            why: format!("nothing within {} s", self.deadline.as_secs()),
         })??;
         self.limits.note(&headers);
         if status.is_success() {

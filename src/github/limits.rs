@@ -26,12 +26,12 @@ pub struct Limits {
 
 /// The newest limits seen on one installation.
 #[derive(Debug, Default)]
-pub struct LimitsSeen(Mutex<Option<Limits>>);
+pub(super) struct LimitsSeen(Mutex<Option<Limits>>);
 
 impl LimitsSeen {
     /// The newest limits, if any answer told them.
     #[must_use]
-    pub fn newest(&self) -> Option<Limits> {
+    pub(super) fn newest(&self) -> Option<Limits> {
         self.0.lock().map(|limits| *limits).unwrap_or_default()
     }
 

@@ -1,8 +1,8 @@
 //! What patwarden reads from GitHub. Nothing in here changes anything.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use super::{Limits, LimitsSeen, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
+use super::{Limits, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
 use crate::domain::{
     Grant, GrantId, Login, Organization, Repository, RequestId, Role, TokenId, TokenRequest,
     UserId, cut, for_people,
@@ -45,12 +45,6 @@ impl Read {
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.caller.limits.newest()
-    }
-
-    /// The place where limits are noted, for whoever outlives this reader.
-    #[must_use]
-    pub fn limits_seen(&self) -> Arc<LimitsSeen> {
-        Arc::clone(&self.caller.limits)
     }
 
     /// All pending requests of an organization, oldest first, to the last page.

@@ -14,11 +14,6 @@ use crate::domain::{
 };
 
 #[derive(Deserialize)]
-pub(super) struct AppItself {
-    pub(super) slug: String,
-}
-
-#[derive(Deserialize)]
 pub(super) struct Installation {
     id: i64,
     account: Option<Account>,

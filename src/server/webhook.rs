@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::BodyExt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,13 +23,19 @@ use crate::store::{Accepted, Delivery, StoreError};
 pub const LARGEST_DELIVERY: usize = 25 * 1024 * 1024;
 
 /// How long a body may take to arrive. GitHub itself gives up after ten seconds.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long storing may take. GitHub hangs up after ten seconds; it hears 503 before that.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
 
-/// All bodies that are being read, together, in KiB: strangers must not be able to fill the memory.
-const BUDGET_KIB: usize = 96 * 1024;
+/// A body that announces at most so many bytes counts as small.
+const SMALL_DELIVERY: usize = 256 * 1024;
+
+/// All small bodies that are being read, together, in KiB: strangers must not be able to fill the memory.
+const SMALL_BUDGET_KIB: usize = 32 * 1024;
+
+/// The same for the others.
+const LARGE_BUDGET_KIB: usize = 96 * 1024;
 
 /// The events that mean something to us. Everything else is answered and not kept.
 const EVENTS: [&str; 2] = ["personal_access_token_request", "installation"];
@@ -77,13 +84,29 @@ impl Secrets {
     }
 }
 
-/// The memory that bodies under way may take.
+/// The memory that bodies under way may take. Small ones, which nearly all are, have a part of their own:
+/// large bodies that come slowly cannot keep them out.
 #[derive(Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+impl Budget {
+    fn lane(&self, announced: Option<usize>) -> &Arc<Semaphore> {
+        match announced {
+            Some(bytes) if bytes <= SMALL_DELIVERY => &self.small,
+            _ => &self.large,
+        }
+    }
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET_KIB)))
+        Self {
+            small: Arc::new(Semaphore::new(SMALL_BUDGET_KIB)),
+            large: Arc::new(Semaphore::new(LARGE_BUDGET_KIB)),
+        }
     }
 }
 
@@ -180,6 +203,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ()> {
     }
 }
 
+/// Reads a body, taking memory from the budget as its bytes arrive and not as they are announced: whoever
+/// announces much and sends nothing holds nothing.
 async fn read_body(
     headers: &HeaderMap,
     body: Body,
@@ -189,23 +214,39 @@ async fn read_body(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<usize>().ok());
-    let most = announced.unwrap_or(LARGEST_DELIVERY);
-    if most > LARGEST_DELIVERY {
+    if announced.is_some_and(|announced| announced > LARGEST_DELIVERY) {
         return Err(Rejection::TooLarge);
     }
-    let kib = u32::try_from(most / 1024 + 1).map_err(|_| Rejection::TooLarge)?;
-    let permit = Arc::clone(&budget.0).try_acquire_many_owned(kib).map_err(|_| Rejection::Busy)?;
-    let read =
-        tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, LARGEST_DELIVERY)).await;
-    match read {
-        Ok(Ok(body)) => Ok((body, permit)),
-        Ok(Err(error)) => {
-            let too_large = std::error::Error::source(&error)
-                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-            Err(if too_large { Rejection::TooLarge } else { Rejection::NoBody })
+    let lane = budget.lane(announced);
+    tokio::time::timeout(BODY_DEADLINE, read_frames(body, announced, lane))
+        .await
+        .unwrap_or(Err(Rejection::NoBody))
+}
+
+async fn read_frames(
+    mut body: Body,
+    announced: Option<usize>,
+    lane: &Arc<Semaphore>,
+) -> Result<(Bytes, OwnedSemaphorePermit), Rejection> {
+    let take = |bytes: usize| {
+        let kib = u32::try_from(bytes.div_ceil(1024)).map_err(|_| Rejection::TooLarge)?;
+        Arc::clone(lane).try_acquire_many_owned(kib).map_err(|_| Rejection::Busy)
+    };
+    let mut permit = take(1)?;
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Rejection::NoBody)?.into_data() else { continue };
+        if read.len() + data.len() > LARGEST_DELIVERY {
+            return Err(Rejection::TooLarge);
         }
-        Err(_) => Err(Rejection::NoBody),
+        permit.merge(take(data.len())?);
+        if read.is_empty() && announced == Some(data.len()) {
+            // All of it at once, as most are: no copy.
+            return Ok((data, permit));
+        }
+        read.extend_from_slice(&data);
     }
+    Ok((read.into(), permit))
 }
 
 /// The JSON text: the body itself, or the form field `payload`, which GitHub uses where a hook's content

@@ -80,9 +80,12 @@ impl Holder {
 /// Removes the files that dead processes left.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        let Ok(file) = fs::File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            // Removed while we hold the lock: whoever is about to lock it finds it gone, and makes another.
             let _ = fs::remove_file(entry.path());
         }
+        drop(file);
     }
 }
 

@@ -364,6 +364,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Whatever waits to be judged in this organization is due now.
+    pub(crate) async fn hasten_unjudged_of(
+        &mut self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE requests SET due_at = $1 WHERE organization_id = $2 \
+                AND due_at > $1 AND state IN ('waiting', 'escalated', 'held')",
+        )
+        .bind(now.as_millisecond())
+        .bind(organization.0)
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
     /// Whatever waits to be judged, for the first time or again, is due now.
     pub(crate) async fn hasten_unjudged(&mut self, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(

@@ -161,6 +161,40 @@ async fn a_suspended_installation_is_left_alone_and_worked_on_afterwards() {
 }
 
 #[tokio::test]
+async fn what_waited_for_a_suspended_installation_is_decided_when_it_works_again() {
+    let scene = Set::default().open().await;
+    let fault = scene.hub.fault(Fault::on(LIST).status(500));
+    let asked = scene.ask(harmless("kim"));
+    until("the list fails", || async { (scene.hub.fault_fired(fault) > 0).then_some(()) }).await;
+    scene.hub.suspend("acme", true).unwrap();
+    soon("the bot hears of it", scene.hub.webhooks_sent()).await;
+    scene
+        .time_passes_until("the bot sees that it may not", Duration::from_secs(2), || async {
+            let row = scene.row(asked.request_id).await;
+            row.is_some_and(|row| row.note.contains("suspended"))
+        })
+        .await;
+    scene.hub.clear_fault(fault);
+    scene.hub.reset_calls();
+    scene.hub.suspend("acme", false).unwrap();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_listing_that_takes_half_a_minute_is_used_all_the_same() {
+    let scene = Set::default().open().await;
+    let held = scene.hub.hold(fakehub::Hold::after(LIST));
+    let asked = scene.ask(harmless("kim"));
+    soon("the list is read", held.reached()).await;
+    scene.clock.push(Duration::from_secs(35));
+    held.release();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    assert_eq!(scene.calls(LIST), 1);
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_list_that_lags_after_our_own_approval_does_not_make_us_approve_again() {
     let scene = Set::default().flag("reconcile-interval", "30s").open().await;
     let asked = scene.ask(harmless("kim"));

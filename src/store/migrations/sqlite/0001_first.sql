@@ -92,6 +92,7 @@ CREATE TABLE requests (
     PRIMARY KEY (organization_id, request_id)
 );
 CREATE INDEX requests_due ON requests (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX requests_open ON requests (organization_id) WHERE state NOT IN ('settled', 'gone');
 
 -- What was decided, on what grounds, under which policy. Rows are only ever added.
 CREATE TABLE decisions (
@@ -109,7 +110,7 @@ CREATE TABLE decisions (
     trace           TEXT    NOT NULL,
     decided_at      INTEGER NOT NULL
 );
-CREATE INDEX decisions_of_request ON decisions (organization_id, request_id);
+CREATE INDEX decisions_of_request ON decisions (request_id, organization_id);
 
 -- The outbox and its journal: what is to be sent, what was sent, what came of it.
 CREATE TABLE effects (
