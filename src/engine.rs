@@ -1,10 +1,13 @@
 //! The imperative shell around the rules: claim, gather facts, decide, record, act, check, reconcile.
 
+mod act;
 mod check;
+mod decide;
 mod gather;
 mod ingest;
 mod judge;
 pub mod lifecycle;
+mod look;
 mod policy;
 mod reconcile;
 mod record;
@@ -20,7 +23,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use policy::{InForce, PolicySource, read_sources};
@@ -42,6 +48,9 @@ const RULES_EVERY: Duration = Duration::from_secs(5);
 
 /// How long an organization whose lease somebody else holds, or whose store writes failed, is left alone.
 const LEAVE_ALONE: Duration = Duration::from_millis(500);
+
+/// How long an organization is left alone on which work broke off.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// The most organizations that are worked on at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -132,28 +141,38 @@ impl Engine {
     }
 
     /// Works until `stop`, then finishes what is under way.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// When a part of it ended although nobody told it to: without all of its parts it must not go on.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), EngineFailed> {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).keep_reconciling(stop.clone()));
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
         let mut workers = JoinSet::new();
-        while !stop.is_cancelled() {
+        let mut failed = None;
+        while !stop.is_cancelled() && failed.is_none() {
             if let Err(error) = self.start_workers(&mut workers).await {
                 tracing::error!(%error, "the store cannot be used; nothing is decided until it can");
-                let () = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
+                let _ = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
             }
             let next = self.store.next_due().await.ok().flatten();
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = self.nap(next) => {}
                 Some(_) = workers.join_next(), if !workers.is_empty() => {}
+                Some(ended) = tasks.join_next() => failed = EngineFailed::after(ended, &stop),
                 () = stop.cancelled() => {}
             }
         }
         // The call that is under way ends; what was not begun is still due after the next start.
         self.stopping.store(true, Ordering::Relaxed);
         while workers.join_next().await.is_some() {}
-        while tasks.join_next().await.is_some() {}
+        if stop.is_cancelled() {
+            while let Some(ended) = tasks.join_next().await {
+                failed = failed.or(EngineFailed::after(ended, &stop));
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     async fn nap(&self, next: Option<Timestamp>) {
@@ -179,9 +198,19 @@ impl Engine {
             }
             if let Some(busy) = Busy::with(self, organization) {
                 workers.spawn(async move {
-                    let idle = busy.engine.work_on(organization).await;
-                    if idle.is_none() && !busy.engine.is_stopping() {
-                        tokio::time::sleep(LEAVE_ALONE).await;
+                    let work = Arc::clone(&busy.engine).work_on(organization);
+                    // In a task of its own: a panic is a defect of ours, and must neither end all work nor
+                    // come back a thousand times a second.
+                    let pause = match tokio::spawn(work).await {
+                        Ok(Some(())) => return,
+                        Ok(None) => LEAVE_ALONE,
+                        Err(error) => {
+                            tracing::error!(%organization, %error, "work on an organization broke off; it is taken up again");
+                            AFTER_PANIC
+                        }
+                    };
+                    if !busy.engine.is_stopping() {
+                        tokio::time::sleep(pause).await;
                     }
                 });
             }
@@ -190,7 +219,7 @@ impl Engine {
     }
 
     /// Works on one organization until nothing is due. `None` when it is somebody else's just now.
-    async fn work_on(self: &Arc<Self>, organization: OrganizationId) -> Option<()> {
+    async fn work_on(self: Arc<Self>, organization: OrganizationId) -> Option<()> {
         let lease = match self.store.lease(organization, self.clock.now()).await {
             Ok(lease) => lease?,
             Err(error) => {
@@ -198,8 +227,8 @@ impl Engine {
                 return None;
             }
         };
-        let _renewal = worker::Renewal::of(self, &lease);
-        let worker = worker::Worker { engine: self, lease };
+        let _renewal = worker::Renewal::of(&self, &lease);
+        let worker = worker::Worker { engine: &self, lease };
         let ended = loop {
             if self.is_stopping() {
                 break None;
@@ -219,35 +248,47 @@ impl Engine {
         ended
     }
 
+    /// Reconciles at once, then every so often; what failed is tried again sooner, and only that.
     async fn keep_reconciling(self: Arc<Self>, stop: CancellationToken) {
         let mut failures = 0u32;
-        while !stop.is_cancelled() {
-            let pause = match self.reconcile().await {
-                Ok(sum) => {
+        let mut again = Vec::new();
+        loop {
+            let round = async {
+                if again.is_empty() {
+                    self.reconcile().await
+                } else {
+                    self.reconcile_again(&again).await
+                }
+            };
+            let Some(round) = or_stop(&stop, round).await else { return };
+            let until = match round {
+                Ok(round) => {
                     tracing::info!(
-                        organizations = sum.organizations,
-                        pending = sum.pending,
-                        found = sum.found,
-                        failed = sum.failed,
+                        organizations = round.organizations,
+                        pending = round.pending,
+                        found = round.found,
+                        failed = round.failed.len(),
                         "reconciled"
                     );
-                    failures = if sum.failed == 0 { 0 } else { failures + 1 };
-                    if sum.failed == 0 {
-                        self.options.reconcile_every
-                    } else {
-                        retry_pause(failures)
-                    }
+                    failures = if round.failed.is_empty() { 0 } else { failures + 1 };
+                    again = round.failed;
+                    None
                 }
                 Err(error) => {
                     failures += 1;
                     tracing::error!(%error, failures, "cannot reconcile with GitHub; tried again");
-                    retry_pause(failures)
+                    error.wait_until()
                 }
             };
+            let pause = match failures {
+                0 => self.options.reconcile_every,
+                failures => retry_pause(failures).min(self.options.reconcile_every),
+            };
+            let next = after(self.clock.now(), pause);
             tokio::select! {
-                () = self.clock.sleep(pause.min(self.options.reconcile_every)) => {}
-                () = async { self.reconcile.notified().await; tokio::time::sleep(LEAVE_ALONE).await } => {}
-                () = stop.cancelled() => {}
+                () = self.clock.sleep_until(until.map_or(next, |until| until.max(next))) => {}
+                () = async { self.reconcile.notified().await; tokio::time::sleep(LEAVE_ALONE).await } => again.clear(),
+                () = stop.cancelled() => return,
             }
         }
     }
@@ -286,10 +327,10 @@ impl Engine {
     }
 
     /// Says in the log that people are needed. Asking them is for a later version.
-    fn announce_escalation(&self, row: &RequestRow, judged: &judge::Judged) {
+    fn call_for_people(&self, row: &RequestRow, to: &[String]) {
         tracing::warn!(
             organization = %row.organization.login, request = %row.id, owner = %row.owner.login,
-            to = judged.decision.to.join(", "), note = row.note, "waits for people"
+            to = to.join(", "), note = row.note, "waits for people"
         );
     }
 }
@@ -317,13 +358,34 @@ impl Drop for Busy {
     }
 }
 
+/// A part of the engine ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the engine ended by itself ({0}): a defect, please report it")]
+pub struct EngineFailed(String);
+
+impl EngineFailed {
+    /// Whether it is a failure that a part `ended`: told to stop, all of them do.
+    fn after(ended: Result<(), JoinError>, stop: &CancellationToken) -> Option<Self> {
+        match ended {
+            Ok(()) if stop.is_cancelled() => None,
+            Ok(()) => Some(Self("without a word".to_owned())),
+            Err(error) => Some(Self(error.to_string())),
+        }
+    }
+}
+
 fn retry_pause(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(6))
 }
 
-async fn or_stop(stop: &CancellationToken, pause: impl Future<Output = ()>) {
+fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    now.saturating_add(pause).unwrap_or(now)
+}
+
+/// What `work` gives, unless `stop` comes first.
+async fn or_stop<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        () = pause => {}
-        () = stop.cancelled() => {}
+        done = work => Some(done),
+        () = stop.cancelled() => None,
     }
 }

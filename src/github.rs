@@ -12,7 +12,7 @@ mod write;
 pub use app::{App, AppCredentials, ClientOptions, Installation, InstallationClients};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
-pub use read::{Listing, Read};
+pub use read::{Grants, Listing, Read};
 pub use wire::{
     InstallationEvent, RequestEvent, RequestEventAction, Sender, parse_installation_event,
     parse_request_event,

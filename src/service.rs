@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Audit,
     clock::Clock,
-    engine::{Engine, EngineOptions, PolicySource},
+    engine::{Engine, EngineFailed, EngineOptions, PolicySource},
     github::{App, AppCredentials, ClientOptions},
     server::{Bound, Secrets, Shared, router},
     settings::Settings,
@@ -27,7 +27,7 @@ pub struct Service {
     pub audit: Audit,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
-    work: JoinHandle<()>,
+    work: JoinHandle<Result<(), EngineFailed>>,
 }
 
 impl Service {
@@ -84,20 +84,25 @@ impl Service {
     /// Stops taking deliveries, lets what is under way end, closes the store.
     ///
     /// # Errors
-    /// When the server had failed.
+    /// When the server or the engine had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         let served = self.server.await?;
-        self.work.await?;
+        let worked = self.work.await?;
         self.store.close().await;
-        Ok(served?)
+        served?;
+        Ok(worked?)
     }
 
-    /// Waits until the server ends by itself, which it does only when it fails.
+    /// Waits until the server or the engine ends by itself, which they do only when they fail. A bot that
+    /// only takes deliveries, or only works on what it has, must not look alive.
     ///
     /// # Errors
     /// Why it ended.
     pub async fn failed(&mut self) -> anyhow::Result<()> {
-        Ok((&mut self.server).await??)
+        tokio::select! {
+            served = &mut self.server => Ok(served??),
+            worked = &mut self.work => Ok(worked??),
+        }
     }
 }

@@ -85,11 +85,9 @@ proptest! {
         let mut judged = None;
         for event in events {
             let next = state.after(&event);
-            if let Event::Judged(verdict) = &event {
-                if let State::Decided(now) = &next {
-                    prop_assert_eq!(now, verdict);
-                    judged = Some(*verdict);
-                }
+            if let (Event::Judged(verdict), State::Decided(now)) = (&event, &next) {
+                prop_assert_eq!(now, verdict);
+                judged = Some(*verdict);
             }
             match &next {
                 State::Sent(verdict) if next != state => {

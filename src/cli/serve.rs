@@ -21,7 +21,8 @@ Secrets have no flags, since other users of the machine can see those:
   GITHUB_WEBHOOK_SECRET        the secret; several, separated by commas, while one is being replaced
 
 Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read the \
-rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under way end.
+rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under way end; a second \
+one does not wait for it, and nothing is lost by that either.
 
 A flag goes before the environment, the environment before the file, the file before the default.";
 
@@ -85,12 +86,17 @@ impl Serve {
                 }
                 ended = service.failed() => {
                     ended?;
-                    anyhow::bail!("the server ended by itself");
+                    anyhow::bail!("a part of patwarden ended by itself");
                 }
             }
         }
-        tracing::info!("stopping: what is under way is finished first");
-        service.stop().await?;
-        Ok(Exit::Well)
+        tracing::info!(
+            "stopping: what is under way is finished first; a second Ctrl-c does not wait for it"
+        );
+        tokio::select! {
+            stopped = service.stop() => stopped.map(|()| Exit::Well),
+            _ = tokio::signal::ctrl_c() => Ok(Exit::NotWell),
+            _ = terminate.recv() => Ok(Exit::NotWell),
+        }
     }
 }

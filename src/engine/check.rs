@@ -2,13 +2,11 @@
 //!
 //! The one revocation that nobody confirmed, and the only one there ever is.
 
-use jiff::SignedDuration;
-
 use super::{
     judge::{self, Fit},
     lifecycle::{Event, State},
     record,
-    worker::{Stop, Worker, backoff},
+    worker::{Stop, Worker, after, backoff, next_look},
 };
 use crate::{
     audit,
@@ -16,10 +14,6 @@ use crate::{
     github::{CallError, Read},
     store::{DecisionRow, EffectKind, InstallationRow, NewEffect, RequestRow, StoreError},
 };
-
-/// When to look again for a grant that is not in the list, or not yet as it was decided.
-const LOOK_AGAIN_AFTER: [SignedDuration; 3] =
-    [SignedDuration::from_secs(2), SignedDuration::from_secs(10), SignedDuration::from_secs(60)];
 
 impl Worker<'_> {
     /// Compares each grant with its decision: one list of grants for up to fifty, and the repositories of
@@ -39,7 +33,16 @@ impl Worker<'_> {
             Err(error) => return self.failed(installation.id, &rows, &error).await,
         };
         for row in rows {
-            let grant = grants.iter().find(|grant| Some(grant.token.id) == row.token_id);
+            if self.engine.is_stopping() {
+                break;
+            }
+            let grant = match row.token_id.map(|token| grants.of(token)).transpose() {
+                Ok(grant) => grant.flatten(),
+                Err(error) => {
+                    self.failed(installation.id, std::slice::from_ref(&row), &error).await?;
+                    continue;
+                }
+            };
             match row.state {
                 State::Revoking => self.revoke(installation, row, grant).await?,
                 _ => self.compare(installation, read, row, grant).await?,
@@ -115,8 +118,7 @@ impl Worker<'_> {
             return Ok(self.checked(row, &event, note).await?);
         };
         let now = self.engine.clock.now();
-        let again =
-            row.state_since.saturating_add(wait).unwrap_or(now).max(super::worker::after(now, 1));
+        let again = row.state_since.saturating_add(wait).unwrap_or(now).max(after(now, 1));
         let mut tx = self.begin().await?;
         record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
             if matches!(row.state, State::Checking) {
@@ -236,16 +238,8 @@ impl Worker<'_> {
             .iter()
             .filter(|effect| effect.kind == EffectKind::Approve)
             .max_by_key(|effect| effect.sent_at);
-        match sent.map(|effect| effect.decision_id).or(row.decision_id) {
-            Some(id) => self.engine.store.decision(id).await,
-            None => Ok(None),
-        }
+        self.readable_decision(sent.map(|effect| effect.decision_id).or(row.decision_id)).await
     }
 }
 
 const REVOKED: &str = "ALARM: it was edited between our look and our approval; its access was wider than decided and was revoked";
-
-/// How long after the approval the next look is due, while there is one.
-fn next_look(row: &RequestRow) -> Option<SignedDuration> {
-    usize::try_from(row.looks).ok().and_then(|looks| LOOK_AGAIN_AFTER.get(looks)).copied()
-}

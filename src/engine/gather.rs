@@ -10,7 +10,9 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::Clock,
-    domain::{OrganizationId, RepositorySelection, Role, TeamRef, TokenRequest, UserId},
+    domain::{
+        OrganizationId, RepositorySelection, RequestKind, Role, TeamRef, TokenRequest, UserId,
+    },
     github::{CallError, Read},
     rules::facts::{Fact, Facts, Needs},
 };
@@ -96,13 +98,11 @@ pub(super) async fn gather(
     }
     if needs.kind {
         // The list does not say; a token that has access already is one that was edited.
-        facts.kind = match read.grants_of(&request.organization, &[request.token.id]).await {
-            Ok(grants) => Fact::known(
-                if grants.iter().any(|grant| grant.token.id == request.token.id) {
-                    crate::domain::RequestKind::Change
-                } else {
-                    crate::domain::RequestKind::New
-                },
+        let grants = read.grants_of(&request.organization, &[request.token.id]).await;
+        let grant = grants.and_then(|grants| Ok(grants.of(request.token.id)?.is_some()));
+        facts.kind = match grant {
+            Ok(has_access) => Fact::known(
+                if has_access { RequestKind::Change } else { RequestKind::New },
                 format!("GET /orgs/{}/personal-access-tokens", request.organization.login),
                 clock.now(),
             ),

@@ -95,12 +95,7 @@ async fn apply_installation_event(
     if event.deleted {
         return tx.forget_installation(event.installation.id, now).await;
     }
-    tx.note_installation(&event.installation, now).await?;
-    if event.installation.suspended {
-        return Ok(());
-    }
-    // What was put off because the App was not there, or might not work.
-    tx.hasten_unjudged_of(event.installation.organization.id, now).await
+    tx.note_installation(&event.installation, now).await
 }
 
 async fn apply_request_event(
@@ -148,25 +143,8 @@ fn who(event: &RequestEvent) -> Heard {
 }
 
 fn first_heard_of(event: &RequestEvent, now: Timestamp) -> RequestRow {
-    RequestRow {
-        organization: event.organization.clone(),
-        id: event.id,
-        token_id: event.token_id,
-        token_name: event.token_name.clone().unwrap_or_default(),
-        owner: event.owner.clone(),
-        state: State::Waiting,
-        fingerprint: None,
-        shape: None,
-        decision_id: None,
-        judged_under: None,
-        in_doubt: None,
-        looks: 0,
-        failures: 0,
-        note: String::new(),
-        unconfirmed: false,
-        due_at: Some(now),
-        woken_at: now,
-        state_since: now,
-        listed: None,
-    }
+    let name = event.token_name.clone().unwrap_or_default();
+    let (organization, owner) = (event.organization.clone(), event.owner.clone());
+    let row = RequestRow::new(organization, event.id, owner, name, now);
+    RequestRow { token_id: event.token_id, ..row }
 }

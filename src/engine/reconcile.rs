@@ -19,7 +19,7 @@ use crate::{
 const LISTS_LAG: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a reconciliation came to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reconciled {
     /// Installations that were listed.
     pub organizations: usize,
@@ -27,8 +27,8 @@ pub struct Reconciled {
     pub pending: usize,
     /// Those of them that nobody had told us about.
     pub found: usize,
-    /// Installations that could not be listed.
-    pub failed: usize,
+    /// Organizations whose pending requests could not be listed.
+    pub failed: Vec<OrganizationId>,
 }
 
 impl Engine {
@@ -45,14 +45,36 @@ impl Engine {
             tx.note_installation(installation, now).await?;
         }
         tx.commit().await?;
+        let (there, gone): (Vec<_>, Vec<_>) = self
+            .store
+            .installations()
+            .await?
+            .into_iter()
+            .partition(|known| installations.iter().any(|listed| listed.id == known.id));
+        let mut tx = self.store.begin().await?;
+        for installation in gone {
+            tx.forget_installation(installation.id, began).await?;
+        }
+        tx.commit().await?;
+        self.reconcile_all_of(there).await
+    }
+
+    /// As [`Engine::reconcile`], for those that failed the last time.
+    pub(super) async fn reconcile_again(
+        &self,
+        failed: &[OrganizationId],
+    ) -> Result<Reconciled, ReconcileError> {
+        let mut installations = self.store.installations().await?;
+        installations.retain(|known| failed.contains(&known.organization.id));
+        self.reconcile_all_of(installations).await
+    }
+
+    async fn reconcile_all_of(
+        &self,
+        installations: Vec<InstallationRow>,
+    ) -> Result<Reconciled, ReconcileError> {
         let mut sum = Reconciled::default();
-        for installation in self.store.installations().await?.iter().filter(|row| !row.suspended) {
-            if !installations.iter().any(|listed| listed.id == installation.id) {
-                let mut tx = self.store.begin().await?;
-                tx.forget_installation(installation.id, began).await?;
-                tx.commit().await?;
-                continue;
-            }
+        for installation in installations.iter().filter(|row| !row.suspended) {
             match self.reconcile_one(installation).await {
                 Ok((pending, found)) => {
                     sum.organizations += 1;
@@ -68,7 +90,7 @@ impl Engine {
                         tx.commit().await?;
                     }
                     tracing::warn!(organization = %installation.organization.login, %error, "pending requests could not be listed; tried again");
-                    sum.failed += 1;
+                    sum.failed.push(installation.organization.id);
                 }
                 Err(error) => return Err(error),
             }
@@ -122,7 +144,10 @@ impl Engine {
                 };
                 let happened = record::happen(&mut tx, key, &event, now, |row| {
                     let left_to_people = matches!(row.state, State::Escalated | State::Held);
-                    if left_to_people && row.due_at.is_none() && row.judged_under != grounds {
+                    if left_to_people
+                        && row.due_at.is_none()
+                        && is_outdated(row, grounds.as_deref())
+                    {
                         // Another policy by now: it may say something else.
                         row.due_at = Some(now);
                         row.unconfirmed |= unconfirmed;
@@ -165,8 +190,7 @@ impl Engine {
             .filter(|request| match by_id.get(&request.id) {
                 None => first_look,
                 Some(row) => {
-                    matches!(row.state, State::Escalated | State::Held)
-                        && row.judged_under.as_deref() != grounds
+                    matches!(row.state, State::Escalated | State::Held) && is_outdated(row, grounds)
                 }
             })
             .count();
@@ -210,6 +234,12 @@ impl Engine {
     }
 }
 
+/// Whether a request was judged on other grounds than those in force. Without a valid policy there are none
+/// to judge it on again.
+fn is_outdated(row: &RequestRow, grounds: Option<&str>) -> bool {
+    grounds.is_some() && row.judged_under.as_deref() != grounds
+}
+
 /// Why a reconciliation did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -221,26 +251,23 @@ pub enum ReconcileError {
     Store(#[from] StoreError),
 }
 
+impl ReconcileError {
+    /// Until when GitHub asked us to wait, if it did.
+    pub(super) fn wait_until(&self) -> Option<jiff::Timestamp> {
+        match self {
+            Self::GitHub(CallError::RateLimited { until }) => Some(*until),
+            _ => None,
+        }
+    }
+}
+
 fn newly_found(request: &TokenRequest, unconfirmed: bool, now: jiff::Timestamp) -> RequestRow {
+    let (organization, owner) = (request.organization.clone(), request.owner.clone());
+    let row = RequestRow::new(organization, request.id, owner, request.token.name.clone(), now);
     RequestRow {
-        organization: request.organization.clone(),
-        id: request.id,
         token_id: Some(request.token.id),
-        token_name: request.token.name.clone(),
-        owner: request.owner.clone(),
-        state: State::Waiting,
-        fingerprint: None,
-        shape: None,
-        decision_id: None,
-        judged_under: None,
-        in_doubt: None,
-        looks: 0,
-        failures: 0,
-        note: String::new(),
-        unconfirmed,
-        due_at: Some(now),
-        woken_at: now,
-        state_since: now,
         listed: Some(request.clone()),
+        unconfirmed,
+        ..row
     }
 }

@@ -71,6 +71,7 @@ fn moved(row: &mut RequestRow, before: &State, now: Timestamp) {
     );
     if !to_and_fro {
         row.failures = 0;
+        row.refusals = 0;
     }
     if matches!(row.state, State::Settled(..) | State::Checking | State::Revoking) {
         row.in_doubt = None;

@@ -24,10 +24,46 @@ impl Listing {
             let id = row.get("id").and_then(serde_json::Value::as_i64).map(RequestId);
             match serde_json::from_value::<wire::Request>(row) {
                 Ok(row) => self.requests.push(row.of(organization)),
-                Err(error) => self.unreadable.push((id, cut(&for_people(&error.to_string()), 200))),
+                Err(error) => self.unreadable.push((id, why(&error))),
             }
         }
     }
+}
+
+/// The access that some tokens have, as listed, with the rows that could not be read kept apart.
+#[derive(Debug, Default)]
+pub struct Grants {
+    grants: Vec<Grant>,
+    unreadable: Vec<(Option<TokenId>, String)>,
+}
+
+impl Grants {
+    fn add(&mut self, rows: Vec<serde_json::Value>, organization: &Organization) {
+        for row in rows {
+            let token = row.get("token_id").and_then(serde_json::Value::as_i64).map(TokenId);
+            match serde_json::from_value::<wire::GrantRow>(row) {
+                Ok(row) => self.grants.push(row.of(organization)),
+                Err(error) => self.unreadable.push((token, why(&error))),
+            }
+        }
+    }
+
+    /// What one of those tokens may do; `None`: it has no access.
+    ///
+    /// # Errors
+    /// [`CallError::Unreadable`] when a row that may be this token's could not be read.
+    pub fn of(&self, token: TokenId) -> Result<Option<&Grant>, CallError> {
+        let found = self.grants.iter().find(|grant| grant.token.id == token);
+        let unreadable = self.unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == token));
+        match (found, unreadable) {
+            (None, Some((_, why))) => Err(CallError::Unreadable { why: why.clone() }),
+            (found, _) => Ok(found),
+        }
+    }
+}
+
+fn why(error: &serde_json::Error) -> String {
+    cut(&for_people(&error.to_string()), 200)
 }
 
 /// A reader for one installation.
@@ -97,16 +133,15 @@ impl Read {
         &self,
         organization: &Organization,
         tokens: &[TokenId],
-    ) -> Result<Vec<Grant>, CallError> {
-        let mut found = Vec::new();
+    ) -> Result<Grants, CallError> {
+        let mut found = Grants::default();
         for tokens in tokens.chunks(TOKEN_IDS_A_LIST) {
             let path = format!(
                 "/orgs/{}/personal-access-tokens?per_page=100{}",
                 segment(organization.login.as_str()),
                 token_ids(tokens)
             );
-            let rows: Vec<wire::GrantRow> = self.caller.pages(&path).await?;
-            found.extend(rows.into_iter().map(|row| row.of(organization)));
+            found.add(self.caller.pages(&path).await?, organization);
         }
         Ok(found)
     }

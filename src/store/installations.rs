@@ -9,6 +9,9 @@ use crate::{
     github::Installation,
 };
 
+const OF_ORGANIZATION: &str = "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations \
+      WHERE organization_id = $1";
+
 /// One installation, as we know it.
 #[derive(Clone, Debug)]
 pub struct InstallationRow {
@@ -58,24 +61,32 @@ impl Store {
         &self,
         organization: OrganizationId,
     ) -> Result<Option<InstallationRow>, StoreError> {
-        let row = sqlx::query(
-            "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations \
-              WHERE organization_id = $1",
-        )
-        .bind(organization.0)
-        .fetch_optional(&self.readers)
-        .await?;
+        let row =
+            sqlx::query(OF_ORGANIZATION).bind(organization.0).fetch_optional(&self.readers).await?;
         row.as_ref().map(InstallationRow::read).transpose()
     }
 }
 
 impl Tx {
-    /// Notes an installation as GitHub shows it now.
+    pub(crate) async fn installation(
+        &mut self,
+        organization: OrganizationId,
+    ) -> Result<Option<InstallationRow>, StoreError> {
+        let row = sqlx::query(OF_ORGANIZATION)
+            .bind(organization.0)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        row.as_ref().map(InstallationRow::read).transpose()
+    }
+
+    /// Notes an installation as GitHub shows it now. Where it was not there before, or might not work, what
+    /// was set aside for that is due.
     pub(crate) async fn note_installation(
         &mut self,
         installation: &Installation,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let before = self.installation(installation.organization.id).await?;
         sqlx::query(
             "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id) DO UPDATE \
@@ -89,16 +100,21 @@ impl Tx {
         .bind(now.as_millisecond())
         .execute(&mut *self.inner)
         .await?;
+        if !installation.suspended && before.is_none_or(|before| before.suspended) {
+            self.hasten_all_of(installation.organization.id, now).await?;
+        }
         Ok(())
     }
 
-    /// Notes what a webhook names, without touching what is known of suspension.
+    /// Notes what a webhook names, without touching what is known of suspension. Where none was known,
+    /// what was set aside for that is due.
     pub(crate) async fn note_installation_named(
         &mut self,
         organization: &Organization,
         id: InstallationId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let before = self.installation(organization.id).await?;
         sqlx::query(
             "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
              VALUES ($1, $2, $3, FALSE, $4) ON CONFLICT (organization_id) DO UPDATE \
@@ -110,6 +126,9 @@ impl Tx {
         .bind(now.as_millisecond())
         .execute(&mut *self.inner)
         .await?;
+        if before.is_none() {
+            self.hasten_all_of(organization.id, now).await?;
+        }
         Ok(())
     }
 

@@ -59,6 +59,8 @@ pub struct RequestRow {
     pub looks: i64,
     /// How often something failed, in a row.
     pub failures: i64,
+    /// How often GitHub refused our call although the request was still pending.
+    pub refusals: i64,
     /// What is in the way, in a sentence for people; empty when nothing is.
     pub note: String,
     /// One of many that a first run or a changed policy would act on at once: until somebody confirms, it
@@ -86,6 +88,39 @@ pub struct RequestFilter {
 }
 
 impl RequestRow {
+    /// A request that was just heard of, of which nothing is known but who asks for which token. It is due.
+    #[must_use]
+    pub fn new(
+        organization: Organization,
+        id: RequestId,
+        owner: Owner,
+        token_name: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            organization,
+            id,
+            token_id: None,
+            token_name,
+            owner,
+            state: State::Waiting,
+            fingerprint: None,
+            shape: None,
+            decision_id: None,
+            judged_under: None,
+            in_doubt: None,
+            looks: 0,
+            failures: 0,
+            refusals: 0,
+            note: String::new(),
+            unconfirmed: false,
+            due_at: Some(now),
+            woken_at: now,
+            state_since: now,
+            listed: None,
+        }
+    }
+
     /// Which request it is.
     #[must_use]
     pub fn key(&self) -> RequestKey {
@@ -123,12 +158,14 @@ impl RequestRow {
                 .map(|(verdict, since)| Doubt { verdict, since }),
             looks: get(row, "looks")?,
             failures: get(row, "failures")?,
+            refusals: get(row, "refusals")?,
             note: get(row, "note")?,
             unconfirmed: get(row, "unconfirmed")?,
             due_at: time_if_any(row, "due_at")?,
             woken_at: time(row, "woken_at")?,
             state_since: time(row, "state_since")?,
-            listed: text("listed")?.as_deref().map(from_json).transpose()?,
+            // Another version may have written it otherwise; the next listing writes it anew.
+            listed: text("listed")?.as_deref().and_then(|listed| from_json(listed).ok()),
         })
     }
 }
@@ -320,9 +357,10 @@ impl Tx {
         let query: Query<'_, Sqlite, SqliteArguments> = sqlx::query(
             "INSERT INTO requests (organization_id, request_id, login, token_id, token_name, owner_id, \
                  owner_login, state, outcome, settled_by, actor, fingerprint, shape, decision_id, \
-                 judged_under, in_doubt, in_doubt_since, looks, failures, note, unconfirmed, due_at, woken_at, state_since, listed) \
+                 judged_under, in_doubt, in_doubt_since, looks, failures, refusals, note, unconfirmed, \
+                 due_at, woken_at, state_since, listed) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-                 $20, $21, $22, $23, $24, $25) \
+                 $20, $21, $22, $23, $24, $25, $26) \
              ON CONFLICT (organization_id, request_id) DO UPDATE SET login = excluded.login, \
                  token_id = excluded.token_id, token_name = excluded.token_name, \
                  owner_id = excluded.owner_id, owner_login = excluded.owner_login, state = excluded.state, \
@@ -330,7 +368,8 @@ impl Tx {
                  fingerprint = excluded.fingerprint, shape = excluded.shape, \
                  decision_id = excluded.decision_id, judged_under = excluded.judged_under, \
                  in_doubt = excluded.in_doubt, in_doubt_since = excluded.in_doubt_since, \
-                 looks = excluded.looks, failures = excluded.failures, note = excluded.note, \
+                 looks = excluded.looks, failures = excluded.failures, refusals = excluded.refusals, \
+                 note = excluded.note, \
                  unconfirmed = excluded.unconfirmed, due_at = excluded.due_at, state_since = excluded.state_since, listed = excluded.listed",
         );
         query
@@ -353,6 +392,7 @@ impl Tx {
             .bind(row.in_doubt.map(|doubt| doubt.since.as_millisecond()))
             .bind(row.looks)
             .bind(row.failures)
+            .bind(row.refusals)
             .bind(&row.note)
             .bind(row.unconfirmed)
             .bind(row.due_at.map(Timestamp::as_millisecond))
@@ -364,20 +404,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Whatever waits to be judged in this organization is due now.
-    pub(crate) async fn hasten_unjudged_of(
+    /// Whatever waits for its time in this organization is due now.
+    pub(super) async fn hasten_all_of(
         &mut self,
         organization: OrganizationId,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE requests SET due_at = $1 WHERE organization_id = $2 \
-                AND due_at > $1 AND state IN ('waiting', 'escalated', 'held')",
-        )
-        .bind(now.as_millisecond())
-        .bind(organization.0)
-        .execute(&mut *self.inner)
-        .await?;
+        sqlx::query("UPDATE requests SET due_at = $1 WHERE organization_id = $2 AND due_at > $1")
+            .bind(now.as_millisecond())
+            .bind(organization.0)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 

@@ -26,8 +26,10 @@ when.permissions.any_at_least.repository = { administration = "write" }
 reason = "Tokens may not administer repositories."
 "#;
 
+type Way = fn(Fault) -> Fault;
+
 /// Every way in which a call can fail, with a name for the test's output.
-fn ways() -> Vec<(&'static str, fn(Fault) -> Fault)> {
+fn ways() -> Vec<(&'static str, Way)> {
     vec![
         ("500", |fault| fault.status(500)),
         ("502", |fault| fault.status(502)),
@@ -97,7 +99,7 @@ async fn a_list_that_fails_opens_nothing() {
 
 #[tokio::test]
 async fn a_role_that_cannot_be_read_opens_nothing() {
-    // To the question about a membership, 404 is an answer: not a member. It opens nothing either.
+    // 404 too: only members ask, so it says that we may not see the membership, not that there is none.
     nothing_opens(MEMBERSHIP, true).await;
 }
 
@@ -276,8 +278,11 @@ async fn a_limit_that_strikes_a_reconciliation_is_kept_as_well() {
     let scene = Set::default().flag("reconcile-interval", "60s").open().await;
     let fault =
         scene.hub.fault(Fault::on(LIST).too_many_requests(Duration::from_secs(600)).times(1));
-    scene.clock.push(Duration::from_secs(61));
-    until("the limit strikes", || async { (scene.hub.fault_fired(fault) > 0).then_some(()) }).await;
+    scene
+        .time_passes_until("the limit strikes", Duration::from_secs(61), || async {
+            scene.hub.fault_fired(fault) > 0
+        })
+        .await;
     let installation = scene.store().installations().await.unwrap()[0].id;
     until("it is noted", || async { scene.store().parked_until(installation).await.unwrap() })
         .await;

@@ -81,6 +81,7 @@ CREATE TABLE requests (
     in_doubt_since  INTEGER,
     looks           INTEGER NOT NULL DEFAULT 0,
     failures        INTEGER NOT NULL DEFAULT 0,
+    refusals        INTEGER NOT NULL DEFAULT 0,
     note            TEXT    NOT NULL DEFAULT '',
     -- One of many that a first run or a changed policy would act on at once: nothing is sent before
     -- somebody confirms.

@@ -1,0 +1,206 @@
+//! Facts are gathered, the rules decide, and the decision is durable before anything is sent.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    gather,
+    judge::{self, HeldBack, Judged},
+    lifecycle::{State, Verdict},
+    look::Seen,
+    record::{self, Happened},
+    worker::{Stop, Worker, after, backoff},
+};
+use crate::{
+    domain::{Fingerprint, TokenRequest},
+    github::Read,
+    rules::Policy,
+    store::{
+        DecisionRow, EffectKind, EffectState, InstallationRow, NewEffect, RequestRow, StoreError,
+        Tx,
+    },
+};
+
+/// How long judging goes on while something is decided and not sent: a slow GitHub must not let the facts of
+/// the first grow old in line.
+const SEND_WITHIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// How long an unreadable fact is read again before people are asked. Reading goes on after that.
+const PEOPLE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+/// How the note begins once that time is over.
+const WAITED: &str = "needs people by now; ";
+
+/// A request that was decided, and is to be sent.
+pub(super) struct Decided {
+    pub(super) row: RequestRow,
+    /// When the oldest thing was read on which that rests.
+    pub(super) oldest: Timestamp,
+}
+
+impl Worker<'_> {
+    /// Gathers facts and judges; records each decision before anything is sent. Those that there was no time
+    /// for are still due.
+    pub(super) async fn decide(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        seen: &[Seen],
+        looked_at: Timestamp,
+    ) -> Result<Vec<Decided>, Stop> {
+        let engine = self.engine;
+        let began = engine.clock.now();
+        let mut decided = Vec::new();
+        // `Decided` too: it was parked or its process died, and its facts are old by now.
+        for (row, request) in seen.iter().filter(|(row, _)| may_be_judged(&row.state)) {
+            let now = engine.clock.now();
+            if engine.is_stopping()
+                || (!decided.is_empty() && now.duration_since(began) > SEND_WITHIN)
+            {
+                break;
+            }
+            let in_force = engine.policy.in_force();
+            let Some(policy) = in_force.policy else {
+                let why = in_force.broken.unwrap_or_else(|| "no rules were loaded".to_owned());
+                let note = format!("no valid policy: {why}");
+                self.park(std::slice::from_ref(row), after(now, 30), &note).await?;
+                continue;
+            };
+            let gathered =
+                gather::gather(read, &engine.cache, &engine.clock, request, policy.needs()).await;
+            let oldest =
+                gather::oldest(&gathered.facts).map_or(looked_at, |read_at| read_at.min(looked_at));
+            let held_back =
+                HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
+            let judged = judge::judge(&policy, &held_back, request, gathered.facts);
+            let row = self.record(row, request, &policy, judged).await?;
+            decided.extend(
+                row.filter(|row| matches!(row.state, State::Decided(_)))
+                    .map(|row| Decided { row, oldest }),
+            );
+            if let Some(until) = gathered.limited_until {
+                engine.cache.forget(installation.organization.id).await;
+                self.limited(installation.id, until).await?;
+                return Err(Stop::Parked);
+            }
+        }
+        Ok(decided)
+    }
+
+    /// Records what was judged, and what is to be sent for it. Gives the request as it stands then, unless a
+    /// webhook said meanwhile how it ended.
+    async fn record(
+        &self,
+        row: &RequestRow,
+        request: &TokenRequest,
+        policy: &Arc<Policy>,
+        judged: Judged,
+    ) -> Result<Option<RequestRow>, StoreError> {
+        let engine = self.engine;
+        let key = row.key();
+        let now = engine.clock.now();
+        let last = self.readable_decision(row.decision_id).await?;
+        let mut tx = self.begin().await?;
+        let Some(current) = tx.request(key).await?.filter(|row| may_be_judged(&row.state)) else {
+            return Ok(None);
+        };
+        let last = last.filter(|last| judged.says_the_same_as(last, policy.hash()));
+        let repeats = last.is_some();
+        let decision_id = match last {
+            Some(last) => last.id,
+            None => {
+                tx.note_policy(policy.hash(), &judge::sources(policy), now).await?;
+                tx.record_decision(key, &judged.as_new(request, policy, now)).await?
+            }
+        };
+        if matches!(current.state, State::Decided(_)) && !repeats {
+            let (state, why) = match current.in_doubt {
+                Some(_) => (EffectState::Unknown, "judged again, and no answer to our call"),
+                None => (EffectState::Void, "judged again before it was sent"),
+            };
+            tx.end_effects(key, state, why, now).await?;
+        }
+        let mut people_now = !repeats && !judged.retry;
+        let happened = record::happen(&mut tx, key, &judged.event, now, |row| {
+            let waited = judged.retry && now.duration_since(row.state_since) >= PEOPLE_AFTER;
+            people_now |= waited && !row.note.starts_with(WAITED);
+            row.note = format!("{}{}", if waited { WAITED } else { "" }, judged.note);
+            row.fingerprint = Some(judged.fingerprint.clone());
+            row.shape = Some(Fingerprint::of(request, None));
+            row.decision_id = Some(decision_id);
+            row.judged_under = Some(judge::grounds(policy));
+            row.failures += i64::from(judged.retry);
+            row.due_at = due_after(row, judged.retry, now);
+        })
+        .await?;
+        let Some(Happened { row, mut entries }) = happened else { return Ok(None) };
+        self.record_effect(&mut tx, &row, &judged, decision_id).await?;
+        crate::crash::point("decision-written");
+        tx.commit().await?;
+        crate::crash::point("decision-committed");
+        if !repeats {
+            entries.insert(0, record::entry(&row, judged.as_audit(decision_id, policy), now));
+        }
+        if people_now && row.state == State::Escalated {
+            engine.call_for_people(&row, &judged.decision.to);
+        }
+        self.tell([Happened { row: row.clone(), entries }]);
+        Ok(Some(row))
+    }
+
+    async fn record_effect(
+        &self,
+        tx: &mut Tx,
+        row: &RequestRow,
+        judged: &Judged,
+        decision_id: i64,
+    ) -> Result<(), StoreError> {
+        let kind = match row.state {
+            State::Decided(Verdict::Approve) => EffectKind::Approve,
+            State::Decided(Verdict::Deny) => EffectKind::Deny,
+            _ => return Ok(()),
+        };
+        let effect = NewEffect {
+            fingerprint: &judged.fingerprint,
+            kind,
+            decision_id,
+            target_id: row.id.0,
+            reason: &judged.reason,
+        };
+        tx.record_effect(row.key(), &effect, self.engine.clock.now()).await
+    }
+
+    /// A recorded decision. One that cannot be read (another version wrote it, or the file was edited) is as
+    /// good as none: it must not keep the whole organization from being worked on.
+    pub(super) async fn readable_decision(
+        &self,
+        id: Option<i64>,
+    ) -> Result<Option<DecisionRow>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        match self.engine.store.decision(id).await {
+            Err(StoreError::Unreadable(why)) => {
+                tracing::error!(decision = id, why, "a decision in the record cannot be read");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+}
+
+fn may_be_judged(state: &State) -> bool {
+    matches!(state, State::Waiting | State::Escalated | State::Held | State::Decided(_))
+}
+
+/// When a judged request is looked at again by itself, if at all.
+fn due_after(row: &RequestRow, retry: bool, now: Timestamp) -> Option<Timestamp> {
+    match &row.state {
+        State::Decided(_) => Some(now),
+        _ if retry => Some(backoff(now, row.failures)),
+        // Until it is known whether an earlier call of ours lands after all.
+        _ if row.in_doubt.is_some() => {
+            now.saturating_add(record::LANDS_WITHIN).ok().map(|then| after(then, 1))
+        }
+        _ => None,
+    }
+}
