@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fakehub::{Fault, SettledReview};
+use fakehub::{Fault, Hold, SettledReview};
 
 use crate::common::{
     ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, REPOSITORIES,
@@ -365,5 +365,64 @@ async fn a_failing_request_does_not_keep_the_others_waiting() {
     let second = scene.ask(harmless("lee"));
     scene.until_it_stands(second.request_id, "approved by a rule").await;
     scene.time_passes_until_settled(first.request_id).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_approval_in_doubt_waits_for_a_list_of_grants_that_lags() {
+    let scene = opened().await;
+    scene.hub.fault(Fault::on(REVIEW).cut().after_effect().times(1));
+    scene.hub.fault(Fault::on(GRANTS).lag(Duration::from_secs(3600)).times(2));
+    scene.hub.drop_webhooks(true);
+    let asked = scene.ask(harmless("kim"));
+    scene.bot().engine.reconcile_soon();
+    scene.time_passes_until_settled(asked.request_id).await;
+    assert_eq!(scene.stands(asked.request_id).await, "approved by a rule");
+    assert_eq!(scene.calls(REVIEW), 1, "it was not sent again");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn other_failures_are_no_refusals() {
+    let scene = opened().await;
+    // Eight times nobody knows, then once GitHub says no: that is one refusal.
+    scene.hub.fault(Fault::on(REVIEW).status(500).times(8));
+    let refusal = scene.hub.fault(Fault::on(REVIEW).status(422).times(1));
+    let asked = scene.ask(harmless("kim"));
+    scene.time_passes_until_settled(asked.request_id).await;
+    assert_eq!(scene.hub.fault_fired(refusal), 1);
+    assert_eq!(scene.stands(asked.request_id).await, "approved by a rule");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_github_that_takes_twenty_seconds_for_each_answer_does_not_keep_anybody_waiting_for_ever()
+{
+    let scene = opened().await;
+    let asked: Vec<_> =
+        (0..6).map(|number| scene.ask(harmless("kim").named(&format!("slow {number}")))).collect();
+    let mut held = scene.hub.hold(Hold::before(REPOSITORIES));
+    let mut answers = 0;
+    loop {
+        let all_settled = async {
+            for ids in &asked {
+                scene.until_settled(ids.request_id).await;
+            }
+        };
+        tokio::select! {
+            () = all_settled => break,
+            () = held.reached() => {}
+        }
+        // Each would be old by itself before all six have come.
+        scene.clock.push(Duration::from_secs(20));
+        answers += 1;
+        assert!(answers < 40, "answers grow old before anything is sent");
+        let next = scene.hub.hold(Hold::before(REPOSITORIES));
+        std::mem::replace(&mut held, next).release();
+    }
+    for ids in asked {
+        assert_eq!(scene.reviews(ids.request_id), (1, 0));
+    }
+    held.release();
     scene.end().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fakehub::{Fault, Review};
 
-use crate::common::{LIST, REVIEW, Set, harmless, soon, until, writing};
+use crate::common::{INSTALLATIONS, LIST, REVIEW, Set, harmless, soon, until, writing};
 
 #[tokio::test]
 async fn a_request_that_the_list_does_not_show_yet_is_looked_for_at_2_10_and_60_seconds() {
@@ -205,5 +205,37 @@ async fn a_list_that_lags_after_our_own_approval_does_not_make_us_approve_again(
     scene.until_idle().await;
     assert_eq!(scene.stands(asked.request_id).await, "approved by a rule");
     assert_eq!(scene.reviews(asked.request_id), (1, 0));
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_organization_that_removes_the_app_is_left_alone_and_taken_up_when_it_is_back() {
+    let scene = Set::default().open().await;
+    let fault = scene.hub.fault(Fault::on(LIST).status(500));
+    let asked = scene.ask(harmless("kim"));
+    until("the list fails", || async { (scene.hub.fault_fired(fault) > 0).then_some(()) }).await;
+    scene.hub.uninstall("acme").unwrap();
+    soon("the bot hears of it", scene.hub.webhooks_sent()).await;
+    scene
+        .time_passes_until("the bot sees that it is gone", Duration::from_secs(2), || async {
+            let row = scene.row(asked.request_id).await;
+            row.is_some_and(|row| row.note.contains("not installed"))
+        })
+        .await;
+    scene.hub.clear_fault(fault);
+    // Hours pass: GitHub is not asked again and again about an organization that left.
+    until("it is looked for once more", || async {
+        (scene.calls(INSTALLATIONS) > 0).then_some(())
+    })
+    .await;
+    let asked_for = scene.calls(INSTALLATIONS);
+    for _ in 0..5 {
+        scene.clock.push(Duration::from_secs(3600));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    scene.until_idle().await;
+    assert_eq!(scene.calls(INSTALLATIONS), asked_for);
+    scene.hub.install("acme").unwrap();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
     scene.end().await;
 }

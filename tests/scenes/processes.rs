@@ -5,7 +5,7 @@ use std::time::Duration;
 use fakehub::Hold;
 use patwarden::server::WEBHOOK_PATH;
 
-use crate::common::{REVIEW, Set, administrating, harmless, soon, until, writing};
+use crate::common::{LIST, REVIEW, Set, administrating, harmless, soon, until, writing};
 
 #[tokio::test]
 async fn two_bots_on_one_record_review_each_request_once() {
@@ -113,4 +113,16 @@ async fn a_reconciliation_beside_a_call_that_is_under_way_does_not_unsettle_it()
     scene.until_it_stands(asked.request_id, "approved by a rule").await;
     assert_eq!(scene.reviews(asked.request_id), (1, 0));
     scene.end().await;
+}
+
+#[tokio::test]
+async fn a_bot_that_is_told_to_stop_does_not_wait_for_a_list_that_does_not_come() {
+    let mut scene = Set::default().flag("github-timeout", "60s").without_bot().await;
+    let held = scene.hub.hold(Hold::before(LIST));
+    scene.start().await;
+    soon("the list is asked for", held.reached()).await;
+    // Within the patience of every scene, which is half of what the call may take.
+    scene.stop().await;
+    held.release();
+    scene.leave().await;
 }

@@ -157,3 +157,72 @@ async fn rules_that_change_while_a_call_is_under_way_do_not_confuse_what_was_sen
     assert!(outcome.reason().unwrap().starts_with("Nobody may"), "{outcome:?}");
     scene.end().await;
 }
+
+#[tokio::test]
+async fn what_was_decided_is_not_sent_once_the_rules_in_force_may_say_otherwise() {
+    for (other, stands) in [
+        (BROKEN.to_owned(), "escalated"),
+        (RULES.replace("mode = \"enforce\"", "mode = \"shadow\""), "held"),
+        (RULES.replace("contents = \"read\", ", ""), "escalated"),
+    ] {
+        // Two are decided together, and the second waits for its turn to be sent.
+        let mut scene = Set::default().flag("write-interval", "2s").without_bot().await;
+        let asked = [scene.ask(harmless("kim")), scene.ask(harmless("lee"))];
+        scene.start().await;
+        let [first, second] = asked.map(|ids| ids.request_id);
+        until("the first is approved", || async {
+            (scene.on_github(first) == "approved").then_some(())
+        })
+        .await;
+        let decided = scene.row(second).await.unwrap();
+        assert_eq!(decided.state.as_str(), "decided-approve");
+        scene.new_rules(&other);
+        scene.until_it_stands(second, stands).await;
+        assert_eq!(scene.reviews(second), (0, 0));
+        assert_eq!(scene.on_github(second), "pending");
+        scene.new_rules(RULES);
+        scene.until_it_stands(second, "approved by a rule").await;
+        assert_eq!(scene.reviews(second), (1, 0));
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn many_at_once_wait_for_a_confirmation_and_a_broken_file_at_a_restart_makes_none_of_that() {
+    let mut scene = Set::default().flag("most-at-once", "2").flag("reconcile-interval", "30s");
+    scene = scene.rules(&RULES.replace("contents = \"read\", ", ""));
+    let mut scene = scene.open().await;
+    let asked: Vec<_> = (0..4)
+        .map(|number| scene.ask(harmless("kim").named(&format!("n{number}"))).request_id)
+        .collect();
+    for request in &asked {
+        scene.until_left_to_people(*request).await;
+    }
+    // A restart with a file that is broken, then the same rules: nothing has changed for anybody.
+    scene.stop().await;
+    let rules = std::fs::read_to_string(scene.path("rules.toml")).unwrap();
+    std::fs::write(scene.path("rules.toml"), BROKEN).unwrap();
+    scene.start().await;
+    scene.hub.reset_calls();
+    scene.looked_around().await;
+    scene.new_rules(&rules);
+    scene.until_idle().await;
+    for request in &asked {
+        assert!(!scene.row(*request).await.unwrap().unconfirmed);
+    }
+    // Rules that would approve all four at once: nobody expects that of a push.
+    scene.new_rules(RULES);
+    scene.bot().engine.reconcile_soon();
+    for request in &asked {
+        let row = scene.until_it_stands(*request, "held").await;
+        assert!(row.unconfirmed && row.note.contains("confirm"), "{}", row.note);
+    }
+    assert_eq!(scene.calls(REVIEW), 0);
+    let (organization, ..) = scene.store().unconfirmed().await.unwrap().remove(0);
+    assert_eq!(scene.store().confirm(organization, scene.clock.now()).await.unwrap(), 4);
+    scene.bot().engine.wake();
+    for request in asked {
+        scene.until_it_stands(request, "approved by a rule").await;
+    }
+    scene.end().await;
+}

@@ -8,7 +8,7 @@ use patwarden::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
-use crate::common::{REVIEW, Set, harmless, soon, until, until_within};
+use crate::common::{REVIEW, RULES, Set, harmless, soon, until, until_within, writing};
 
 async fn connection(path: &std::path::Path) -> sqlx::SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.unwrap()
@@ -176,5 +176,29 @@ async fn nothing_secret_is_in_the_record() {
             assert!(!found, "{needle} is in {name}");
         }
     }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_decision_that_cannot_be_read_any_more_keeps_nobody_else_waiting() {
+    let scene = Set::default().open().await;
+    let asked = scene.ask(writing("ada"));
+    scene.until_left_to_people(asked.request_id).await;
+    let mut other = connection(&scene.store_path()).await;
+    sqlx::query("UPDATE decisions SET facts = 'of another version'")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE requests SET listed = 'of another version'")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    other.close().await.unwrap();
+    // Other rules: what waits is judged again, and compared with what was decided before.
+    scene.new_rules(&RULES.replace("contents = \"read\"", "contents = \"write\""));
+    scene.bot().engine.reconcile_soon();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    let later = scene.ask(harmless("kim"));
+    scene.until_it_stands(later.request_id, "approved by a rule").await;
     scene.end().await;
 }
