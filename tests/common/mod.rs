@@ -469,6 +469,13 @@ impl Scene {
             let over = !self.set.everything_over
                 || (unfinished == 0 && backlog.unprocessed == 0 && due.is_empty());
             if over && self.hub.webhooks_waiting() == 0 {
+                for row in rows.iter().filter(|_| self.set.everything_over) {
+                    let at_rest = matches!(
+                        row.state,
+                        State::Escalated | State::Held | State::Settled(..) | State::Gone
+                    );
+                    assert!(at_rest, "{} is {} and nothing will ever be done", row.id, row.state);
+                }
                 break;
             }
             assert!(

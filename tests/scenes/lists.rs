@@ -231,9 +231,10 @@ async fn an_organization_that_removes_the_app_is_left_alone_and_taken_up_when_it
     let asked_for = scene.calls(INSTALLATIONS);
     for _ in 0..5 {
         scene.clock.push(Duration::from_secs(3600));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        scene.until_idle().await;
     }
-    scene.until_idle().await;
+    // Longer than the bot waits before it looks around when it wants to.
+    tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!(scene.calls(INSTALLATIONS), asked_for);
     scene.hub.install("acme").unwrap();
     scene.until_it_stands(asked.request_id, "approved by a rule").await;
