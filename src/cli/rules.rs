@@ -15,6 +15,14 @@ use crate::{
     },
 };
 
+const EXAMPLE: &str = "\
+The file has the tables of a test: `wants` is the request, `world` the rest, and `now`. For example:
+
+    wants.lifetime = \"60d\"
+    wants.repositories = [\"web\"]
+    wants.permissions.repository = { contents = \"read\" }
+    world.owner = { login = \"kim\", teams = [\"developers\"] }";
+
 /// Check, test and explain rule files; offline.
 #[derive(Subcommand)]
 pub(super) enum Rules {
@@ -23,14 +31,7 @@ pub(super) enum Rules {
     /// Run the tests in rule files: each shows the whole trace when it fails
     Test(Test),
     /// Say what the rules make of a request that a file describes, and why
-    ///
-    /// The file has the tables of a test: `wants` is the request, `world` the rest, and `now`. For example:
-    ///
-    ///     wants.lifetime = "60d"
-    ///     wants.repositories = ["web"]
-    ///     wants.permissions.repository = { contents = "read" }
-    ///     world.owner = { login = "kim", teams = ["developers"] }
-    #[command(verbatim_doc_comment)]
+    #[command(after_help = EXAMPLE)]
     Explain(Explain),
 }
 
