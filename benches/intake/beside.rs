@@ -12,12 +12,17 @@ use std::{
 use fakehub::{Config, Fakehub, TokenSpec};
 use patwarden::{
     clock::Clock,
+    domain::{Login, Organization, OrganizationId, Owner, RequestId, TokenId, UserId},
+    engine::lifecycle::State,
     service::Service,
     settings::{Settings, Sources},
-    store::{ROWS_AT_ONCE, Store},
+    store::{RequestRow, Store},
 };
 
 use crate::{payload::About, receivers::say};
+
+/// How many rows share a transaction: as many as a reconciliation gives one.
+const ROWS_AT_ONCE: usize = 100;
 
 /// The organization of the fake.
 pub const ORGANIZATION: &str = "acme";
@@ -142,24 +147,37 @@ pub async fn serve(folder: &Path) {
     std::process::exit(0);
 }
 
-/// Writes rows as everything in patwarden does that has many of them.
-async fn write_aside(store: &Store, rows: usize) {
-    let mut tx = store.begin().await.expect("a turn");
-    sqlx::query("CREATE TABLE IF NOT EXISTS aside (id INTEGER PRIMARY KEY, login TEXT NOT NULL, seen_at INTEGER NOT NULL)")
-        .execute(tx.connection())
-        .await
-        .expect("a table");
-    tx.commit().await.expect("a commit");
-    let numbers: Vec<i64> = (0..i64::try_from(rows).expect("a small number")).collect();
-    for portion in numbers.chunks(ROWS_AT_ONCE) {
-        let mut sql = "INSERT INTO aside (login, seen_at) VALUES ".to_owned();
-        sql.push_str(&vec!["(?, ?)"; portion.len()].join(", "));
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for number in portion {
-            query = query.bind(format!("somebody-{number}")).bind(*number);
-        }
+/// Puts requests that are over into the store, as a reconciliation puts those that it finds.
+async fn write_aside(store: &Store, rows: i64) {
+    let now = Clock::system().now();
+    let organization = Organization { id: OrganizationId(7_000_000), login: Login::new("aside") };
+    let row = |number: i64| RequestRow {
+        organization: organization.clone(),
+        id: RequestId(number),
+        token_id: Some(TokenId(number)),
+        token_name: format!("nightly export {number}"),
+        owner: Owner { id: UserId(number), login: Login::new(format!("somebody-{number}")) },
+        state: State::Gone,
+        fingerprint: None,
+        shape: None,
+        decision_id: None,
+        judged_under: None,
+        in_doubt: None,
+        looks: 0,
+        failures: 0,
+        note: String::new(),
+        unconfirmed: false,
+        due_at: None,
+        woken_at: now,
+        state_since: now,
+        listed: None,
+    };
+    let numbers: Vec<i64> = (0..rows).collect();
+    for some in numbers.chunks(ROWS_AT_ONCE) {
         let mut tx = store.begin().await.expect("a turn");
-        query.execute(tx.connection()).await.expect("rows");
+        for number in some {
+            tx.save_request(&row(*number)).await.expect("a row");
+        }
         tx.commit().await.expect("a commit");
     }
 }

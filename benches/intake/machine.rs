@@ -5,8 +5,12 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
 };
+
+use crate::load::percentile;
 
 /// Set in the process that was started again on a core of its own.
 const PINNED: &str = "PATWARDEN_BENCH_CORES";
@@ -40,7 +44,7 @@ impl Cores {
     }
 
     /// `program`, on the core for servers.
-    pub fn server(&self, program: &std::path::Path) -> Command {
+    pub fn server(&self, program: &Path) -> Command {
         match &self.server {
             Some(core) => {
                 let mut command = Command::new("taskset");
@@ -50,6 +54,29 @@ impl Cores {
             None => Command::new(program),
         }
     }
+}
+
+/// Says what the figures of this run were taken on: the core, the memory, and above all how long the disk
+/// takes to say that something is safe.
+pub fn describe(folder: &Path) {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = field(&cpu, "model name").unwrap_or_default().trim_start_matches([':', ' ']);
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let mut file = fs::File::create(folder.join("synced")).expect("a file");
+    let mut took: Vec<Duration> = (0..300)
+        .map(|_| {
+            file.write_all(&[7; 8192]).expect("a disk");
+            let began = Instant::now();
+            file.sync_data().expect("a disk");
+            began.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    println!(
+        "Machine: {cores} cores ({model}); fdatasync after 8 KiB appended: p50 {:.2} ms, p99 {:.2} ms",
+        percentile(&took, 0.5).as_secs_f64() * 1000.0,
+        percentile(&took, 0.99).as_secs_f64() * 1000.0
+    );
 }
 
 /// The cores this process may use.

@@ -1,10 +1,10 @@
-//! How fast patwarden takes deliveries in, and how large it is. `cargo bench --bench intake`; what was
-//! found stands in `docs/performance.md`.
+//! How fast patwarden takes deliveries in, and how large it is. `cargo bench --bench intake` takes less than
+//! two minutes, with `-- --long` some five; what was found stands in `docs/performance.md`.
 //!
 //! Every figure that says something is a ratio to another one from the same run: the same handler without
 //! a store, the same tables with one commit a delivery. Servers run on one core, the generator on another.
 //! Words after `--` choose parts (`intake`, `beside`, `size`) and variants (`patwarden`, `no-store` …);
-//! `--rounds N`, `--seconds S` and `--random-guids` change how long and with what.
+//! `--rounds N`, `--seconds S`, `--rows N` and `--random-guids` change how long and with what.
 
 #![allow(
     missing_docs,
@@ -13,6 +13,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    unreachable_pub,
     reason = "a benchmark stops at the first surprise, and prints"
 )]
 
@@ -40,30 +41,66 @@ const COMPARED: [Kind; 5] =
     [Kind::NoStore, Kind::SignatureOnly, Kind::Log, Kind::OneCommit, Kind::Patwarden];
 
 struct Options {
+    /// How often each variant has its turn under each load.
     rounds: usize,
+    /// How long a turn is.
     seconds: f64,
+    /// How often the whole bot is watched at 500 a second.
+    quiet_rounds: usize,
+    /// How many rows are put in meanwhile.
+    rows: usize,
+    /// How long that takes.
+    quiet_seconds: f64,
+    /// How often the program is started on a new store, and again on one that is there.
+    starts: usize,
+    /// How many requests are decided one after the other.
+    reviews: usize,
     guids: Guids,
     parts: Vec<String>,
     kinds: Vec<Kind>,
 }
 
 impl Options {
+    const SHORT: Self = Self {
+        rounds: 3,
+        seconds: 0.8,
+        quiet_rounds: 1,
+        rows: 100_000,
+        quiet_seconds: 15.0,
+        starts: 5,
+        reviews: 60,
+        guids: Guids::Timed,
+        parts: Vec::new(),
+        kinds: Vec::new(),
+    };
+
+    const LONG: Self = Self {
+        rounds: 5,
+        seconds: 2.0,
+        quiet_rounds: 3,
+        rows: 100_000,
+        quiet_seconds: 20.0,
+        starts: 9,
+        reviews: 200,
+        guids: Guids::Timed,
+        parts: Vec::new(),
+        kinds: Vec::new(),
+    };
+
     fn read() -> Self {
-        let mut options = Self {
-            rounds: 5,
-            seconds: 2.0,
-            guids: Guids::Timed,
-            parts: Vec::new(),
-            kinds: Vec::new(),
-        };
-        let mut words = env::args().skip(1);
+        let words: Vec<String> = env::args().skip(1).collect();
+        let long = words.iter().any(|word| word == "--long");
+        let mut options = if long { Self::LONG } else { Self::SHORT };
+        let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let mut number = || words.next().and_then(|word| word.parse::<f64>().ok());
             match word.as_str() {
                 "--rounds" => options.rounds = number().expect("a number of rounds") as usize,
                 "--seconds" => options.seconds = number().expect("a number of seconds"),
+                "--rows" => options.rows = number().expect("a number of rows") as usize,
                 "--random-guids" => options.guids = Guids::Random,
-                "--bench" => {}
+                // Cargo's own.
+                "--long" | "--bench" => {}
                 "intake" | "beside" | "size" => options.parts.push(word),
                 word => options.kinds.push(Kind::from_word(word)),
             }
@@ -89,6 +126,7 @@ fn main() {
     let cores = Cores::take();
     let options = Options::read();
     let folder = Folder::new();
+    machine::describe(&folder.0);
     let mut goals = Goals::default();
     if options.has("intake") {
         intake(&options, &cores, &folder.0, &mut goals);
@@ -97,7 +135,7 @@ fn main() {
         quiet(&options, &cores, &folder.0, &mut goals);
     }
     if options.has("size") {
-        sizes(&cores, &folder.0, &mut goals);
+        sizes(&options, &cores, &folder.0, &mut goals);
     }
     goals.print();
 }
@@ -120,18 +158,27 @@ impl Drop for Folder {
     }
 }
 
+/// One line of the table at the end.
+struct Goal {
+    what: &'static str,
+    found: f64,
+    wanted: &'static str,
+    reached: bool,
+}
+
 #[derive(Default)]
-struct Goals(Vec<(String, bool)>);
+struct Goals(Vec<Goal>);
 
 impl Goals {
-    fn add(&mut self, what: &str, found: f64, reached: bool, wanted: &str) {
-        self.0.push((format!("{what}: {found:.2} ({wanted})"), reached));
+    fn add(&mut self, what: &'static str, found: f64, reached: bool, wanted: &'static str) {
+        self.0.push(Goal { what, found, wanted, reached });
     }
 
     fn print(&self) {
-        println!("\nGoals");
-        for (what, reached) in &self.0 {
-            println!("  {}  {what}", if *reached { "reached    " } else { "not reached" });
+        println!("\n{:<62} {:>9}   {:<14}", "Goals", "found", "wanted");
+        for Goal { what, found, wanted, reached } in &self.0 {
+            let reached = if *reached { "reached" } else { "missed" };
+            println!("  {what:<60} {found:>9.2}   {wanted:<14} {reached}");
         }
     }
 }
@@ -273,17 +320,17 @@ fn intake(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
 }
 
 fn quiet(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
-    let lasting = Duration::from_secs(20);
+    let lasting = Duration::from_secs_f64(options.quiet_seconds);
     println!(
-        "\n500 a second for {} s while requests are decided (10 a second), the audit log is written and 100,000 rows are put in",
-        lasting.as_secs()
+        "\nThe whole bot at 500 a second for {:.0} s, while requests are decided (10 a second), the audit log is written and {} rows are put in",
+        options.quiet_seconds, options.rows
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let own = folder.join("beside");
     fs::create_dir_all(&own).expect("a directory");
     let mut found = Vec::new();
-    for round in 0..options.rounds.min(3) {
+    for round in 0..options.quiet_rounds {
         let own = own.join(round.to_string());
         fs::create_dir_all(&own).expect("a directory");
         let stage = Arc::new(runtime.block_on(beside::Stage::set(&own)));
@@ -300,11 +347,11 @@ fn quiet(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
                 beside::keep_asking(&stage, Duration::from_millis(100), lasting).await
             })
         };
-        server.tell("write 100000");
+        server.tell(&format!("write {}", options.rows));
         let before = server.usage().cpu_us;
         let seen = load::paced(server.address, &mould, 500, lasting);
         let cpu = (server.usage().cpu_us - before) / 1e6 / lasting.as_secs_f64();
-        let wrote = server.hear();
+        let wrote = server.hear().replace("wrote ", "");
         let asked = runtime.block_on(asking).expect("somebody asks");
         thread::sleep(Duration::from_secs(1));
         let approved =
@@ -326,20 +373,21 @@ fn quiet(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
     goals.add("p99 at 500 a second, everything beside it, in ms", p99, p99 <= 2.0, "at most 2");
 }
 
-fn sizes(cores: &Cores, folder: &Path, goals: &mut Goals) {
+fn sizes(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
     println!("\nSize: `patwarden serve`, a file of {:.1} MiB", size::file_size());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let own = folder.join("size");
     fs::create_dir_all(&own).expect("a directory");
     let stage = runtime.block_on(beside::Stage::set(&own));
-    let size = size::measure(&stage, cores, Duration::from_secs(10));
+    let size = size::measure(&stage, cores, options.starts, options.reviews);
     let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
     println!(
-        "  resident {:.1} MiB idle ({} threads); {:.1} MiB after 10 s at 64 clients ({:.0} a second, the engine reading on), {:.1} MiB at most",
+        "  resident {:.1} MiB idle ({} threads); {:.1} MiB after {} s at 64 clients ({:.0} a second, the engine reading on), {:.1} MiB at most",
         size.idle.resident,
         size.idle.threads,
         size.after_load.resident,
+        size::LOADED_FOR.as_secs(),
         size.loaded_with,
         size.after_load.most_resident
     );

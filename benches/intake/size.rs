@@ -25,6 +25,9 @@ const PATWARDEN: &str = env!("CARGO_BIN_EXE_patwarden");
 const REVIEW: &str = "orgs/review-pat-grant-request";
 const REVIEWS_IN_BULK: &str = "orgs/review-pat-grant-requests-in-bulk";
 
+/// How long it is loaded before its size is taken again.
+pub const LOADED_FOR: Duration = Duration::from_secs(10);
+
 /// What was found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Size {
@@ -66,7 +69,7 @@ impl Drop for Bot {
 }
 
 /// Runs everything in this file.
-pub fn measure(stage: &Stage, cores: &Cores, loading: Duration) -> Size {
+pub fn measure(stage: &Stage, cores: &Cores, starts: usize, reviews: usize) -> Size {
     let mould = Arc::new(Mould::new(stage.secret(), &stage.about, Guids::Timed));
     let mut size = Size::default();
     let start = |store: &str| {
@@ -77,8 +80,9 @@ pub fn measure(stage: &Stage, cores: &Cores, loading: Duration) -> Size {
         thread::sleep(Duration::from_millis(300));
         took
     };
-    let first: Vec<_> = (0..9).map(|number| start(&format!("first-{number}.sqlite"))).collect();
-    let later: Vec<_> = (0..9).map(|_| start("first-0.sqlite")).collect();
+    let first: Vec<_> =
+        (0..starts).map(|number| start(&format!("first-{number}.sqlite"))).collect();
+    let later: Vec<_> = (0..starts).map(|_| start("first-0.sqlite")).collect();
     size.first_start = median(first);
     size.later_start = median(later);
 
@@ -88,12 +92,12 @@ pub fn measure(stage: &Stage, cores: &Cores, loading: Duration) -> Size {
     size.idle = bot.usage();
 
     stage.hub.set_webhook_url(&format!("http://{}/webhooks/github", bot.address));
-    let lags = lags(stage, 200);
+    let lags = lags(stage, reviews);
     size.reviews = lags.len();
     size.to_review_p50 = percentile(&lags, 0.5);
     size.to_review_p99 = percentile(&lags, 0.99);
 
-    let seen = load::closed(bot.address, &mould, 64, loading);
+    let seen = load::closed(bot.address, &mould, 64, LOADED_FOR);
     size.after_load = bot.usage();
     size.loaded_with = seen.a_second;
     size

@@ -10,6 +10,7 @@ use axum::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -116,7 +117,16 @@ pub struct VerifiedDelivery {
     guid: Vec<u8>,
     hook_id: i64,
     payload: Vec<u8>,
-    _budget: OwnedSemaphorePermit,
+    budget: OwnedSemaphorePermit,
+}
+
+impl VerifiedDelivery {
+    /// What is to be stored, and its part of the memory for bodies, to be kept until that is done.
+    #[must_use]
+    pub fn into_delivery(self, received_at: Timestamp) -> (Delivery, OwnedSemaphorePermit) {
+        let Self { event, guid, hook_id, payload: body, budget } = self;
+        (Delivery { guid, hook_id, event, body, received_at }, budget)
+    }
 }
 
 /// Why a request is not a verified delivery we keep.
@@ -189,7 +199,7 @@ impl FromRequest<Shared> for VerifiedDelivery {
             return Err(Rejection::NotForUs);
         };
         let payload = payload(&headers, body)?;
-        Ok(Self { event, guid, hook_id, payload, _budget: budget })
+        Ok(Self { event, guid, hook_id, payload, budget })
     }
 }
 
@@ -280,13 +290,7 @@ pub(super) async fn receive(
     State(shared): State<Shared>,
     delivery: VerifiedDelivery,
 ) -> StatusCode {
-    let delivery = Delivery {
-        guid: delivery.guid,
-        hook_id: delivery.hook_id,
-        event: delivery.event,
-        body: delivery.payload,
-        received_at: shared.clock.now(),
-    };
+    let (delivery, _budget) = delivery.into_delivery(shared.clock.now());
     let accepted = match tokio::time::timeout(ANSWER_DEADLINE, shared.store.accept(delivery)).await
     {
         Ok(accepted) => accepted,

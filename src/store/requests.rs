@@ -349,7 +349,7 @@ impl Tx {
     }
 
     /// Writes a request's row, new or changed.
-    pub(crate) async fn save_request(&mut self, row: &RequestRow) -> Result<(), StoreError> {
+    pub async fn save_request(&mut self, row: &RequestRow) -> Result<(), StoreError> {
         let (outcome, by) = match &row.state {
             State::Settled(outcome, by) => (Some(*outcome), Some(by)),
             _ => (None, None),
