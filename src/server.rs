@@ -1,5 +1,6 @@
 //! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
 
+mod bell;
 mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -41,7 +42,8 @@ impl Shared {
     #[must_use]
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
         let engine = Arc::clone(engine);
-        Self::waking(store, secrets, clock, move || engine.wake())
+        let bell = Arc::new(bell::Bell::new(move || engine.wake()));
+        Self::waking(store, secrets, clock, move || bell.press())
     }
 
     /// The same with something else to be told: for benchmarks, which have no engine.

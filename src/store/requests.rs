@@ -12,6 +12,16 @@ use crate::{
     engine::lifecycle::{State, Verdict},
 };
 
+// Asked after every delivery: none of them may read the rows that are over, of which there are ever more.
+// The plus keeps SQLite from walking through the whole primary key, which has the organizations in order.
+const DUE_ORGANIZATIONS: &str =
+    "SELECT DISTINCT +organization_id AS organization_id FROM requests WHERE due_at <= $1";
+const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL";
+const DUE: &str = "SELECT * FROM requests WHERE organization_id = $1 AND due_at <= $2 \
+                   ORDER BY due_at, request_id LIMIT $3";
+const OPEN: &str = "SELECT * FROM requests WHERE organization_id = $1 AND state NOT IN ('settled', 'gone') \
+                    ORDER BY request_id";
+
 /// Which request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestKey {
@@ -179,7 +189,7 @@ impl Store {
         &self,
         now: Timestamp,
     ) -> Result<Vec<OrganizationId>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT organization_id FROM requests WHERE due_at <= $1")
+        let rows = sqlx::query(DUE_ORGANIZATIONS)
             .bind(now.as_millisecond())
             .fetch_all(&self.readers)
             .await?;
@@ -191,10 +201,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row =
-            sqlx::query("SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL")
-                .fetch_one(&self.readers)
-                .await?;
+        let row = sqlx::query(NEXT_DUE).fetch_one(&self.readers).await?;
         time_if_any(&row, "due_at")
     }
 
@@ -208,15 +215,12 @@ impl Store {
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<RequestRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM requests WHERE organization_id = $1 AND due_at <= $2 \
-              ORDER BY due_at, request_id LIMIT $3",
-        )
-        .bind(organization.0)
-        .bind(now.as_millisecond())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(DUE)
+            .bind(organization.0)
+            .bind(now.as_millisecond())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(RequestRow::read).collect()
     }
 
@@ -242,13 +246,7 @@ impl Store {
         &self,
         organization: OrganizationId,
     ) -> Result<Vec<RequestRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM requests WHERE organization_id = $1 AND state NOT IN ('settled', 'gone') \
-              ORDER BY request_id",
-        )
-        .bind(organization.0)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = sqlx::query(OPEN).bind(organization.0).fetch_all(&self.readers).await?;
         rows.iter().map(RequestRow::read).collect()
     }
 
@@ -428,5 +426,31 @@ impl Tx {
         .execute(&mut *self.inner)
         .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Row};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_asked_after_every_delivery_never_reads_the_rows_that_are_over() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&folder.path().join("store.sqlite")).await.expect("a store");
+        for (statement, index) in [
+            (DUE_ORGANIZATIONS, "requests_due "),
+            (NEXT_DUE, "requests_due "),
+            (DUE, "requests_due_of "),
+            (OPEN, "requests_open "),
+        ] {
+            let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+                .fetch_all(&store.readers)
+                .await
+                .expect("a plan");
+            let step: String = plan.first().expect("a step").get("detail");
+            assert!(step.starts_with("SEARCH") && step.contains(index), "{statement}: {step}");
+        }
     }
 }

@@ -92,8 +92,11 @@ CREATE TABLE requests (
     listed          TEXT,
     PRIMARY KEY (organization_id, request_id)
 );
-CREATE INDEX requests_due ON requests (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX requests_open ON requests (organization_id) WHERE state NOT IN ('settled', 'gone');
+-- Asked after every delivery, so none may look at rows that are over: which organizations have something due, what
+-- is due of one, what is open of one.
+CREATE INDEX requests_due ON requests (due_at, organization_id) WHERE due_at IS NOT NULL;
+CREATE INDEX requests_due_of ON requests (organization_id, due_at, request_id) WHERE due_at IS NOT NULL;
+CREATE INDEX requests_open ON requests (organization_id, request_id) WHERE state NOT IN ('settled', 'gone');
 
 -- What was decided, on what grounds, under which policy. Rows are only ever added.
 CREATE TABLE decisions (
