@@ -13,8 +13,11 @@ mod open;
 mod policies;
 mod requests;
 
+use std::{sync::Arc, time::Duration};
+
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision};
 pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UnreadDelivery};
@@ -23,6 +26,9 @@ pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
+
+/// How long anything waits for its turn to write.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,8 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     writer: SqlitePool,
+    /// Held by whatever writes but the intake: a delivery never waits for more than one of them.
+    turn: Arc<Semaphore>,
     readers: SqlitePool,
     intake: tokio::sync::mpsc::Sender<deliveries::Waiting>,
     holder: leases::Holder,
@@ -53,15 +61,20 @@ pub struct Store {
 /// One transaction that writes. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub struct Tx {
     inner: Transaction<'static, Sqlite>,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Store {
-    /// Begins a transaction that writes. There is one writer; others wait their turn, at most five seconds.
+    /// Begins a transaction that writes. There is one writer; others wait their turn, five seconds for each
+    /// other and five for the intake.
     ///
     /// # Errors
     /// When the turn does not come in time, or the database refuses.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
+        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.turn).acquire_owned()).await;
+        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
     }
 
     /// Begins a transaction that is allowed only while `lease` is held, and renews it.

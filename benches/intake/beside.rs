@@ -21,9 +21,6 @@ use patwarden::{
 
 use crate::{payload::About, receivers::say};
 
-/// How many rows share a transaction: as many as a reconciliation gives one.
-const ROWS_AT_ONCE: usize = 100;
-
 /// The organization of the fake.
 pub const ORGANIZATION: &str = "acme";
 
@@ -135,10 +132,12 @@ pub async fn serve(folder: &Path) {
     while let Some(line) = told.recv().await {
         if let Some(rows) = line.strip_prefix("write ") {
             let store = service.store.clone();
+            let (rows, at_once) = rows.split_once(' ').expect("two numbers");
             let rows = rows.parse().expect("a number");
+            let at_once = at_once.parse().expect("a number");
             tokio::spawn(async move {
                 let began = Instant::now();
-                write_aside(&store, rows).await;
+                write_aside(&store, rows, at_once).await;
                 say(&format!("wrote {}", began.elapsed().as_millis()));
             });
         }
@@ -148,7 +147,7 @@ pub async fn serve(folder: &Path) {
 }
 
 /// Puts requests that are over into the store, as a reconciliation puts those that it finds.
-async fn write_aside(store: &Store, rows: i64) {
+async fn write_aside(store: &Store, rows: i64, at_once: usize) {
     let now = Clock::system().now();
     let organization = Organization { id: OrganizationId(7_000_000), login: Login::new("aside") };
     let row = |number: i64| RequestRow {
@@ -173,7 +172,7 @@ async fn write_aside(store: &Store, rows: i64) {
         listed: None,
     };
     let numbers: Vec<i64> = (0..rows).collect();
-    for some in numbers.chunks(ROWS_AT_ONCE) {
+    for some in numbers.chunks(at_once) {
         let mut tx = store.begin().await.expect("a turn");
         for number in some {
             tx.save_request(&row(*number)).await.expect("a row");

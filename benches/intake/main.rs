@@ -4,7 +4,7 @@
 //! Every figure that says something is a ratio to another one from the same run: the same handler without
 //! a store, the same tables with one commit a delivery. Servers run on one core, the generator on another.
 //! Words after `--` choose parts (`intake`, `beside`, `size`) and variants (`patwarden`, `no-store` …);
-//! `--rounds N`, `--seconds S`, `--rows N` and `--random-guids` change how long and with what.
+//! `--rounds N`, `--seconds S`, `--rows N`, `--rows-at-once N` and `--random-guids` change how long and with what.
 
 #![allow(
     missing_docs,
@@ -49,6 +49,8 @@ struct Options {
     quiet_rounds: usize,
     /// How many rows are put in meanwhile.
     rows: usize,
+    /// How many of them share a transaction.
+    rows_at_once: usize,
     /// How long that takes.
     quiet_seconds: f64,
     /// How often the program is started on a new store, and again on one that is there.
@@ -66,6 +68,7 @@ impl Options {
         seconds: 0.8,
         quiet_rounds: 1,
         rows: 100_000,
+        rows_at_once: 100,
         quiet_seconds: 15.0,
         starts: 5,
         reviews: 60,
@@ -79,6 +82,7 @@ impl Options {
         seconds: 2.0,
         quiet_rounds: 3,
         rows: 100_000,
+        rows_at_once: 100,
         quiet_seconds: 20.0,
         starts: 9,
         reviews: 200,
@@ -98,6 +102,9 @@ impl Options {
                 "--rounds" => options.rounds = number().expect("a number of rounds") as usize,
                 "--seconds" => options.seconds = number().expect("a number of seconds"),
                 "--rows" => options.rows = number().expect("a number of rows") as usize,
+                "--rows-at-once" => {
+                    options.rows_at_once = number().expect("a number of rows") as usize;
+                }
                 "--random-guids" => options.guids = Guids::Random,
                 // Cargo's own.
                 "--long" | "--bench" => {}
@@ -347,7 +354,7 @@ fn quiet(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
                 beside::keep_asking(&stage, Duration::from_millis(100), lasting).await
             })
         };
-        server.tell(&format!("write {}", options.rows));
+        server.tell(&format!("write {} {}", options.rows, options.rows_at_once));
         let before = server.usage().cpu_us;
         let seen = load::paced(server.address, &mould, 500, lasting);
         let cpu = (server.usage().cpu_us - before) / 1e6 / lasting.as_secs_f64();

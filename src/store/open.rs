@@ -1,14 +1,15 @@
 //! Opening the file: rights, pragmas, migrations, and checkpoints that run aside.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::Semaphore;
 
-use super::{Store, StoreError, deliveries, get, leases};
+use super::{LONGEST_WAIT, Store, StoreError, deliveries, get, leases};
 
 /// The first version without the bug that could corrupt a database when the WAL was reset.
 /// Source: <https://www.sqlite.org/changes.html>.
@@ -34,14 +35,14 @@ impl Store {
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(LONGEST_WAIT)
             .statement_cache_capacity(300)
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
         migrate(path, &options).await?;
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(LONGEST_WAIT)
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -49,7 +50,7 @@ impl Store {
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(LONGEST_WAIT)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true));
         let checkpoints = options.connect().await?;
@@ -58,7 +59,8 @@ impl Store {
         let holder = leases::Holder::new(path).map_err(|error| {
             StoreError::Unfit(format!("no lock file beside the store: {error}"))
         })?;
-        Ok(Self { writer, readers, intake, holder })
+        let turn = Arc::new(Semaphore::new(1));
+        Ok(Self { writer, turn, readers, intake, holder })
     }
 
     /// Closes the file, with everything in its place.
