@@ -26,7 +26,7 @@ mod trace;
 mod truth;
 mod window;
 
-pub use decide::{decide, decide_with_trace, effect};
+pub use decide::{decide, decide_with_trace};
 pub use decision::{Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet};
 pub use load::{Loaded, SourceFile};
 pub use near_miss::near_miss;

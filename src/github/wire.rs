@@ -92,16 +92,9 @@ impl From<PermissionMaps> for Permissions {
     }
 }
 
+/// What requests and grants say of the token itself.
 #[derive(Deserialize)]
-pub(super) struct Request {
-    id: i64,
-    #[serde(default)]
-    reason: Option<String>,
-    owner: User,
-    repository_selection: RepositorySelection,
-    #[serde(default)]
-    permissions: PermissionMaps,
-    created_at: Timestamp,
+struct Token {
     token_id: i64,
     token_name: String,
     #[serde(default)]
@@ -120,19 +113,39 @@ fn required<'de, D: serde::Deserializer<'de>>(
     Option::deserialize(deserializer)
 }
 
+impl From<Token> for RequestedToken {
+    fn from(token: Token) -> Self {
+        Self {
+            id: TokenId(token.token_id),
+            name: token.token_name,
+            expired: token.token_expired,
+            expires_at: token.token_expires_at,
+            last_used_at: token.token_last_used_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Request {
+    id: i64,
+    #[serde(default)]
+    reason: Option<String>,
+    owner: User,
+    repository_selection: RepositorySelection,
+    #[serde(default)]
+    permissions: PermissionMaps,
+    created_at: Timestamp,
+    #[serde(flatten)]
+    token: Token,
+}
+
 impl Request {
     pub(super) fn of(self, organization: &Organization) -> TokenRequest {
         TokenRequest {
             id: RequestId(self.id),
             organization: organization.clone(),
             owner: self.owner.into(),
-            token: RequestedToken {
-                id: TokenId(self.token_id),
-                name: self.token_name,
-                expired: self.token_expired,
-                expires_at: self.token_expires_at,
-                last_used_at: self.token_last_used_at,
-            },
+            token: self.token.into(),
             reason: self.reason,
             repository_selection: self.repository_selection,
             permissions: self.permissions.into(),
@@ -149,14 +162,8 @@ pub(super) struct GrantRow {
     #[serde(default)]
     permissions: PermissionMaps,
     access_granted_at: Timestamp,
-    token_id: i64,
-    token_name: String,
-    #[serde(default)]
-    token_expired: bool,
-    #[serde(deserialize_with = "required")]
-    token_expires_at: Option<Timestamp>,
-    #[serde(default)]
-    token_last_used_at: Option<Timestamp>,
+    #[serde(flatten)]
+    token: Token,
 }
 
 impl GrantRow {
@@ -165,13 +172,7 @@ impl GrantRow {
             id: GrantId(self.id),
             organization: organization.clone(),
             owner: self.owner.into(),
-            token: RequestedToken {
-                id: TokenId(self.token_id),
-                name: self.token_name,
-                expired: self.token_expired,
-                expires_at: self.token_expires_at,
-                last_used_at: self.token_last_used_at,
-            },
+            token: self.token.into(),
             repository_selection: self.repository_selection,
             permissions: self.permissions.into(),
             access_granted_at: self.access_granted_at,

@@ -29,12 +29,6 @@ pub fn decide(policy: &Policy, request: &TokenRequest, facts: &Facts) -> Decisio
     verdict.into_decision(policy, &subject, near_miss)
 }
 
-/// The effect alone, for replaying many requests.
-#[must_use]
-pub fn effect(policy: &Policy, request: &TokenRequest, facts: &Facts) -> Effect {
-    verdict(policy, &Subject::new(request, facts, policy.slots)).effect
-}
-
 /// The decision and the whole reasoning, from one evaluation of every rule.
 #[must_use]
 pub fn decide_with_trace(
