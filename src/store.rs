@@ -20,7 +20,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision};
-pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UnreadDelivery};
+pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UNNAMED_EVENT, UnreadDelivery};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;

@@ -12,11 +12,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
-use crate::store::{Accepted, Delivery, StoreError};
+use crate::store::{Accepted, Delivery, StoreError, UNNAMED_EVENT};
 
 /// The largest payload that GitHub sends, in bytes.
 ///
@@ -129,7 +129,8 @@ impl VerifiedDelivery {
     }
 }
 
-/// Why a request is not a verified delivery we keep.
+/// Why a request is not a verified delivery we keep. What is signed and concerns us, or may, is never here:
+/// it is kept even when nothing in it is understood.
 pub enum Rejection {
     /// No signature, several, or a wrong one: no detail for whoever tries.
     NotSigned,
@@ -137,10 +138,6 @@ pub enum Rejection {
     TooLarge,
     /// The body did not come in time, or broke off.
     NoBody,
-    /// Neither JSON nor a form.
-    MediaType,
-    /// Signed, but a header is missing, doubled or malformed.
-    Header(&'static str),
     /// Signed, and about something that does not concern us.
     NotForUs,
     /// More is under way than we have memory for.
@@ -153,12 +150,6 @@ impl IntoResponse for Rejection {
             Self::NotSigned => StatusCode::UNAUTHORIZED.into_response(),
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
             Self::NoBody => StatusCode::REQUEST_TIMEOUT.into_response(),
-            Self::MediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send application/json, or a form with `payload`\n",
-            )
-                .into_response(),
-            Self::Header(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
             Self::NotForUs => StatusCode::NO_CONTENT.into_response(),
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
@@ -179,28 +170,26 @@ impl FromRequest<Shared> for VerifiedDelivery {
         if !shared.secrets.verify(&body, signature) {
             return Err(Rejection::NotSigned);
         }
-        // From here on it is GitHub, or somebody with its secret, and may hear what is wrong.
-        let header = |name, missing| match only(&headers, name) {
-            Ok(Some(value)) if !value.is_empty() => Ok(value),
-            _ => Err(Rejection::Header(missing)),
-        };
-        let event = header("x-github-event", "exactly one X-GitHub-Event is needed")?;
-        let guid = header("x-github-delivery", "exactly one X-GitHub-Delivery is needed")?;
-        let guid = parse_guid(guid)
-            .ok_or(Rejection::Header("X-GitHub-Delivery is not a delivery's GUID"))?;
-        let hook_id = match only(&headers, "x-github-hook-id") {
-            Ok(None) => 0,
-            Ok(Some(id)) => {
-                id.parse().map_err(|_| Rejection::Header("X-GitHub-Hook-ID is not a number"))?
+        // From here on it is GitHub, or somebody with its secret. The headers are not signed: a proxy that
+        // loses or doubles one must not lose us the delivery.
+        let event = match one(&headers, "x-github-event") {
+            Some(event) => {
+                EVENTS.into_iter().find(|known| *known == event).ok_or(Rejection::NotForUs)?
             }
-            Err(()) => return Err(Rejection::Header("X-GitHub-Hook-ID stands there twice")),
+            None => UNNAMED_EVENT,
         };
-        let Some(event) = EVENTS.into_iter().find(|known| *known == event) else {
-            return Err(Rejection::NotForUs);
-        };
-        let payload = payload(&headers, body)?;
+        let guid = one(&headers, "x-github-delivery").and_then(parse_guid);
+        let guid = guid.unwrap_or_else(|| guid_of_bytes(&body));
+        // A part of the key and nothing else: zero will do.
+        let hook_id = one(&headers, "x-github-hook-id").and_then(|id| id.parse().ok()).unwrap_or(0);
+        let payload = payload(&headers, body);
         Ok(Self { event, guid, hook_id, payload, budget })
     }
+}
+
+/// The value of a header that stands there once and is not empty.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    only(headers, name).ok().flatten().filter(|value| !value.is_empty())
 }
 
 /// A header that may stand there once: `Ok(None)` when it is missing, an error when it is doubled or no text.
@@ -259,19 +248,25 @@ async fn read_frames(
     Ok((read.into(), permit))
 }
 
-/// The JSON text: the body itself, or the form field `payload`, which GitHub uses where a hook's content
-/// type was left at its default. The signature is over the body in both cases.
-fn payload(headers: &HeaderMap, body: Bytes) -> Result<Vec<u8>, Rejection> {
-    let kind = only(headers, "content-type").ok().flatten().unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "application/json" => Ok(body.into()),
-        "application/x-www-form-urlencoded" => url::form_urlencoded::parse(&body)
-            .find(|(name, _)| name == "payload")
-            .map(|(_, payload)| payload.into_owned().into_bytes())
-            .ok_or(Rejection::MediaType),
-        _ => Err(Rejection::MediaType),
+/// The JSON text: the form field `payload`, which GitHub uses where a hook's content type was left at its
+/// default, else the body itself, which whoever reads it may find to be no JSON. The signature is over the
+/// body in both cases.
+fn payload(headers: &HeaderMap, body: Bytes) -> Vec<u8> {
+    let kind = one(headers, "content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && let Some((_, payload)) =
+            url::form_urlencoded::parse(&body).find(|(name, _)| name == "payload")
+    {
+        return payload.into_owned().into_bytes();
     }
+    body.into()
+}
+
+/// What stands for the GUID where none can be read: the same bytes again are the same delivery. It cannot be
+/// taken for a GUID, which is 16 bytes or printable.
+fn guid_of_bytes(body: &[u8]) -> Vec<u8> {
+    std::iter::once(0).chain(Sha256::digest(body)).collect()
 }
 
 /// The GUID as 16 bytes, or as the text that it is when it is no UUID.

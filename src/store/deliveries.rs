@@ -14,14 +14,19 @@ use super::{Store, StoreError, Tx, get, time};
 /// The most deliveries that share one commit.
 const MOST_AT_ONCE: usize = 64;
 
+/// The event of a delivery that came without one `X-GitHub-Event`. Nothing can read it, so it is among those
+/// that were not understood as soon as it is kept.
+pub const UNNAMED_EVENT: &str = "unnamed";
+
 /// One verified delivery.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// `X-GitHub-Delivery`, as bytes: 16 when it is a UUID, else the text.
+    /// `X-GitHub-Delivery`, as bytes: 16 when it is a UUID, else the text. Where there is none, whatever
+    /// tells this delivery from others.
     pub guid: Vec<u8>,
-    /// `X-GitHub-Hook-ID`: two hooks may use one GUID. Zero when the header is missing.
+    /// `X-GitHub-Hook-ID`: two hooks may use one GUID. Zero when the header cannot be read.
     pub hook_id: i64,
-    /// `X-GitHub-Event`.
+    /// `X-GitHub-Event`, or [`UNNAMED_EVENT`].
     pub event: &'static str,
     /// The JSON payload, byte for byte.
     pub body: Vec<u8>,
@@ -47,8 +52,6 @@ pub struct StoredDelivery {
     pub event: String,
     /// The payload.
     pub body: Vec<u8>,
-    /// When it arrived.
-    pub received_at: Timestamp,
 }
 
 /// A delivery that was signed and not understood.
@@ -160,7 +163,7 @@ impl Tx {
         limit: i64,
     ) -> Result<Vec<StoredDelivery>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, event, body, received_at FROM deliveries \
+            "SELECT seq, event, body FROM deliveries \
               WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') ORDER BY seq LIMIT $1",
         )
         .bind(limit)
@@ -172,7 +175,6 @@ impl Tx {
                     seq: get(row, "seq")?,
                     event: get(row, "event")?,
                     body: get(row, "body")?,
-                    received_at: time(row, "received_at")?,
                 })
             })
             .collect()
@@ -289,7 +291,7 @@ async fn insert_bodies(
         )
     });
     let mut query = sqlx::query(AssertSqlSafe(statement(&STATEMENTS, group.len())));
-    for Waiting { delivery, .. } in group {
+    for Waiting { delivery, .. } in group.iter_mut() {
         query = query
             .bind(delivery.received_at.as_millisecond())
             .bind(delivery.guid.clone())
@@ -298,6 +300,17 @@ async fn insert_bodies(
             .bind(std::mem::take(&mut delivery.body));
     }
     query.execute(&mut **tx).await?;
+    if group.iter().any(|waiting| waiting.delivery.event == UNNAMED_EVENT) {
+        sqlx::query(
+            "INSERT INTO unread_deliveries (seq, event, why, at) \
+             SELECT seq, event, 'it did not come with exactly one X-GitHub-Event: does a proxy change headers?', received_at \
+               FROM deliveries WHERE seq > (SELECT MAX(seq) FROM deliveries) - $1 AND event = $2",
+        )
+        .bind(i64::try_from(group.len()).unwrap_or(i64::MAX))
+        .bind(UNNAMED_EVENT)
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 
