@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use tokio::{
     sync::Notify,
     task::{JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,10 @@ use crate::{
 
 /// How often the store is looked at even when nothing seems to be due: another process may have written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The least time between two readings of what came in. The first delivery of a quiet time is read at once; what
+/// comes within this time is read together: every reading is a commit, and deliveries wait for it.
+const READ_EVERY: Duration = Duration::from_millis(10);
 
 /// How often the rule files are looked at.
 const RULES_EVERY: Duration = Duration::from_secs(5);
@@ -151,13 +156,14 @@ impl Engine {
         let mut workers = JoinSet::new();
         let mut failed = None;
         while !stop.is_cancelled() && failed.is_none() {
+            let read_at = Instant::now();
             if let Err(error) = self.start_workers(&mut workers).await {
                 tracing::error!(%error, "the store cannot be used; nothing is decided until it can");
                 let _ = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
             }
             let next = self.store.next_due().await.ok().flatten();
             tokio::select! {
-                () = self.wake.notified() => {}
+                () = self.woken(read_at) => {}
                 () = self.nap(next) => {}
                 Some(_) = workers.join_next(), if !workers.is_empty() => {}
                 Some(ended) = tasks.join_next() => failed = EngineFailed::after(ended, &stop),
@@ -173,6 +179,11 @@ impl Engine {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    async fn woken(&self, read_at: Instant) {
+        self.wake.notified().await;
+        tokio::time::sleep_until(read_at + READ_EVERY).await;
     }
 
     async fn nap(&self, next: Option<Timestamp>) {

@@ -1,6 +1,5 @@
 //! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
 
-mod bell;
 mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -42,8 +41,7 @@ impl Shared {
     #[must_use]
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
         let engine = Arc::clone(engine);
-        let bell = Arc::new(bell::Bell::new(move || engine.wake()));
-        Self::waking(store, secrets, clock, move || bell.press())
+        Self::waking(store, secrets, clock, move || engine.wake())
     }
 
     /// The same with something else to be told: for benchmarks, which have no engine.

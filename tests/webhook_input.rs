@@ -579,7 +579,8 @@ async fn what_is_signed_and_not_understood_is_kept_counted_and_shown() {
 
 #[tokio::test]
 async fn what_is_unusual_and_allowed_is_understood() {
-    let cases: Vec<(&str, fn(&mut Value))> = vec![
+    type Edit = fn(&mut Value);
+    let cases: Vec<(&str, Edit)> = vec![
         ("as documented", |_| {}),
         ("unknown fields", |body| {
             body["invented"] = json!({ "tomorrow": [1, 2, 3] });

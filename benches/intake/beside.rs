@@ -150,26 +150,11 @@ pub async fn serve(folder: &Path) {
 async fn write_aside(store: &Store, rows: i64, at_once: usize) {
     let now = Clock::system().now();
     let organization = Organization { id: OrganizationId(7_000_000), login: Login::new("aside") };
-    let row = |number: i64| RequestRow {
-        organization: organization.clone(),
-        id: RequestId(number),
-        token_id: Some(TokenId(number)),
-        token_name: format!("nightly export {number}"),
-        owner: Owner { id: UserId(number), login: Login::new(format!("somebody-{number}")) },
-        state: State::Gone,
-        fingerprint: None,
-        shape: None,
-        decision_id: None,
-        judged_under: None,
-        in_doubt: None,
-        looks: 0,
-        failures: 0,
-        note: String::new(),
-        unconfirmed: false,
-        due_at: None,
-        woken_at: now,
-        state_since: now,
-        listed: None,
+    let row = |number: i64| {
+        let owner = Owner { id: UserId(number), login: Login::new(format!("somebody-{number}")) };
+        let name = format!("nightly export {number}");
+        let new = RequestRow::new(organization.clone(), RequestId(number), owner, name, now);
+        RequestRow { token_id: Some(TokenId(number)), state: State::Gone, due_at: None, ..new }
     };
     let numbers: Vec<i64> = (0..rows).collect();
     for some in numbers.chunks(at_once) {

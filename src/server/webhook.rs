@@ -122,7 +122,6 @@ pub struct VerifiedDelivery {
 
 impl VerifiedDelivery {
     /// What is to be stored, and its part of the memory for bodies, to be kept until that is done.
-    #[must_use]
     pub fn into_delivery(self, received_at: Timestamp) -> (Delivery, OwnedSemaphorePermit) {
         let Self { event, guid, hook_id, payload: body, budget } = self;
         (Delivery { guid, hook_id, event, body, received_at }, budget)
