@@ -1,8 +1,8 @@
 //! Flags, environment and file into one checked value: every problem at once, secrets wrapped.
 //!
 //! A key has one name everywhere: `--api-url`, `GITHUB_API_URL`, `api-url = "…"`. A flag goes before the
-//! environment, the environment before the file, the file before the default. Nothing else in the crate
-//! reads the environment.
+//! environment, the environment before the file, the file before the default. What the environment says is
+//! handed in by the commands; apart from settings, only `RUST_LOG` and `NO_COLOR` are read.
 
 use std::{
     collections::BTreeMap,
@@ -389,7 +389,7 @@ impl Settings {
     }
 }
 
-/// Where the record is, for commands that only read it.
+/// Where the record is, for commands that look into it.
 ///
 /// # Errors
 /// What is wrong with the setting.

@@ -26,16 +26,24 @@ const IMPURE: &[(&str, &str)] = &[
     ("async", "src/engine"),
 ];
 
+/// What a handler may not name: it is dropped in the middle when its client hangs up, and a transaction with it.
+const NOT_IN_HANDLERS: &[&str] = &["begin", "begin_under", "begin_with", "Tx"];
+
 /// What only one place may name: the word, where it is at home, and why.
 const AT_HOME: &[(&str, &[&str], &str)] = &[
     ("octocrab", &["src/github"], "its traps are shut in one place"),
-    ("sqlx", &["src/store"], "SQL lives there, and a transaction is always spawned"),
+    ("sqlx", &["src/store"], "SQL lives there"),
     ("fakehub", &["src/cli/demo"], "a fake GitHub does not belong near what approves tokens"),
     ("println!", &["src/cli"], "printing happens in the commands"),
     ("print!", &["src/cli"], "printing happens in the commands"),
     ("eprintln!", &["src/cli"], "printing happens in the commands"),
     ("eprint!", &["src/cli"], "printing happens in the commands"),
     ("stdout", &["src/cli"], "printing happens in the commands"),
+    (
+        "std::env",
+        &["src/cli", "src/telemetry", "src/crash"],
+        "settings come in as values, all of them checked",
+    ),
     ("Timestamp::now", &["src/clock"], "time comes in as a value"),
     ("Zoned::now", &["src/clock"], "time comes in as a value"),
     ("SystemTime::now", &["src/clock"], "time comes in as a value"),
@@ -189,6 +197,15 @@ fn strays(path: &str, code: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a handler names that it may not.
+fn transactions(path: &str, code: &str) -> Vec<String> {
+    NOT_IN_HANDLERS
+        .iter()
+        .filter(|word| names(code, word))
+        .map(|word| format!("{path} names {word}: hand the work to a task that nobody drops"))
+        .collect()
+}
+
 /// Whether a file is the module `home` or a part of it: `src/store` is src/store.rs and src/store/.
 fn lives_in(path: &str, home: &str) -> bool {
     path.strip_prefix(home).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
@@ -226,6 +243,14 @@ fn the_core_is_pure() {
 #[test]
 fn what_has_a_home_is_named_nowhere_else() {
     none(sources("src").iter().flat_map(|source| strays(&source.path, &source.code)).collect());
+}
+
+#[test]
+fn handlers_begin_no_transactions() {
+    let handlers: Vec<Source> =
+        sources("src").into_iter().filter(|source| lives_in(&source.path, "src/server")).collect();
+    assert!(!handlers.is_empty());
+    none(handlers.iter().flat_map(|source| transactions(&source.path, &source.code)).collect());
 }
 
 #[test]
@@ -304,6 +329,10 @@ fn the_checks_can_fail() {
             assert_eq!(strays(&format!("{home}.rs"), &code), [""; 0]);
             assert_eq!(strays(&format!("{home}/x.rs"), &code), [""; 0]);
         }
+    }
+    for word in NOT_IN_HANDLERS {
+        let found = transactions("src/server/x.rs", &code(&format!("store.{word}(now)")));
+        assert_eq!(found.len(), 1, "{word}");
     }
     assert_eq!(shape("x.rs", "use std::fmt;\n").len(), 1);
     assert_eq!(shape("x.rs", &format!("//! x\n{}", "\n".repeat(LINES))).len(), 1);

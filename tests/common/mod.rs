@@ -446,7 +446,7 @@ impl Scene {
         self.hub.grants("acme").iter().any(|grant| grant.token_id == token)
     }
 
-    /// The bot's Prometheus, so to speak: how many reviews of a request took effect, and how many did not.
+    /// How many reviews of a request took effect on GitHub, and how many did not.
     pub fn reviews(&self, request: u64) -> (usize, usize) {
         let reviews = self.hub.reviews(request);
         let applied = reviews.iter().filter(|review| review.effect == Effect::Applied).count();
