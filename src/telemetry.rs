@@ -1,5 +1,6 @@
 //! The log: where it goes and in which form. It goes to standard error; standard output is for answers.
 
+use tracing::{Level, Subscriber, subscriber};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// In which form lines are written.
@@ -12,23 +13,60 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log. `default` is the filter where `RUST_LOG` says nothing; `RUST_LOG` itself is read only
-/// when `environment` allows it. A second start changes nothing.
+/// Starts the log. `default` is the filter where `RUST_LOG` says nothing, or nothing that can be used;
+/// `RUST_LOG` itself is read only when `environment` allows it. A second start changes nothing.
 pub fn start(format: LogFormat, default: &str, environment: bool) {
-    let named = if environment { std::env::var("RUST_LOG").ok() } else { None };
-    let named = named.filter(|filter| !filter.is_empty()).unwrap_or_else(|| default.to_owned());
-    let filter = EnvFilter::try_new(&named).unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
-    // The text form leaves hostile control characters escaped: fields are written with Debug or JSON.
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let started = match format {
-        LogFormat::Text => {
-            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).try_init()
+    let named = std::env::var_os("RUST_LOG").filter(|named| environment && !named.is_empty());
+    let named = named.map(|named| named.to_string_lossy().into_owned());
+    let filter = match named.as_deref().map(EnvFilter::try_new) {
+        None => EnvFilter::new(default),
+        Some(Ok(filter)) => {
+            warn_if_mute(format, default, named.as_deref().unwrap_or_default());
+            filter
         }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
+        Some(Err(error)) => {
+            aside(format, default, || {
+                tracing::warn!(RUST_LOG = named, %error, "RUST_LOG cannot be used; `{default}` is used instead");
+            });
+            EnvFilter::new(default)
         }
     };
     // An error means that a log was started before: that one stays.
-    drop(started);
+    let _ = subscriber::set_global_default(logging(format, filter));
+}
+
+/// `RUST_LOG=verbose` is about a module of that name, and hides all else.
+fn warn_if_mute(format: LogFormat, default: &str, named: &str) {
+    let asked = tracing_subscriber::registry().with(EnvFilter::new(named));
+    let errors_are_shown = || {
+        tracing::enabled!(target: "patwarden", Level::ERROR)
+            || named.trim().eq_ignore_ascii_case("off")
+    };
+    if !subscriber::with_default(asked, errors_are_shown) {
+        aside(format, default, || {
+            tracing::warn!(
+                RUST_LOG = named,
+                "RUST_LOG hides even errors of patwarden. For all of them write `warn,{named}`, for none `off`"
+            );
+        });
+    }
+}
+
+/// Says something under the default filter, whatever the log will show.
+fn aside(format: LogFormat, default: &str, say: impl FnOnce()) {
+    subscriber::with_default(logging(format, EnvFilter::new(default)), say);
+}
+
+fn logging(format: LogFormat, filter: EnvFilter) -> Box<dyn Subscriber + Send + Sync> {
+    let registry = tracing_subscriber::registry().with(filter);
+    // The text form leaves hostile control characters escaped: fields are written with Debug or JSON.
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    match format {
+        LogFormat::Text => {
+            Box::new(registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)))
+        }
+        LogFormat::Json => {
+            Box::new(registry.with(fmt::layer().json().with_writer(std::io::stderr)))
+        }
+    }
 }
