@@ -25,6 +25,7 @@ pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
+pub use limits::ParkedRow;
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 
 /// How long anything waits for its turn to write.

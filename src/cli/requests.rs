@@ -95,9 +95,11 @@ impl Requests {
         let unconfirmed = store.unconfirmed().await?;
         let backlog = store.backlog().await?;
         let unread = store.unread_deliveries(5).await?;
+        let parked = store.parked(crate::clock::Clock::system().now()).await?;
         if list.json {
             output::json(&serde_json::json!({
                 "requests": lines, "deliveries": backlog, "unread_deliveries": unread,
+                "rate_limits": parked,
             }))?;
             return Ok(Exit::Well);
         }
@@ -135,6 +137,18 @@ impl Requests {
                 "{count} of {} wait for a confirmation: patwarden requests confirm --org {}",
                 output::cell(login, 40),
                 output::cell(login, 40)
+            ));
+        }
+        for limit in &parked {
+            let left = match (limit.remaining, limit.call_limit) {
+                (Some(left), Some(all)) => format!(", with {left} of {all} calls left this hour"),
+                _ => String::new(),
+            };
+            output::line("");
+            output::line(format_args!(
+                "GitHub limits calls for {}{left}; its requests wait until {} UTC.",
+                output::cell(&limit.organization, 40),
+                limit.until.strftime("%Y-%m-%d %H:%M:%S")
             ));
         }
         if backlog.unread > 0 {

@@ -2,10 +2,50 @@
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError, Tx, time_if_any};
+use super::{Store, StoreError, Tx, get, time, time_if_any};
 use crate::{domain::InstallationId, github::Limits};
 
+/// An organization that GitHub asked us to leave alone for a while.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ParkedRow {
+    /// Its login.
+    pub organization: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// Calls an hour, if GitHub said so.
+    pub call_limit: Option<i64>,
+    /// How many of them were left.
+    pub remaining: Option<i64>,
+    /// When the count begins anew.
+    pub resets_at: Option<Timestamp>,
+}
+
 impl Store {
+    /// The organizations that are to be left alone now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn parked(&self, now: Timestamp) -> Result<Vec<ParkedRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT login, parked_until, call_limit, remaining, resets_at FROM rate_limits \
+               JOIN installations USING (installation_id) WHERE parked_until > $1 ORDER BY login",
+        )
+        .bind(now.as_millisecond())
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ParkedRow {
+                    organization: get(row, "login")?,
+                    until: time(row, "parked_until")?,
+                    call_limit: get(row, "call_limit")?,
+                    remaining: get(row, "remaining")?,
+                    resets_at: time_if_any(row, "resets_at")?,
+                })
+            })
+            .collect()
+    }
+
     /// Until when GitHub asked us to leave this installation alone.
     ///
     /// # Errors
@@ -34,10 +74,10 @@ impl Tx {
                  remaining = excluded.remaining, resets_at = excluded.resets_at",
         )
         .bind(id.0)
-        .bind(parked_until.map_or(0, Timestamp::as_millisecond))
-        .bind(limits.map_or(-1, |limits| limits.limit))
-        .bind(limits.map_or(-1, |limits| limits.remaining))
-        .bind(limits.map_or(0, |limits| limits.resets_at.as_millisecond()))
+        .bind(parked_until.map(Timestamp::as_millisecond))
+        .bind(limits.map(|limits| limits.limit))
+        .bind(limits.map(|limits| limits.remaining))
+        .bind(limits.map(|limits| limits.resets_at.as_millisecond()))
         .execute(&mut *self.inner)
         .await?;
         Ok(())

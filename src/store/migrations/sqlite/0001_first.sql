@@ -50,13 +50,14 @@ CREATE TABLE leases (
     until           INTEGER NOT NULL
 );
 
--- Until when GitHub asked us to leave an installation alone, and what its answers said of the limits.
+-- Until when GitHub asked us to leave an installation alone, and what its answers said of the hourly limit
+-- by then; nothing, when they said nothing.
 CREATE TABLE rate_limits (
     installation_id INTEGER NOT NULL PRIMARY KEY,
-    parked_until    INTEGER NOT NULL,
-    call_limit      INTEGER NOT NULL,
-    remaining       INTEGER NOT NULL,
-    resets_at       INTEGER NOT NULL
+    parked_until    INTEGER,
+    call_limit      INTEGER,
+    remaining       INTEGER,
+    resets_at       INTEGER
 );
 
 -- One row for each request that we ever heard of.
