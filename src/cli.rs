@@ -66,7 +66,7 @@ enum Command {
 const DATABASE_HELP: &str =
     "The record: sqlite:PATH [env: PATWARDEN_DATABASE_URL] [default: sqlite:patwarden.sqlite]";
 
-/// Where the record is: for commands that only read it.
+/// Where the record is: for commands that look into it. They never make one.
 #[derive(Args)]
 struct StoreArgs {
     #[arg(long, value_name = "URL", help = DATABASE_HELP)]
@@ -83,13 +83,7 @@ impl StoreArgs {
     async fn open(&self) -> anyhow::Result<crate::store::Store> {
         let flags = self.database_url.iter().map(|url| ("database-url", url.clone()));
         let path = crate::settings::database(sources(self.config.as_ref()).with_flags(flags))?;
-        if !path.exists() {
-            anyhow::bail!(
-                "there is no store at {}: name it with --database-url sqlite:PATH or PATWARDEN_DATABASE_URL",
-                path.display()
-            );
-        }
-        Ok(crate::store::Store::open(&path).await?)
+        Ok(crate::store::Store::open_existing(&path).await?)
     }
 }
 

@@ -181,7 +181,7 @@ impl RequestRow {
 }
 
 impl Store {
-    /// The organizations that have something due by `now`, and when the next thing is due after it.
+    /// The organizations that have something due by `now`.
     ///
     /// # Errors
     /// When the database refuses.

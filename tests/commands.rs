@@ -1,0 +1,175 @@
+//! What the commands say and do that look into a store, or begin with settings that cannot be used.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+
+use patwarden::{clock::Clock, store::Store};
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+
+/// Standard output, standard error and the exit code of a command, with nothing of our environment.
+fn patwarden(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_patwarden"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+fn list(store: &Path) -> (String, String, i32) {
+    let url = format!("sqlite:{}", store.display());
+    patwarden(&["requests", "list", "--database-url", &url], &[])
+}
+
+async fn sql(store: &Path, statement: &'static str) {
+    let options = SqliteConnectOptions::new().filename(store).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_only_looks_makes_and_changes_nothing_where_there_is_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, error, code) = list(&folder.path().join("typo.sqlite"));
+    assert!(error.contains("there is no store") && error.contains("--database-url"), "{error}");
+    assert_eq!(code, 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+
+    let (_, error, _) = list(folder.path());
+    assert!(error.contains("cannot be read"), "{error}");
+
+    let notes = folder.path().join("notes.txt");
+    fs::write(&notes, "Remember the milk, and more than sixteen letters.").unwrap();
+    fs::set_permissions(&notes, fs::Permissions::from_mode(0o644)).unwrap();
+    let others = folder.path().join("others.sqlite");
+    sql(&others, "CREATE TABLE cakes (name TEXT)").await;
+    let others_bytes = fs::read(&others).unwrap();
+    for path in [&notes, &others] {
+        let (_, error, code) = list(path);
+        assert!(error.contains("is not a store of patwarden's"), "{error}");
+        assert_eq!(code, 1);
+    }
+    // `serve` makes a store where there is none, and takes nobody else's file either.
+    for path in [&notes, &others] {
+        let error = Store::open(path).await.err().unwrap().to_string();
+        assert!(error.contains("is not a store of patwarden's"), "{error}");
+    }
+    assert_eq!(fs::metadata(&notes).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(fs::read_to_string(&notes).unwrap().len(), 49);
+    assert!(fs::read(&others).unwrap() == others_bytes);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing was made beside them");
+    // A file that is empty is no store yet.
+    let empty = folder.path().join("empty.sqlite");
+    fs::write(&empty, "").unwrap();
+    assert!(list(&empty).1.contains("there is no store"));
+    assert_eq!(fs::metadata(&empty).unwrap().len(), 0);
+    Store::open(&empty).await.unwrap().close().await;
+    // Nor is what was killed while it was made; then it is made.
+    let begun = folder.path().join("begun.sqlite");
+    sql(
+        &begun,
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
+        checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+    )
+    .await;
+    assert!(list(&begun).1.contains("there is no store"));
+    Store::open(&begun).await.unwrap().close().await;
+    assert_eq!(list(&begun).2, 0);
+}
+
+#[tokio::test]
+async fn a_store_of_another_version_is_not_brought_up_to_date_by_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("patwarden.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    let (shown, _, code) = list(&path);
+    assert_eq!((shown.trim(), code), ("Nothing is open.", 0));
+    sql(&path, "UPDATE _sqlx_migrations SET version = version + 1000").await;
+    let (_, error, code) = list(&path);
+    assert!(error.contains("another version") && error.contains("patwarden serve"), "{error}");
+    assert_eq!(code, 1);
+}
+
+#[tokio::test]
+async fn the_list_says_that_github_limits_us_and_what_was_not_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("patwarden.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    sql(
+        &path,
+        "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
+         VALUES (1, 11, 'acme', FALSE, 0), (2, 12, 'beta', FALSE, 0), (3, 13, 'gone', FALSE, 0)",
+    )
+    .await;
+    sql(
+        &path,
+        "INSERT INTO rate_limits (installation_id, parked_until, call_limit, remaining, resets_at) \
+         VALUES (11, 4102444800000, 5000, 0, 4102444800000), (12, 4102444800000, NULL, NULL, NULL), \
+                (13, 1000, 5000, 0, 1000)",
+    )
+    .await;
+    sql(
+        &path,
+        "INSERT INTO unread_deliveries (seq, event, why, at) VALUES (1, 'unnamed', 'because', 0)",
+    )
+    .await;
+    let (shown, _, _) = list(&path);
+    let until = "its requests wait until 2100-01-01 00:00:00 UTC.";
+    assert!(
+        shown.contains(&format!(
+            "GitHub limits calls for acme, with 0 of 5000 calls left this hour; {until}"
+        )),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("GitHub limits calls for beta; {until}")), "{shown}");
+    assert!(!shown.contains("gone"), "{shown}");
+    assert!(shown.contains("1970-01-01 00:00 unnamed: because"), "{shown}");
+    let url = format!("sqlite:{}", path.display());
+    let (json, ..) = patwarden(&["requests", "list", "--json", "--database-url", &url], &[]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rate_limits"][0]["organization"], "acme");
+    assert_eq!(json["rate_limits"][0]["remaining"], 0);
+    assert_eq!(json["deliveries"]["unread"], 1);
+    // What the store itself keeps of limits comes back as it was.
+    let store = Store::open_existing(&path).await.unwrap();
+    assert_eq!(store.parked(Clock::system().now()).await.unwrap().len(), 2);
+    store.close().await;
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_used_or_hides_everything_is_told() {
+    let start = |filter: &str| {
+        let environment = [
+            ("GITHUB_APP_ID", "7"),
+            ("GITHUB_APP_PRIVATE_KEY", "no key"),
+            ("GITHUB_WEBHOOK_SECRET", "a secret"),
+            ("PATWARDEN_RULES", "rules"),
+            ("RUST_LOG", filter),
+        ];
+        let (_, error, code) = patwarden(&["serve"], &environment);
+        assert_eq!(code, 1, "{error}");
+        error
+    };
+    for filter in ["patwarden=dbug", "info,,=x"] {
+        let error = start(filter);
+        assert!(error.contains("RUST_LOG cannot be used") && error.contains("WARN"), "{error}");
+    }
+    for filter in ["verbose", "octocrab=debug"] {
+        let error = start(filter);
+        assert!(error.contains(&format!("warn,{filter}")) && error.contains("WARN"), "{error}");
+    }
+    for filter in ["", "off", "debug", "error", "patwarden=trace", "warn,octocrab=debug"] {
+        let error = start(filter);
+        assert!(!error.contains("RUST_LOG"), "{filter}: {error}");
+    }
+}
