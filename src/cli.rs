@@ -48,6 +48,10 @@ enum Command {
     /// Receive webhooks and decide, for every installation of the App
     Serve(serve::Serve),
     /// See the whole job in a minute: a fake GitHub, the bot, and people who ask for tokens
+    ///
+    /// Everything is local: signed webhooks, App tokens and API calls go over loopback to a fake GitHub that
+    /// keeps its own state. No account and no settings are needed, and the environment is not read. Ctrl-c
+    /// ends it.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
     /// Check, test and explain rule files; offline

@@ -111,7 +111,12 @@ pub const KEYS: &[Key] = &[
         "a file to which every decision and effect is appended as a line of JSON",
         None,
     ),
-    key("log-format", "PATWARDEN_LOG_FORMAT", "text or json; RUST_LOG sets how much", Some("text")),
+    key(
+        "log-format",
+        "PATWARDEN_LOG_FORMAT",
+        "how the log is written: text or json; RUST_LOG sets how much",
+        Some("text"),
+    ),
 ];
 
 const fn key(
@@ -256,7 +261,11 @@ impl Sources {
             && !self.problems.iter().any(said_so)
             && let Some(key) = named
         {
-            let flag = if key.secret { String::new() } else { format!(" (or --{name})") };
+            // A secret has no flag, but the file with it has one.
+            let path = format!("{name}-path");
+            let flag = KEYS.iter().map(|key| key.name).find(|known| *known == path);
+            let flag = flag.or((!key.secret).then_some(name));
+            let flag = flag.map(|flag| format!(" (or --{flag})")).unwrap_or_default();
             self.problems.push(format!("{}{flag} is not set; it is {}", key.env, key.help));
         }
         value

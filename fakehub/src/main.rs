@@ -216,6 +216,7 @@ fn in_words(hub: &Fakehub, key: &Path, installations: &[(String, u64)]) -> Strin
          \x20 export GITHUB_APP_ID={}\n\
          \x20 export GITHUB_APP_PRIVATE_KEY_PATH={}\n\
          \x20 export GITHUB_WEBHOOK_SECRET={}\n\
+         \x20 export PATWARDEN_RULES=rules/small-org.toml\n\
          \x20 patwarden serve\n\
          \nCtrl-c ends it.\n",
         app.id,

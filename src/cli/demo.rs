@@ -39,10 +39,7 @@ const BREATH: Duration = Duration::from_millis(1_100);
 /// The same once the script is over.
 const LONG_BREATH: Duration = Duration::from_secs(3);
 
-/// See the whole job in a minute: a fake GitHub, the bot, and people who ask for tokens.
-///
-/// Everything is local: signed webhooks, App tokens and API calls go over loopback to a fake GitHub that
-/// keeps its own state. No account and no settings are needed, and the environment is not read.
+/// What the demonstration is told. Its help is at the list of commands.
 #[derive(clap::Args)]
 pub(super) struct Demo {
     /// Play the script once, compare every outcome with what must be GitHub's state, and exit 0 or 1

@@ -9,8 +9,7 @@ use sha2::Sha256;
 
 use super::{Exit, output, sources};
 
-/// Sign a payload file and send it to a running server, for local work.
-///
+/// What is sent, and where.
 #[derive(clap::Args)]
 #[command(
     after_help = "The secret is taken from GITHUB_WEBHOOK_SECRET (the first, when there are several) \

@@ -38,6 +38,7 @@ pub(super) enum Rules {
 #[derive(clap::Args)]
 pub(super) struct Check {
     /// A rule file, or a directory of them
+    #[arg(value_name = "RULES")]
     file: PathBuf,
     /// As JSON, for scripts
     #[arg(long)]
@@ -47,6 +48,7 @@ pub(super) struct Check {
 #[derive(clap::Args)]
 pub(super) struct Test {
     /// A rule file, or a directory of them
+    #[arg(value_name = "RULES")]
     file: PathBuf,
     /// As JSON, for scripts
     #[arg(long)]
@@ -56,8 +58,9 @@ pub(super) struct Test {
 #[derive(clap::Args)]
 pub(super) struct Explain {
     /// A rule file, or a directory of them
+    #[arg(value_name = "RULES")]
     file: PathBuf,
-    /// The request, in TOML: `wants`, `world`, `now`
+    /// The file that describes the request, in TOML, as below
     #[arg(long, value_name = "FILE")]
     request: PathBuf,
     /// As JSON, for scripts

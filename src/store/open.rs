@@ -37,7 +37,15 @@ impl Store {
         // Before anything of a file is touched that may be somebody else's.
         look(path).await?;
         make_private(path).map_err(|error| {
-            StoreError::Unfit(format!("{} cannot be opened: {error}", path.display()))
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            StoreError::Unfit(match folder.filter(|folder| !folder.exists()) {
+                Some(folder) => format!(
+                    "{} cannot be made: there is no directory {}; make it first",
+                    path.display(),
+                    folder.display()
+                ),
+                None => format!("{} cannot be opened: {error}", path.display()),
+            })
         })?;
         let options = options(path);
         migrate(path, &options).await?;

@@ -125,7 +125,12 @@ impl<'s> Reader<'s> {
         if path.is_empty() {
             let known = self.scopes.last().map(|(_, keys)| keys.clone()).unwrap_or_default();
             let help = suggestion(name, &known);
-            self.error_help(Code::UnknownKey, span, format!("a rule file has no `{shown}`"), help);
+            let file = if known.contains(&"wants") {
+                "the description of a request"
+            } else {
+                "a rule file"
+            };
+            self.error_help(Code::UnknownKey, span, format!("{file} has no `{shown}`"), help);
         } else if HEAD.contains(&name) {
             let help = format!("move `{shown}` to the top of the file, above the first [table]");
             let message =
