@@ -48,6 +48,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// comes within this time is read together: every reading is a commit, and deliveries wait for it.
 const READ_EVERY: Duration = Duration::from_millis(10);
 
+/// The most requests that share a transaction: a delivery may have to wait for all of it.
+const ROWS_AT_ONCE: usize = 20;
+
 /// How often the rule files are looked at.
 const RULES_EVERY: Duration = Duration::from_secs(5);
 

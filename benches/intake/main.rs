@@ -49,7 +49,7 @@ struct Options {
     quiet_rounds: usize,
     /// How many rows are put in meanwhile.
     rows: usize,
-    /// How many of them share a transaction.
+    /// How many of them share a transaction: as many as the engine gives one.
     rows_at_once: usize,
     /// How long that takes.
     quiet_seconds: f64,
@@ -68,7 +68,7 @@ impl Options {
         seconds: 0.8,
         quiet_rounds: 1,
         rows: 100_000,
-        rows_at_once: 100,
+        rows_at_once: 20,
         quiet_seconds: 15.0,
         starts: 5,
         reviews: 60,
@@ -82,7 +82,7 @@ impl Options {
         seconds: 2.0,
         quiet_rounds: 3,
         rows: 100_000,
-        rows_at_once: 100,
+        rows_at_once: 20,
         quiet_seconds: 20.0,
         starts: 9,
         reviews: 200,

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// How many deliveries share a transaction: few enough that an accept never waits long for its turn.
-const AT_ONCE: i64 = 200;
+const AT_ONCE: i64 = 50;
 
 /// The most transactions in a row: while more comes in than is read, requests must still be worked on.
-const TURNS: usize = 5;
+const TURNS: usize = 20;
 
 /// Reads deliveries that were not read yet. Gives whether there are more.
 pub(super) async fn ingest(

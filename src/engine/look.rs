@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
+    ROWS_AT_ONCE,
     lifecycle::{Event, State, Verdict},
     record::{self, Happened},
     worker::{Stop, Worker, after, next_look},
@@ -21,6 +22,26 @@ const ONE_PAGE: i64 = 100;
 
 /// A request as the store has it, and as GitHub shows it now.
 pub(super) type Seen = (RequestRow, TokenRequest);
+
+/// A listing, by request.
+struct Rows {
+    requests: HashMap<RequestId, TokenRequest>,
+    unreadable: Vec<(Option<RequestId>, String)>,
+}
+
+impl Rows {
+    fn of(listing: Listing) -> Self {
+        let Listing { requests, unreadable } = listing;
+        let requests = requests.into_iter().map(|request| (request.id, request)).collect();
+        Self { requests, unreadable }
+    }
+
+    /// Why a row could not be read that may be this request's.
+    fn may_hide(&self, id: RequestId) -> Option<&str> {
+        let row = self.unreadable.iter().find(|(row, _)| row.is_none_or(|row| row == id));
+        row.map(|(_, why)| why.as_str())
+    }
+}
 
 impl Worker<'_> {
     /// Gives those of `rows` that GitHub shows as pending: they are to be judged or sent now.
@@ -47,42 +68,41 @@ impl Worker<'_> {
                 return Ok(Vec::new());
             }
         };
-        let now = self.engine.clock.now();
-        let mut tx = self.begin().await?;
-        let (seen, absent) = self.note_listed(&mut tx, rows, listing, now).await?;
-        let to_confirm = self.look_again_later(&mut tx, absent, now).await?;
-        tx.commit().await?;
-        let mut all = seen;
-        if !to_confirm.is_empty() {
-            all.extend(self.confirm_absent(installation, read, to_confirm).await?);
+        let listing = Rows::of(listing);
+        let (mut seen, mut to_confirm) = (Vec::new(), Vec::new());
+        for some in rows.chunks(ROWS_AT_ONCE) {
+            let now = self.engine.clock.now();
+            let mut tx = self.begin().await?;
+            let (listed, absent) = self.note_listed(&mut tx, some, &listing, now).await?;
+            to_confirm.extend(self.look_again_later(&mut tx, absent, now).await?);
+            tx.commit().await?;
+            seen.extend(listed);
         }
-        Ok(all)
+        if !to_confirm.is_empty() {
+            seen.extend(self.confirm_absent(installation, read, to_confirm).await?);
+        }
+        Ok(seen)
     }
 
     /// Notes what a listing shows of `rows`. Gives those that are pending, and those that are not in it.
     async fn note_listed(
         &self,
         tx: &mut Tx,
-        rows: Vec<RequestRow>,
-        listing: Listing,
+        rows: &[RequestRow],
+        listing: &Rows,
         now: Timestamp,
     ) -> Result<(Vec<Seen>, Vec<RequestRow>), StoreError> {
-        let Listing { requests, unreadable } = listing;
-        let mut listed: HashMap<RequestId, TokenRequest> =
-            requests.into_iter().map(|request| (request.id, request)).collect();
         let (mut seen, mut absent) = (Vec::new(), Vec::new());
         for row in rows {
-            if let Some(request) = listed.remove(&row.id) {
-                if let Some(row) = self.note_pending(tx, row.key(), &request, now).await? {
-                    seen.push((row, request));
+            if let Some(request) = listing.requests.get(&row.id) {
+                if let Some(row) = self.note_pending(tx, row.key(), request, now).await? {
+                    seen.push((row, request.clone()));
                 }
-            } else if let Some((_, why)) =
-                unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == row.id))
-            {
+            } else if let Some(why) = listing.may_hide(row.id) {
                 let note = format!("GitHub's list shows it in a form that we cannot read: {why}");
                 self.postpone(tx, row.key(), &note, now).await?;
             } else {
-                absent.push(row);
+                absent.push(row.clone());
             }
         }
         Ok((seen, absent))
@@ -165,15 +185,20 @@ impl Worker<'_> {
                 return Ok(Vec::new());
             }
         };
-        let now = self.engine.clock.now();
-        let mut tx = self.begin().await?;
-        let (seen, absent) = self.note_listed(&mut tx, rows, listing, now).await?;
-        let mut happened = Vec::new();
-        for row in absent {
-            happened.extend(self.note_absent(&mut tx, &row, &grants, now).await?);
+        let listing = Rows::of(listing);
+        let mut seen = Vec::new();
+        for some in rows.chunks(ROWS_AT_ONCE) {
+            let now = self.engine.clock.now();
+            let mut tx = self.begin().await?;
+            let (listed, absent) = self.note_listed(&mut tx, some, &listing, now).await?;
+            let mut happened = Vec::new();
+            for row in absent {
+                happened.extend(self.note_absent(&mut tx, &row, &grants, now).await?);
+            }
+            tx.commit().await?;
+            self.tell(happened);
+            seen.extend(listed);
         }
-        tx.commit().await?;
-        self.tell(happened);
         Ok(seen)
     }
 

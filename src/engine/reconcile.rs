@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use super::{
-    Engine, judge,
+    Engine, ROWS_AT_ONCE, judge,
     lifecycle::{Event, State},
     record,
 };
@@ -120,8 +120,7 @@ impl Engine {
         let unconfirmed =
             self.too_many_at_once(installation, &requests, grounds.as_deref()).await?;
         let mut found = 0;
-        // In small transactions: an accept must never wait long for its turn.
-        for some in requests.chunks(100) {
+        for some in requests.chunks(ROWS_AT_ONCE) {
             let now = self.clock.now();
             let mut entries = Vec::new();
             let mut tx = self.store.begin().await?;
@@ -217,7 +216,7 @@ impl Engine {
             .filter(|row| row.due_at.is_none() && row.woken_at < began)
             .filter(|row| !listed.iter().any(|request| request.id == row.id))
             .collect();
-        for some in missing.chunks(100) {
+        for some in missing.chunks(ROWS_AT_ONCE) {
             let now = self.clock.now();
             let mut tx = self.store.begin().await?;
             for row in some {
