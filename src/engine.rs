@@ -267,6 +267,7 @@ impl Engine {
         let mut failures = 0u32;
         let mut again = Vec::new();
         loop {
+            let began = self.clock.now();
             let round = async {
                 if again.is_empty() {
                     self.reconcile().await
@@ -294,11 +295,13 @@ impl Engine {
                     error.wait_until()
                 }
             };
-            let pause = match failures {
-                0 => self.options.reconcile_every,
-                failures => retry_pause(failures).min(self.options.reconcile_every),
+            let every = self.options.reconcile_every;
+            let now = self.clock.now();
+            let next = match failures {
+                // From its beginning: what changed while it was under way is found an interval later.
+                0 => after(began, every).max(after(now, LOOK_EVERY)),
+                failures => after(now, retry_pause(failures).min(every)),
             };
-            let next = after(self.clock.now(), pause);
             tokio::select! {
                 () = self.clock.sleep_until(until.map_or(next, |until| until.max(next))) => {}
                 () = async { self.reconcile.notified().await; tokio::time::sleep(LEAVE_ALONE).await } => again.clear(),

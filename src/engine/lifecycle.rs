@@ -22,7 +22,7 @@ pub enum State {
     Waiting,
     /// Judged, and left to people.
     Escalated,
-    /// Judged, and by the policy's mode nothing is sent.
+    /// Judged, and nothing is sent: by the policy's mode, or as one of too many at once.
     Held,
     /// Judged and recorded; the call is not known to have been sent.
     Decided(Verdict),

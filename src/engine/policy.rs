@@ -163,7 +163,9 @@ pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
                     path.display()
                 ));
             }
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let bytes = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| format!("{} is not text in UTF-8: save it as such", path.display()))?;
             Ok(SourceFile { name, text })
         })
         .collect()
