@@ -2,6 +2,7 @@
 
 mod fingerprint;
 mod ids;
+mod installation;
 mod permissions;
 mod request;
 mod text;
@@ -11,6 +12,7 @@ pub use fingerprint::Fingerprint;
 pub use ids::{
     GrantId, InstallationId, Login, OrganizationId, RepositoryId, RequestId, TokenId, UserId,
 };
+pub use installation::Installation;
 pub use permissions::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions, known_levels};
 pub use request::{
     Grant, Organization, Owner, RepositorySelection, RequestKind, RequestedToken, TokenRequest,

@@ -9,7 +9,7 @@ mod read;
 mod wire;
 mod write;
 
-pub use app::{App, AppCredentials, ClientOptions, Installation, InstallationClients};
+pub use app::{App, AppCredentials, ClientOptions, InstallationClients};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
 pub use read::{Grants, Listing, Read};

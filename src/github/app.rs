@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{InstallationId, Organization},
+    domain::{Installation, InstallationId},
 };
 
 /// Who we are to GitHub.
@@ -45,17 +45,6 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(20), write_interval: Duration::from_secs(1) }
     }
-}
-
-/// One installation of the App.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installation {
-    /// Its id.
-    pub id: InstallationId,
-    /// The organization it is on.
-    pub organization: Organization,
-    /// Whether it is suspended: then GitHub refuses every call.
-    pub suspended: bool,
 }
 
 /// GitHub, as the App sees it.

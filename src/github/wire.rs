@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::app;
 use crate::domain::{
-    AccessLevel, Grant, GrantId, InstallationId, Login, Organization, OrganizationId, Owner,
+    self, AccessLevel, Grant, GrantId, InstallationId, Login, Organization, OrganizationId, Owner,
     Permissions, Repository, RepositoryId, RepositorySelection, RequestId, RequestedToken, Role,
     TokenId, TokenRequest, UserId, Visibility,
 };
@@ -31,12 +30,12 @@ struct Account {
 }
 
 impl Installation {
-    pub(super) fn on_an_organization(self) -> Option<app::Installation> {
+    pub(super) fn on_an_organization(self) -> Option<domain::Installation> {
         if self.target_type.as_deref() != Some("Organization") {
             return None;
         }
         let account = self.account?;
-        Some(app::Installation {
+        Some(domain::Installation {
             id: InstallationId(self.id),
             organization: Organization {
                 id: OrganizationId(account.id),
@@ -355,7 +354,7 @@ pub fn parse_request_event(body: &[u8]) -> Result<RequestEvent, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallationEvent {
     /// The installation as it is now.
-    pub installation: app::Installation,
+    pub installation: domain::Installation,
     /// Whether it is gone.
     pub deleted: bool,
 }

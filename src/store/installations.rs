@@ -4,10 +4,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError, Tx, get, time_if_any};
-use crate::{
-    domain::{InstallationId, Login, Organization, OrganizationId},
-    github::Installation,
-};
+use crate::domain::{Installation, InstallationId, Login, Organization, OrganizationId};
 
 const OF_ORGANIZATION: &str = "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations \
       WHERE organization_id = $1";
