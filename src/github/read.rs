@@ -104,7 +104,7 @@ impl Read {
     }
 
     /// The pending requests for these tokens, however many others wait: at most
-    /// [`TOKEN_IDS_A_LIST`] ids a call.
+    /// fifty ids a call.
     ///
     /// # Errors
     /// Whatever the calls came to.
@@ -125,7 +125,7 @@ impl Read {
         Ok(listing)
     }
 
-    /// The access that these tokens have now: at most [`TOKEN_IDS_A_LIST`] ids a call.
+    /// The access that these tokens have now: at most fifty ids a call.
     ///
     /// # Errors
     /// Whatever the calls came to.

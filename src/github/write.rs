@@ -45,7 +45,7 @@ impl Write {
     }
 
     /// Reviews one pending request. GitHub mails `reason` to the requester; more than
-    /// [`super::REASON_LIMIT`] characters are cut.
+    /// 1024 characters are cut.
     ///
     /// # Errors
     /// Whatever the call came to. Nothing is repeated: after
