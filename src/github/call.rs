@@ -44,11 +44,8 @@ impl Caller {
         path: &str,
     ) -> Result<(T, Option<String>), CallError> {
         let answer = self.call(Method::GET, path, None::<&()>).await?;
-        let next = answer
-            .headers
-            .get(http::header::LINK)
-            .and_then(|header| header.to_str().ok())
-            .and_then(|header| link::next(header, &self.base_path));
+        let next = link::next(&answer.headers, &self.base_path)
+            .map_err(|why| CallError::Unreadable { why: why.to_owned() })?;
         Ok((parse(&answer.body)?, next))
     }
 
@@ -167,7 +164,8 @@ fn message(body: &[u8]) -> String {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(body).map_err(|error| CallError::Unreadable { why: error.to_string() })
+    serde_json::from_slice(body)
+        .map_err(|error| CallError::Unreadable { why: shown(&error.to_string()) })
 }
 
 fn shown(text: &str) -> String {

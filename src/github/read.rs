@@ -243,7 +243,29 @@ fn token_ids(tokens: &[TokenId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::segment;
+    use crate::domain::{Login, Organization, OrganizationId, TokenId};
+
+    use super::{Grants, Listing, segment};
+
+    /// Read as "asks for nothing", it would be inside every ceiling; and the grant would fit.
+    #[test]
+    fn a_row_that_does_not_say_its_permissions_is_not_understood() {
+        let organization = Organization { id: OrganizationId(1), login: Login::new("acme") };
+        let mut row = serde_json::json!({
+            "id": 7, "reason": null, "owner": {"id": 2, "login": "kim"},
+            "repository_selection": "none", "created_at": "2026-06-01T12:00:00Z",
+            "access_granted_at": "2026-06-01T12:00:00Z", "token_id": 3, "token_name": "x",
+            "token_expired": false, "token_expires_at": null, "token_last_used_at": null,
+        });
+        let (mut listing, mut grants) = (Listing::default(), Grants::default());
+        listing.add(vec![row.clone()], &organization);
+        grants.add(vec![row.clone()], &organization);
+        assert_eq!((listing.requests.len(), listing.unreadable.len()), (0, 1));
+        assert!(grants.of(TokenId(3)).is_err());
+        row["permissions"] = serde_json::json!({});
+        listing.add(vec![row], &organization);
+        assert_eq!(listing.requests.len(), 1);
+    }
 
     #[test]
     fn a_name_cannot_climb_out_of_its_place_in_a_path() {

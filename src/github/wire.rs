@@ -131,7 +131,7 @@ pub(super) struct Request {
     reason: Option<String>,
     owner: User,
     repository_selection: RepositorySelection,
-    #[serde(default)]
+    // Not there is not the same as nothing asked, which is inside every ceiling.
     permissions: PermissionMaps,
     created_at: Timestamp,
     #[serde(flatten)]
@@ -158,7 +158,7 @@ pub(super) struct GrantRow {
     id: i64,
     owner: User,
     repository_selection: RepositorySelection,
-    #[serde(default)]
+    // Not there is not the same as nothing asked, which is inside every ceiling.
     permissions: PermissionMaps,
     access_granted_at: Timestamp,
     #[serde(flatten)]
