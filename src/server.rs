@@ -1,5 +1,6 @@
 //! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
 
+mod connection;
 mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -101,7 +102,10 @@ impl Bound {
             stop.cancelled().await;
             stopping.graceful_shutdown(Some(DRAIN));
         });
-        let mut server = axum_server::from_tcp(self.listener)?.http1_only().handle(handle);
+        let mut server = axum_server::from_tcp(self.listener)?
+            .acceptor(connection::Door::default())
+            .http1_only()
+            .handle(handle);
         // Without a deadline for the head, and without fixing the protocol, a silent client would hold its
         // connection for ever.
         server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
