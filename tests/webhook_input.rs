@@ -442,6 +442,71 @@ async fn a_form_is_as_good_as_json() {
 }
 
 #[tokio::test]
+async fn json_that_is_called_a_form_is_read_as_json_whatever_stands_in_it() {
+    let scene = Set::default().open().await;
+    let planted = serde_json::json!({"action": "created"}).to_string().replace('"', "%22");
+    let name = format!("x&payload={planted}&y");
+    let ids = asked_in_silence(&scene, harmless("kim").named(&name));
+    let mut body = created(&scene, ids);
+    body["personal_access_token_request"]["token_name"] = json!(name);
+    let post = Post::of(&scene, EVENT, body.to_string())
+        .with("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(post.send(&scene).await, 202);
+    scene.until_it_stands(ids.request_id, "approved by a rule").await;
+    assert_eq!(scene.store().backlog().await.unwrap().unread, 0);
+    scene.end().await;
+}
+
+/// What a webhook says of a request is kept with it and read with all others that are due: whoever has the secret
+/// must not be able to fill the memory for good.
+#[tokio::test]
+async fn names_of_megabytes_are_not_kept_with_the_request() {
+    let scene = Set::default().open().await;
+    scene.hub.drop_webhooks(true);
+    let long = "x".repeat(5_000_000);
+    let asked = scene.ask(harmless("kim"));
+    let mut body = created(&scene, asked);
+    body["personal_access_token_request"]["id"] = json!(77);
+    body["personal_access_token_request"]["token_name"] = json!(long);
+    assert_eq!(Post::of(&scene, EVENT, body.to_string()).send(&scene).await, 202);
+    let row = until("it is heard of", || scene.row(77)).await;
+    assert_eq!(row.token_name.chars().count(), 1_000);
+    for (place, id) in
+        [("/organization/login", 78), ("/personal_access_token_request/owner/login", 79)]
+    {
+        let mut body = created(&scene, asked);
+        body["personal_access_token_request"]["id"] = json!(id);
+        *body.pointer_mut(place).unwrap() = json!(long);
+        assert_eq!(Post::of(&scene, EVENT, body.to_string()).send(&scene).await, 202);
+        scene.until_read().await;
+        assert!(scene.row(id).await.is_none(), "{place}");
+    }
+    assert_eq!(scene.store().backlog().await.unwrap().unread, 2);
+    scene.end_with_work_left().await;
+}
+
+#[tokio::test]
+async fn a_body_of_tiny_chunks_takes_no_more_of_the_memory_than_it_holds() {
+    let scene = Set::default().open().await;
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        let mut stream = tokio::net::TcpStream::connect(scene.bot().address).await.unwrap();
+        let mut head = format!(
+            "POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: bot.example\r\nX-Hub-Signature-256: sha256=00\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
+        )
+        .into_bytes();
+        head.extend_from_slice(&b"1\r\nx\r\n".repeat(32_700));
+        stream.write_all(&head).await.unwrap();
+        strangers.push(stream);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let large = format!("{{\"padding\":\"{}\"}}", "x".repeat(1024 * 1024));
+    assert_eq!(Post::of(&scene, EVENT, large).send(&scene).await, 202);
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn twenty_five_megabytes_are_taken_and_not_a_byte_more() {
     let scene = Set::default().open().await;
     let before = stored(&scene).await;

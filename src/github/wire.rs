@@ -314,6 +314,12 @@ struct SenderInPayload {
     kind: Option<String>,
 }
 
+/// GitHub's own limit is 39; enterprises add a short code, and bots `[bot]`.
+const LONGEST_LOGIN: usize = 200;
+
+/// What is kept of a token's name until a list shows it: GitHub's own limit is 40.
+const LONGEST_TOKEN_NAME: usize = 1_000;
+
 /// Reads the payload of a `personal_access_token_request` event.
 ///
 /// # Errors
@@ -332,6 +338,15 @@ pub fn parse_request_event(body: &[u8]) -> Result<RequestEvent, String> {
         }
     };
     let request = payload.personal_access_token_request;
+    // Kept with the request, and read with every other that is due: only as long as GitHub's may be.
+    let logins = [
+        Some(&payload.organization.login),
+        Some(&request.owner.login),
+        payload.sender.as_ref().map(|sender| &sender.login),
+    ];
+    if logins.into_iter().flatten().any(|login| login.len() > LONGEST_LOGIN) {
+        return Err(format!("a login is longer than {LONGEST_LOGIN} bytes"));
+    }
     Ok(RequestEvent {
         action,
         id: RequestId(request.id),
@@ -341,7 +356,7 @@ pub fn parse_request_event(body: &[u8]) -> Result<RequestEvent, String> {
         },
         installation: payload.installation.map(|installation| InstallationId(installation.id)),
         token_id: request.token_id.map(TokenId),
-        token_name: request.token_name,
+        token_name: request.token_name.map(|name| crate::domain::cut(&name, LONGEST_TOKEN_NAME)),
         owner: request.owner.into(),
         sender: payload.sender.map(|sender| Sender {
             is_bot: sender.kind.as_deref() == Some("Bot") || sender.login.ends_with("[bot]"),
