@@ -201,7 +201,13 @@ impl Sources {
                 }
                 self.file = Some((path.to_owned(), table));
             }
-            Err(error) => self.problems.push(format!("{}: {error}", path.display())),
+            Err(error) => {
+                // Without the line that the error would show: it may hold a secret.
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                let why = error.message();
+                self.problems.push(format!("{}, line {line}: not TOML: {why}", path.display()));
+            }
         }
         self
     }
@@ -559,6 +565,17 @@ mod tests {
             );
         }
         assert_eq!(found.len(), 9, "{found:#?}");
+    }
+
+    #[test]
+    fn a_slip_in_the_file_shows_its_line_and_never_the_secret_in_it() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("patwarden.toml");
+        std::fs::write(&path, "app-id = 1\nwebhook-secret = \"hunter2\nrules = \"x\"\n")
+            .expect("written");
+        let found = problems(Sources::default().with_file(&path));
+        assert!(found.iter().any(|problem| problem.contains("line 2: not TOML")), "{found:#?}");
+        assert!(!found.iter().any(|problem| problem.contains("hunter2")), "{found:#?}");
     }
 
     #[test]

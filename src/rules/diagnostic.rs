@@ -156,7 +156,7 @@ impl Diagnostic {
             let annotation = kind.span(place.span.start.min(end)..end).label(label.map(visible));
             Snippet::source(text)
                 .line_start(place.line)
-                .path(place.file.clone())
+                .path(visible(&place.file))
                 .annotation(annotation)
         };
         let message = visible(&self.message);
@@ -220,9 +220,9 @@ mod tests {
             }
         }
         let long = format!("{}\u{202E}{}", "é".repeat(1_000), "y".repeat(1_000));
-        let place = Place::new("x.toml", &long, 2_000..2_003);
+        let place = Place::new("x\u{1b}]0;\n::error::.toml", &long, 2_000..2_003);
         assert!(place.text.len() <= 400 && place.line == 1);
         let shown = Diagnostic::new(Code::Syntax, place, "m\u{1b}[31m").render_human(false);
-        assert!(!shown.contains(['\u{1b}', '\u{202E}']), "{shown}");
+        assert!(!shown.contains(['\u{1b}', '\u{202E}']) && !shown.contains("\n::"), "{shown}");
     }
 }
