@@ -48,7 +48,7 @@ impl Holder {
         let mut folder = store.as_os_str().to_owned();
         folder.push(".holders");
         let folder: PathBuf = folder.into();
-        fs::create_dir_all(&folder)?;
+        make_private(&folder)?;
         sweep(&folder);
         loop {
             let mut random = [0u8; 12];
@@ -75,6 +75,18 @@ impl Holder {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
+}
+
+/// The folder, for us alone: who can open a file of it can hold its lock, and make a dead process look alive.
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut rights = fs::metadata(folder)?.permissions();
+    if rights.mode() & 0o077 != 0 {
+        rights.set_mode(0o700);
+        fs::set_permissions(folder, rights)?;
+    }
+    Ok(())
 }
 
 /// Removes the files that dead processes left.

@@ -206,7 +206,9 @@ async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), Stor
     lock_name.push(".lock");
     let unfit =
         |error: io::Error| StoreError::Unfit(format!("no lock file beside the store: {error}"));
-    let lock = fs::OpenOptions::new().create(true).append(true).open(&lock_name).map_err(unfit)?;
+    // Who can open it can hold it, and keep us from starting.
+    make_private(Path::new(&lock_name)).map_err(unfit)?;
+    let lock = fs::OpenOptions::new().append(true).open(&lock_name).map_err(unfit)?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
         .await
         .map_err(|error| StoreError::Unfit(error.to_string()))?
