@@ -2,8 +2,9 @@
 //! stays when the new one is invalid.
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use tokio::sync::watch;
@@ -26,12 +27,16 @@ pub struct InForce {
     pub broken: Option<String>,
 }
 
+/// The policy in force, and the files as they were read last.
+type State = (InForce, Option<Vec<SourceFile>>);
+
 /// Rules on disk.
 #[derive(Clone)]
 pub struct PolicySource {
     path: Arc<Path>,
     cap: Option<Mode>,
-    state: Arc<RwLock<(InForce, Option<Vec<SourceFile>>)>>,
+    state: Arc<RwLock<State>>,
+    reloading: Arc<Mutex<()>>,
     changed: watch::Sender<()>,
 }
 
@@ -41,8 +46,13 @@ impl PolicySource {
     /// the operator allows.
     #[must_use]
     pub fn new(path: PathBuf, cap: Option<Mode>) -> Self {
-        let source =
-            Self { path: path.into(), cap, state: Arc::default(), changed: watch::Sender::new(()) };
+        let source = Self {
+            path: path.into(),
+            cap,
+            state: Arc::default(),
+            reloading: Arc::default(),
+            changed: watch::Sender::new(()),
+        };
         source.reload();
         source
     }
@@ -61,14 +71,18 @@ impl PolicySource {
 
     /// Reads the files again. Gives whether anything changed.
     pub fn reload(&self) -> bool {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let read = read_sources(&self.path);
         let sources = read.as_ref().ok().cloned();
-        let Ok(mut state) = self.state.write() else { return false };
-        if sources.is_some() && state.1 == sources {
+        let unchanged = |state: &State| sources.is_some() && state.1 == sources;
+        if self.state.read().is_ok_and(|state| unchanged(&state)) {
             return false;
         }
+        // Before the lock is taken: large files take their time, and whoever decides must not wait for it.
+        let loaded = read.map(|sources| load(&sources));
+        let Ok(mut state) = self.state.write() else { return false };
         let was_broken = state.0.broken.clone();
-        match read.map(|sources| load(&sources)) {
+        match loaded {
             Ok(Loaded { policy: Some(policy), diagnostics, .. }) => {
                 warn_of(&diagnostics);
                 let policy = match self.cap {
@@ -133,7 +147,7 @@ pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
         |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     let mut files = Vec::new();
-    if metadata.is_dir() {
+    let folder = if metadata.is_dir() {
         for entry in std::fs::read_dir(path).map_err(|error| unreadable(path, error))? {
             let entry = entry.map_err(|error| unreadable(path, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -145,28 +159,47 @@ pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
         if files.is_empty() {
             return Err(format!("{} holds no .toml file", path.display()));
         }
+        path
     } else {
         files.push((path.display().to_string(), path.to_owned()));
         // Cases may stand beside the file they are about.
         let tests = path.with_extension("tests.toml");
-        if tests.is_file() {
+        if tests.exists() {
             files.push((tests.display().to_string(), tests));
         }
-    }
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    };
+    let folder = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
     files
         .into_iter()
-        .map(|(name, path)| {
-            let size = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?.len();
-            if size > LARGEST_FILE {
+        .map(|(name, file)| {
+            // What the operator named may point anywhere; what lies beside it is somebody's contribution.
+            let real = file.canonicalize().map_err(|error| unreadable(&file, error))?;
+            if file != path && !real.starts_with(&folder) {
                 return Err(format!(
-                    "{} is {size} bytes long: too large for rules",
-                    path.display()
+                    "{} points out of its directory: it is not read",
+                    file.display()
                 ));
             }
-            let bytes = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| format!("{} is not text in UTF-8: save it as such", path.display()))?;
+            let text = read_text(&real).map_err(|why| format!("{} {why}", file.display()))?;
             Ok(SourceFile { name, text })
         })
         .collect()
+}
+
+/// The text of a file that is a file and not too large; or why not.
+fn read_text(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    // Before it is opened: opening a pipe waits for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // As many as there are, not as many as were announced.
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(format!("is more than {LARGEST_FILE} bytes long: too large for rules"));
+    }
+    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8: save it as such".to_owned())
 }

@@ -75,6 +75,9 @@ pub const MAX_FILES: usize = 1_000;
 /// The most rules of one policy.
 pub const MAX_RULES: usize = 10_000;
 
+/// The most cases of one policy: all of them are judged before it is in force.
+pub const MAX_CASES: usize = 2_000;
+
 /// Loads one layer: one file, or several that count as one.
 #[must_use]
 pub fn load(files: &[SourceFile]) -> Loaded {
@@ -87,7 +90,13 @@ pub fn load(files: &[SourceFile]) -> Loaded {
     for file in files.iter().take(MAX_FILES) {
         diagnostics.extend(read(file, &mut draft));
     }
-    let cases = std::mem::take(&mut draft.cases);
+    let mut cases = std::mem::take(&mut draft.cases);
+    if cases.len() > MAX_CASES {
+        let place = Place::start(files.first().map_or("rules", |file| file.name.as_str()));
+        let message = format!("there are {} cases; the limit is {MAX_CASES}", cases.len());
+        diagnostics.push(Diagnostic::new(Code::TooLarge, place, message));
+        cases.truncate(MAX_CASES);
+    }
     let compiled = draft.finish(files, &mut diagnostics);
     let compiled = compiled.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     if let Some(policy) = &compiled {
