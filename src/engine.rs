@@ -203,8 +203,12 @@ impl Engine {
     }
 
     async fn start_workers(self: &Arc<Self>, workers: &mut JoinSet<()>) -> Result<(), StoreError> {
-        if ingest::ingest(&self.store, &self.clock, &self.audit).await? {
+        let ingested = ingest::ingest(&self.store, &self.clock, &self.audit).await?;
+        if ingested.more {
             self.wake();
+        }
+        if ingested.look_around {
+            self.reconcile_soon();
         }
         for organization in self.store.due_organizations(self.clock.now()).await? {
             if workers.len() >= SIDE_BY_SIDE {
@@ -336,6 +340,10 @@ impl Engine {
     async fn rules_changed(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        if let Some(policy) = self.policy.in_force().policy {
+            let most = i64::try_from(self.options.most_at_once).unwrap_or(i64::MAX);
+            tx.hold_what_is_outdated(&judge::grounds(&policy), most).await?;
+        }
         tx.hasten_unjudged(now).await?;
         tx.commit().await?;
         self.wake();

@@ -13,10 +13,7 @@ pub use app::{App, AppCredentials, ClientOptions, InstallationClients};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
 pub use read::{Grants, Listing, Read};
-pub use wire::{
-    InstallationEvent, RequestEvent, RequestEventAction, Sender, parse_installation_event,
-    parse_request_event,
-};
+pub use wire::{RequestEvent, RequestEventAction, Sender, parse_request_event};
 pub use write::{Review, Write};
 
 /// The most characters of a review's reason that GitHub takes.

@@ -12,11 +12,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Scene, Set, harmless, soon, until, writing};
+use common::{INSTALLATIONS, Scene, Set, harmless, soon, until, writing};
 use fakehub::{ContentType, RequestIds, TokenSpec, signature};
 use patwarden::{
     server::{LARGEST_DELIVERY, Secrets, WEBHOOK_PATH},
-    store::UNNAMED_EVENT,
+    store::{RequestFilter, UNNAMED_EVENT},
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -801,5 +801,64 @@ async fn other_methods_and_paths_are_not_served() {
     assert_eq!(status(client.post(format!("{site}/")).send().await.unwrap()), 404);
     assert_eq!(status(client.post(format!("{site}{WEBHOOK_PATH}/")).send().await.unwrap()), 404);
     assert_eq!(status(client.get(format!("{site}/healthz")).send().await.unwrap()), 200);
+    scene.end().await;
+}
+
+/// Somebody has the webhook's secret and nothing else.
+#[tokio::test]
+async fn a_forged_webhook_cannot_have_us_look_at_another_installation() {
+    let scene = Set::default().open().await;
+    let before = scene.store().installations().await.unwrap();
+    let ids = asked_in_silence(&scene, harmless("kim"));
+    scene.hub.reset_calls();
+    let mut body = created(&scene, ids);
+    body["organization"]["login"] = json!("evil");
+    body["installation"] = json!({ "id": 999, "node_id": "x" });
+    assert_eq!(Post::of(&scene, EVENT, body.to_string()).send(&scene).await, 202);
+    scene.until_it_stands(ids.request_id, "approved by a rule").await;
+    let after = scene.store().installations().await.unwrap();
+    assert_eq!((after[0].id, &after[0].organization), (before[0].id, &before[0].organization));
+    // GitHub is asked where the App really is.
+    until("installations are listed", || async { (scene.calls(INSTALLATIONS) > 0).then_some(()) })
+        .await;
+    // Nor may it invent an organization that has our installation.
+    body["organization"]["id"] = json!(424_242);
+    body["organization"]["login"] = json!("acme");
+    body["installation"]["id"] = json!(before[0].id.0);
+    body["action"] = json!("cancelled");
+    assert_eq!(Post::of(&scene, EVENT, body.to_string()).send(&scene).await, 202);
+    until("the invention is forgotten", || async {
+        scene.until_idle().await;
+        let rows = scene.store().requests(&RequestFilter { limit: 10, ..Default::default() }).await;
+        let heard = rows.unwrap().iter().any(|row| row.organization.id.0 == 424_242);
+        (heard && scene.store().installations().await.unwrap().len() == 1).then_some(())
+    })
+    .await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_forged_webhook_cannot_hide_a_request_behind_another_token() {
+    let scene = Set::default().open().await;
+    // More than a page: then the list is asked by token.
+    scene.hub.drop_webhooks(true);
+    let others: Vec<_> = (0..102)
+        .map(|number| scene.ask(writing("ada").named(&format!("other {number}"))).request_id)
+        .collect();
+    scene.bot().engine.reconcile_soon();
+    for request in others {
+        scene.until_left_to_people(request).await;
+    }
+    let ids = asked_in_silence(&scene, harmless("kim"));
+    let mut body = created(&scene, ids);
+    body["personal_access_token_request"]["token_id"] = json!(999_999);
+    assert_eq!(Post::of(&scene, EVENT, body.to_string()).send(&scene).await, 202);
+    scene
+        .time_passes_until("the forged token is not found", Duration::from_secs(5), || async {
+            scene.stands(ids.request_id).await == "gone"
+        })
+        .await;
+    scene.bot().engine.reconcile_soon();
+    scene.until_it_stands(ids.request_id, "approved by a rule").await;
     scene.end().await;
 }

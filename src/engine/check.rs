@@ -110,11 +110,21 @@ impl Worker<'_> {
     async fn look_again(&self, row: &RequestRow, fit: Option<Fit>) -> Result<(), Stop> {
         let Some(wait) = next_look(row) else {
             let (event, note) = match fit {
-                None => (Event::GrantMissing, "approved; its access was not to be seen afterwards"),
+                None => (
+                    Event::GrantMissing,
+                    "ALARM: approved, and its access was not to be seen afterwards: compare it by hand",
+                ),
                 Some(_) => {
                     (Event::GrantFits, "approved; its access is narrower than what was decided")
                 }
             };
+            if fit.is_none() {
+                // GitHub said yes, and nothing shows what that allows: somebody must look.
+                let now = self.engine.clock.now();
+                let alarm = audit::Event::Alarm { what: note.to_owned() };
+                self.engine.audit.write(record::entry(row, alarm, now));
+                self.engine.call_for_people(row, &[]);
+            }
             return Ok(self.checked(row, &event, note).await?);
         };
         let now = self.engine.clock.now();

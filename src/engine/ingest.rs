@@ -10,11 +10,8 @@ use super::{
 use crate::{
     audit::Audit,
     clock::Clock,
-    domain::{cut, for_people},
-    github::{
-        InstallationEvent, RequestEvent, RequestEventAction, parse_installation_event,
-        parse_request_event,
-    },
+    domain::{Installation, cut, for_people},
+    github::{RequestEvent, RequestEventAction, parse_request_event},
     store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx},
 };
 
@@ -24,23 +21,46 @@ const AT_ONCE: i64 = 50;
 /// The most transactions in a row: while more comes in than is read, requests must still be worked on.
 const TURNS: usize = 20;
 
-/// Reads deliveries that were not read yet. Gives whether there are more.
+/// What was read.
+#[derive(Default)]
+pub(super) struct Ingested {
+    /// There is more to be read.
+    pub(super) more: bool,
+    /// Something was said of where the App is installed. A webhook is no proof of that: GitHub is to be asked.
+    pub(super) look_around: bool,
+}
+
+/// Reads deliveries that were not read yet.
 pub(super) async fn ingest(
     store: &Store,
     clock: &Clock,
     audit: &Audit,
-) -> Result<bool, StoreError> {
+) -> Result<Ingested, StoreError> {
+    let mut look_around = false;
     for _ in 0..TURNS {
         if !store.has_unprocessed().await? {
-            return Ok(false);
+            return Ok(Ingested { more: false, look_around });
         }
         let now = clock.now();
         let mut tx = store.begin().await?;
         let deliveries = tx.unprocessed(AT_ONCE).await?;
-        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else { return Ok(false) };
+        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else {
+            return Ok(Ingested { more: false, look_around });
+        };
         let mut entries = Vec::new();
         for delivery in &deliveries {
-            entries.extend(apply(&mut tx, delivery, now).await?);
+            match delivery.event.as_str() {
+                "personal_access_token_request" => match parse_request_event(&delivery.body) {
+                    Ok(event) => {
+                        look_around |= !note_where(&mut tx, &event, now).await?;
+                        entries.extend(apply(&mut tx, event, now).await?);
+                    }
+                    Err(why) => not_understood(&mut tx, delivery, &why, now).await?,
+                },
+                // Whatever it says.
+                "installation" => look_around = true,
+                _ => {}
+            }
         }
         tx.processed_up_to(last).await?;
         crate::crash::point("ingest-written");
@@ -50,62 +70,42 @@ pub(super) async fn ingest(
             audit.write(entry);
         }
     }
-    Ok(true)
+    Ok(Ingested { more: true, look_around })
+}
+
+async fn not_understood(
+    tx: &mut Tx,
+    delivery: &StoredDelivery,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let why = cut(&for_people(why), 300);
+    let (seq, event) = (delivery.seq, &delivery.event);
+    tracing::warn!(seq, event, why, "a delivery was not understood; it is kept");
+    tx.could_not_read(delivery, &why, now).await
+}
+
+/// Notes the installation that a webhook names for an organization of which none is known. Gives whether it is
+/// the one that is known: what is known is changed by what GitHub lists only, or a forged webhook could have
+/// us look at another organization's grants.
+async fn note_where(tx: &mut Tx, event: &RequestEvent, now: Timestamp) -> Result<bool, StoreError> {
+    let Some(id) = event.installation else { return Ok(true) };
+    match tx.installation(event.organization.id).await? {
+        Some(known) => Ok(known.id == id && known.organization.login == event.organization.login),
+        None => {
+            let organization = event.organization.clone();
+            let installation = Installation { id, organization, suspended: false };
+            tx.note_installation(&installation, now).await?;
+            Ok(false)
+        }
+    }
 }
 
 async fn apply(
     tx: &mut Tx,
-    delivery: &StoredDelivery,
-    now: Timestamp,
-) -> Result<Vec<crate::audit::Entry>, StoreError> {
-    let understood = match delivery.event.as_str() {
-        "personal_access_token_request" => match parse_request_event(&delivery.body) {
-            Ok(event) => return apply_request_event(tx, event, now).await,
-            Err(why) => Err(why),
-        },
-        "installation" => match parse_installation_event(&delivery.body) {
-            Ok(event) => {
-                if let Some(event) = event {
-                    apply_installation_event(tx, &event, now).await?;
-                }
-                Ok(())
-            }
-            Err(why) => Err(why),
-        },
-        _ => Ok(()),
-    };
-    if let Err(why) = understood {
-        let why = cut(&for_people(&why), 300);
-        tracing::warn!(
-            seq = delivery.seq,
-            event = delivery.event,
-            why,
-            "a delivery was not understood; it is kept"
-        );
-        tx.could_not_read(delivery, &why, now).await?;
-    }
-    Ok(Vec::new())
-}
-
-async fn apply_installation_event(
-    tx: &mut Tx,
-    event: &InstallationEvent,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if event.deleted {
-        return tx.forget_installation(event.installation.id, now).await;
-    }
-    tx.note_installation(&event.installation, now).await
-}
-
-async fn apply_request_event(
-    tx: &mut Tx,
     event: RequestEvent,
     now: Timestamp,
 ) -> Result<Vec<crate::audit::Entry>, StoreError> {
-    if let Some(installation) = event.installation {
-        tx.note_installation_named(&event.organization, installation, now).await?;
-    }
     let key = RequestKey { organization: event.organization.id, request: event.id };
     let known = tx.request(key).await?;
     if known.is_none() {

@@ -45,15 +45,15 @@ impl Engine {
             tx.note_installation(installation, now).await?;
         }
         tx.commit().await?;
-        let (there, gone): (Vec<_>, Vec<_>) = self
-            .store
-            .installations()
-            .await?
-            .into_iter()
-            .partition(|known| installations.iter().any(|listed| listed.id == known.id));
+        let (there, gone): (Vec<_>, Vec<_>) =
+            self.store.installations().await?.into_iter().partition(|known| {
+                installations.iter().any(|listed| {
+                    listed.id == known.id && listed.organization.id == known.organization.id
+                })
+            });
         let mut tx = self.store.begin().await?;
         for installation in gone {
-            tx.forget_installation(installation.id, began).await?;
+            tx.forget_installation(installation.organization.id, began).await?;
         }
         tx.commit().await?;
         self.reconcile_all_of(there).await
@@ -142,13 +142,13 @@ impl Engine {
                     long_settled: began.duration_since(row.state_since) > LISTS_LAG,
                 };
                 let happened = record::happen(&mut tx, key, &event, now, |row| {
+                    // What a webhook said of it may have been wrong.
+                    row.token_id = Some(request.token.id);
+                    row.listed = Some(request.clone());
                     let left_to_people = matches!(row.state, State::Escalated | State::Held);
-                    if left_to_people
-                        && row.due_at.is_none()
-                        && is_outdated(row, grounds.as_deref())
-                    {
+                    if left_to_people && is_outdated(row, grounds.as_deref()) {
                         // Another policy by now: it may say something else.
-                        row.due_at = Some(now);
+                        row.due_at = row.due_at.or(Some(now));
                         row.unconfirmed |= unconfirmed;
                     }
                 })

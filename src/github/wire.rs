@@ -364,30 +364,3 @@ pub fn parse_request_event(body: &[u8]) -> Result<RequestEvent, String> {
         }),
     })
 }
-
-/// An `installation` event: an organization came, went, or paused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstallationEvent {
-    /// The installation as it is now.
-    pub installation: domain::Installation,
-    /// Whether it is gone.
-    pub deleted: bool,
-}
-
-/// Reads the payload of an `installation` event; `None` for one that is not on an organization.
-///
-/// # Errors
-/// Says what is missing.
-pub fn parse_installation_event(body: &[u8]) -> Result<Option<InstallationEvent>, String> {
-    #[derive(Deserialize)]
-    struct Payload {
-        action: String,
-        installation: Installation,
-    }
-    let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let deleted = payload.action == "deleted";
-    Ok(payload
-        .installation
-        .on_an_organization()
-        .map(|installation| InstallationEvent { installation, deleted }))
-}

@@ -14,6 +14,9 @@ use super::{Store, StoreError, Tx, get, time};
 /// The most deliveries that share one commit.
 const MOST_AT_ONCE: usize = 64;
 
+/// About so many bytes of bodies are read at once.
+const READ_AT_ONCE: i64 = 8 * 1024 * 1024;
+
 /// The event of a delivery that came without one `X-GitHub-Event`. Nothing can read it, so it is among those
 /// that were not understood as soon as it is kept.
 pub const UNNAMED_EVENT: &str = "unnamed";
@@ -157,16 +160,33 @@ impl Store {
 }
 
 impl Tx {
-    /// The next deliveries in order of arrival that were not read yet.
+    /// The next deliveries in order of arrival that were not read yet, as many as fit into a few megabytes, and
+    /// one at least.
     pub(crate) async fn unprocessed(
         &mut self,
         limit: i64,
     ) -> Result<Vec<StoredDelivery>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT seq, event, body FROM deliveries \
+        let sizes = sqlx::query(
+            "SELECT seq, LENGTH(body) AS bytes FROM deliveries \
               WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') ORDER BY seq LIMIT $1",
         )
         .bind(limit)
+        .fetch_all(&mut *self.inner)
+        .await?;
+        let (mut last, mut bytes) = (None, 0);
+        for row in &sizes {
+            bytes += get::<i64>(row, "bytes")?;
+            if last.is_some() && bytes > READ_AT_ONCE {
+                break;
+            }
+            last = Some(get::<i64>(row, "seq")?);
+        }
+        let Some(last) = last else { return Ok(Vec::new()) };
+        let rows = sqlx::query(
+            "SELECT seq, event, body FROM deliveries \
+              WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') AND seq <= $1 ORDER BY seq",
+        )
+        .bind(last)
         .fetch_all(&mut *self.inner)
         .await?;
         rows.iter()

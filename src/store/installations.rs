@@ -103,32 +103,6 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes what a webhook names, without touching what is known of suspension. Where none was known,
-    /// what was set aside for that is due.
-    pub(crate) async fn note_installation_named(
-        &mut self,
-        organization: &Organization,
-        id: InstallationId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let before = self.installation(organization.id).await?;
-        sqlx::query(
-            "INSERT INTO installations (organization_id, installation_id, login, suspended, seen_at) \
-             VALUES ($1, $2, $3, FALSE, $4) ON CONFLICT (organization_id) DO UPDATE \
-             SET installation_id = excluded.installation_id, login = excluded.login, seen_at = excluded.seen_at",
-        )
-        .bind(organization.id.0)
-        .bind(id.0)
-        .bind(organization.login.as_str())
-        .bind(now.as_millisecond())
-        .execute(&mut *self.inner)
-        .await?;
-        if before.is_none() {
-            self.hasten_all_of(organization.id, now).await?;
-        }
-        Ok(())
-    }
-
     /// Its pending requests were listed, perhaps for the first time.
     pub(crate) async fn looked_at(
         &mut self,
@@ -149,11 +123,11 @@ impl Tx {
     /// it since `then`.
     pub(crate) async fn forget_installation(
         &mut self,
-        id: InstallationId,
+        organization: OrganizationId,
         then: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM installations WHERE installation_id = $1 AND seen_at <= $2")
-            .bind(id.0)
+        sqlx::query("DELETE FROM installations WHERE organization_id = $1 AND seen_at <= $2")
+            .bind(organization.0)
             .bind(then.as_millisecond())
             .execute(&mut *self.inner)
             .await?;

@@ -416,6 +416,28 @@ impl Tx {
         Ok(())
     }
 
+    /// Where more than `most` requests of an organization wait that were judged on other `grounds`, or on none,
+    /// all of them wait for a confirmation.
+    pub(crate) async fn hold_what_is_outdated(
+        &mut self,
+        grounds: &str,
+        most: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE requests SET unconfirmed = TRUE \
+              WHERE state IN ('waiting', 'escalated', 'held') AND (judged_under IS NULL OR judged_under <> $1) \
+                AND organization_id IN (SELECT organization_id FROM requests \
+                      WHERE state IN ('waiting', 'escalated', 'held') \
+                        AND (judged_under IS NULL OR judged_under <> $1) \
+                      GROUP BY organization_id HAVING COUNT(*) > $2)",
+        )
+        .bind(grounds)
+        .bind(most)
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
     /// Whatever waits to be judged, for the first time or again, is due now.
     pub(crate) async fn hasten_unjudged(&mut self, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(

@@ -230,3 +230,14 @@ async fn a_request_whose_repositories_cannot_be_read_is_not_approved() {
     assert_eq!(scene.on_github(asked.request_id), "approved");
     scene.end().await;
 }
+
+#[tokio::test]
+async fn an_approval_whose_access_is_never_seen_is_an_alarm() {
+    let scene = Set::default().open().await;
+    scene.hub.fault(Fault::on(GRANTS).lag(Duration::from_secs(86_400)));
+    let asked = scene.ask(harmless("kim"));
+    let row = scene.time_passes_until_settled(asked.request_id).await;
+    assert!(row.note.contains("ALARM"), "{}", row.note);
+    assert_eq!(scene.alarms(asked.request_id), 1);
+    scene.end().await;
+}

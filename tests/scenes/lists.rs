@@ -228,6 +228,7 @@ async fn an_organization_that_removes_the_app_is_left_alone_and_taken_up_when_it
         (scene.calls(INSTALLATIONS) > 0).then_some(())
     })
     .await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     let asked_for = scene.calls(INSTALLATIONS);
     for _ in 0..5 {
         scene.clock.push(Duration::from_secs(3600));

@@ -1,6 +1,8 @@
 //! Rules that are broken, absent, changed or capped: nothing is approved that valid rules do not approve.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
+
+use patwarden::engine::read_sources;
 
 use crate::common::{REVIEW, RULES, Set, administrating, harmless, until, writing};
 
@@ -225,4 +227,48 @@ async fn many_at_once_wait_for_a_confirmation_and_a_broken_file_at_a_restart_mak
         scene.until_it_stands(request, "approved by a rule").await;
     }
     scene.end().await;
+}
+
+#[tokio::test]
+async fn what_gathered_while_there_were_no_rules_waits_for_a_confirmation_when_it_is_much() {
+    let scene = Set::default().rules(BROKEN).flag("most-at-once", "2").open().await;
+    let asked: Vec<_> = (0..4)
+        .map(|number| scene.ask(harmless("kim").named(&format!("n{number}"))).request_id)
+        .collect();
+    for request in &asked {
+        until("it waits for rules", || async {
+            scene.row(*request).await.filter(|row| row.note.contains("no valid policy"))
+        })
+        .await;
+    }
+    scene.new_rules(RULES);
+    for request in &asked {
+        let row = scene.until_it_stands(*request, "held").await;
+        assert!(row.note.contains("confirm"), "{}", row.note);
+    }
+    assert_eq!(scene.calls(REVIEW), 0);
+    scene.end().await;
+}
+
+#[test]
+fn a_rule_file_that_points_elsewhere_or_is_no_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    std::fs::write(rules.join("a.toml"), RULES).unwrap();
+    assert_eq!(read_sources(&rules).unwrap().len(), 1);
+    // Within the directory it may point where it likes: this is how a mounted ConfigMap looks.
+    std::os::unix::fs::symlink("a.toml", rules.join("b.toml")).unwrap();
+    assert_eq!(read_sources(&rules).unwrap().len(), 2);
+    let secret = folder.path().join("app.pem");
+    std::fs::write(&secret, "a secret").unwrap();
+    for (target, why) in [(secret.as_path(), "points out"), (Path::new("/dev/zero"), "points out")]
+    {
+        let link = rules.join("z.toml");
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let error = read_sources(&rules).unwrap_err();
+        assert!(error.contains(why) && !error.contains("a secret"), "{error}");
+        std::fs::remove_file(link).unwrap();
+    }
+    assert!(read_sources(Path::new("/dev/zero")).unwrap_err().contains("is not a file"));
 }
