@@ -38,6 +38,10 @@ fn provocations() -> Vec<(Code, Vec<Diagnostic>, &'static str)> {
         + &(0..10_001)
             .map(|n| format!("[deny.r{n}]\nreason=\"N\"\nwhen.token.expired=true\n"))
             .collect::<String>();
+    let cases = (0..2_001)
+        .map(|n| format!("[tests.t{n}]\nwants = {{ lifetime = \"1d\" }}\nexpect = \"escalate\"\n"))
+        .collect::<String>();
+    let cases = format!("schema = 1\n{cases}");
     let group = "notify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n";
     let waiver = |until: &str, rule: &str| {
         with(&format!(
@@ -58,6 +62,7 @@ fn provocations() -> Vec<(Code, Vec<Diagnostic>, &'static str)> {
             "",
         ),
         (Code::TooLarge, files(&[("a.toml", HEAD), ("b.toml", &many)]), ""),
+        (Code::TooLarge, files(&[("a.toml", HEAD), ("b.toml", &cases)]), ""),
         (Code::UnsupportedSchema, files(&[("rules.toml", &HEAD.replace('1', "2"))]), "2"),
         (Code::UnsupportedSchema, files(&[("rules.toml", &HEAD.replace("schema = 1\n", ""))]), "["),
         (Code::UnknownKey, with("[aprove.x]\n"), "aprove"),

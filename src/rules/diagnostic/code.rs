@@ -46,7 +46,7 @@ macro_rules! codes {
 codes! {
     Error {
         Syntax = "syntax": "The file is not TOML.",
-        TooLarge = "too-large": "The files exceed a limit: 1 MB a file, 1,000 files, 10,000 rules.",
+        TooLarge = "too-large": "The files exceed a limit: 1 MB a file, 1,000 files, 10,000 rules, 2,000 cases.",
         UnsupportedSchema = "unsupported-schema": "`schema` is missing, or is not a version this program knows.",
         UnknownKey = "unknown-key": "A key that means nothing here.",
         KeyBelowHeader = "key-below-header": "A key that belongs above the table header it stands below.",
