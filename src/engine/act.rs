@@ -16,7 +16,9 @@ use crate::{
     store::{InstallationRow, RequestKey, RequestRow, StoreError},
 };
 
-/// How old the oldest fact behind a decision may be when its call is sent.
+/// How old the oldest fact behind a decision may be when its call is sent, counted from when GitHub had answered.
+/// A list of many pages is older than that at its first page: what changed meanwhile is found by the comparison
+/// after the approval, as far as it is in the request.
 const FACTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// After so many refusals of a call for a request that is still pending, people must look.
