@@ -21,8 +21,9 @@ use super::{LONGEST_WAIT, Store, StoreError, deliveries, get, leases};
 /// Source: <https://www.sqlite.org/changes.html>.
 const OLDEST_SQLITE: i64 = 3_051_003;
 
-/// How often the checkpointer looks.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
+/// How often the checkpointer looks. Every round syncs the file, and commits under way wait for the disk meanwhile:
+/// seldom is better, as long as the log stays short.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
 /// How many pages (4 KiB) the log may grow to before writers are made to wait for it: 256 MiB.
 const LONGEST_LOG: i64 = 65_536;
