@@ -126,11 +126,13 @@ fn situation(policy: &Policy, repositories: usize) -> (TokenRequest, Facts) {
         created_at: now(),
     };
     let repository = |number: usize| Repository {
-        id: RepositoryId(i64::try_from(number).unwrap()),
-        name: format!("Svc-Payments-{number}"),
         visibility: Some(Visibility::Private),
         archived: Some(false),
         topics: Some(Vec::new()),
+        ..Repository::new(
+            RepositoryId(i64::try_from(number).unwrap()),
+            format!("Svc-Payments-{number}"),
+        )
     };
     let known = |team: &_| Fact::known(format!("{team}") == "platform", "GET /teams", now());
     let teams = policy.needs().teams.iter();

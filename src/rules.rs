@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod explain;
 pub mod facts;
 mod index;
+mod layer;
 pub mod load;
 mod near_miss;
 mod pattern;
@@ -24,15 +25,19 @@ mod rule;
 mod subject;
 mod trace;
 mod truth;
+mod waiver;
 mod window;
 
 pub use decide::{decide, decide_with_trace};
-pub use decision::{Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet};
-pub use load::{Loaded, SourceFile};
+pub use decision::{
+    Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet, Waived,
+};
+pub use layer::Layer;
+pub use load::{Loaded, SourceFile, Sources, Standing};
 pub use near_miss::near_miss;
 pub use policy::{Mode, PROTECTED_REPOSITORIES, Policy};
 pub use quantity::Span;
 pub use reason::PLACEHOLDERS;
 pub use rule::{Enforcement, Part, Verb};
-pub use trace::{ConditionTrace, RuleTrace, Trace};
+pub use trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace};
 pub use truth::Truth;

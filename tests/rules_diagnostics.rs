@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use patwarden::rules::{
-    SourceFile,
+    SourceFile, Sources, Standing,
     diagnostic::{Code, Diagnostic, Severity},
-    load::{MAX_FILE, load},
+    load::{MAX_FILE, load, load_layers},
 };
 
 const HEAD: &str = "schema = 1\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n";
@@ -27,6 +27,16 @@ fn files(texts: &[(&str, &str)]) -> Vec<Diagnostic> {
 /// A policy with this added below its head.
 fn with(text: &str) -> Vec<Diagnostic> {
     files(&[("rules.toml", &format!("{HEAD}{text}"))])
+}
+
+/// An enterprise's file and an organization's.
+fn layers(enterprise: &str, organization: &str, standing: Standing) -> Vec<Diagnostic> {
+    load_layers(&Sources {
+        enterprise: vec![SourceFile::new("enterprise.toml", enterprise)],
+        organization: vec![SourceFile::new("acme.toml", organization)],
+        standing,
+    })
+    .diagnostics
 }
 
 /// Each code with a text that provokes it, and the word at which the diagnostic points.
@@ -152,11 +162,46 @@ fn provocations() -> Vec<(Code, Vec<Diagnostic>, &'static str)> {
             with("[digest]\nto = \"owners\"\ncron = \"0 8,20 * * *\"\ntimezone = \"UTC\"\n"),
             "\"0 8,20 * * *\"",
         ),
-        (Code::NotYetSupported, deny("when.owner.active_tokens.at_least = 5\n"), "active_tokens"),
         (
-            Code::NotYetSupported,
-            files(&[("rules.toml", &format!("layer = \"enterprise\"\n{HEAD}"))]),
+            Code::WrongLayer,
+            load_layers(&Sources::of_organization(vec![SourceFile::new(
+                "rules.toml",
+                format!("layer = \"enterprise\"\n{HEAD}"),
+            )]))
+            .diagnostics,
             "\"enterprise\"",
+        ),
+        (Code::WrongLayer, layers(HEAD, &format!("mode = \"shadow\"\n{HEAD}"), Standing::New), ""),
+        (
+            Code::DuplicateId,
+            layers(
+                &format!(
+                    "layer = \"enterprise\"\n{HEAD}[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n"
+                ),
+                "schema = 1\n[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n",
+                Standing::New,
+            ),
+            "x",
+        ),
+        (
+            Code::DisabledByUpperLayer,
+            layers(
+                &format!(
+                    "layer = \"enterprise\"\n{HEAD}[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n"
+                ),
+                "schema = 1\n[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n",
+                Standing::Before,
+            ),
+            "x",
+        ),
+        (
+            Code::CutByUpperDefault,
+            layers(
+                "schema = 1\nlayer = \"enterprise\"\n[default]\ndecision = \"deny\"\nreason = \"No.\"\nto = \"owners\"\n",
+                HEAD,
+                Standing::New,
+            ),
+            "default",
         ),
         (
             Code::BadTest,
@@ -284,7 +329,7 @@ fn all_problems_are_told_at_once() {
     rules.toml:10:34 forbidden-permission `*` names every permission, also those GitHub invents tomorrow: an upper bound must list them
     rules.toml:10:48 unknown-permission GitHub has no repository permission `contens` (did you mean `contents`?)
     rules.toml:11:7 empty-when `deny.x` has no `when` (such as `when.owner.role = ["member"]`; a rule for everybody is hardly ever meant)
-    rules.toml:11:7 duplicate-id there are two of the name `x` (ids are unique over verbs and files, so that a record names one rule)
+    rules.toml:11:7 duplicate-id there are two of the name `x` (ids are unique over verbs, files and layers, so that a record names one rule)
     rules.toml:12:10 unknown-placeholder there is no placeholder `{nmae}` (possible: {rule} {organization} {owner} {ceiling.lifetime} {ceiling.max_repositories} {policy_url} {near_miss})
     "#);
 }
@@ -336,7 +381,7 @@ fn two_rules_of_one_name_are_shown_in_both_places() {
     2 | [deny.expired]
       |       ------- the other one
       |
-      = help: ids are unique over verbs and files, so that a record names one rule
+      = help: ids are unique over verbs, files and layers, so that a record names one rule
     "#);
 }
 

@@ -222,11 +222,10 @@ proptest! {
             known.owner_teams.insert(team.clone(), Fact::known(false, "x", known.now));
         }
         let listed = vec![Repository {
-            id: patwarden::domain::RepositoryId(1),
-            name: "web".to_owned(),
             visibility: Some(patwarden::domain::Visibility::Public),
             archived: Some(false),
             topics: Some(Vec::new()),
+            ..Repository::new(patwarden::domain::RepositoryId(1), "web")
         }];
         known.repositories = Fact::known(listed, "x", known.now);
         let decision = decide(&policy, &request, &known);

@@ -134,6 +134,22 @@ impl Permissions {
         })
     }
 
+    /// What is in both, at the lower of both levels.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let both = |group: PermissionGroup| {
+            let listed = self.group(group).iter().filter_map(|(name, level)| {
+                Some((name.clone(), level.min(other.group(group).get(name)?).clone()))
+            });
+            listed.collect()
+        };
+        Self {
+            repository: both(PermissionGroup::Repository),
+            organization: both(PermissionGroup::Organization),
+            other: both(PermissionGroup::Other),
+        }
+    }
+
     /// Whether everything in `self` is also in `other`, at the same level or a higher one.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {

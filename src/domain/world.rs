@@ -1,6 +1,6 @@
 //! What GitHub can tell about the people and repositories behind a request.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,4 +144,29 @@ pub struct Repository {
     pub archived: Option<bool>,
     /// Its topics; `None` when the answer did not say.
     pub topics: Option<Vec<String>>,
+    /// The values of its custom properties by lower-case name; an empty list where one has no value, no entry
+    /// where the organization has no such property. `None` when they were not read.
+    ///
+    /// Source: <https://docs.github.com/rest/orgs/custom-properties#list-custom-property-values-for-organization-repositories>.
+    #[serde(default)]
+    pub custom_properties: Option<BTreeMap<String, Vec<String>>>,
+    /// Other names under which we saw this repository before.
+    #[serde(default)]
+    pub former_names: Vec<String>,
+}
+
+impl Repository {
+    /// A repository of which nothing but its name is known.
+    #[must_use]
+    pub fn new(id: RepositoryId, name: impl Into<String>) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            visibility: None,
+            archived: None,
+            topics: None,
+            custom_properties: None,
+            former_names: Vec::new(),
+        }
+    }
 }

@@ -194,8 +194,6 @@ pub(super) struct MinimalRepository {
 impl From<MinimalRepository> for Repository {
     fn from(repository: MinimalRepository) -> Self {
         Self {
-            id: RepositoryId(repository.id),
-            name: repository.name,
             visibility: match repository.visibility.as_deref() {
                 Some("public") => Some(Visibility::Public),
                 Some("private") => Some(Visibility::Private),
@@ -204,6 +202,7 @@ impl From<MinimalRepository> for Repository {
             },
             archived: repository.archived,
             topics: repository.topics,
+            ..Self::new(RepositoryId(repository.id), repository.name)
         }
     }
 }

@@ -13,11 +13,13 @@ use super::{
     decide::{applying, decide, decide_with_trace},
     decision::{Decision, Effect, RuleId},
     diagnostic::{Code, Diagnostic, Place},
+    layer::Layer,
     load::{
-        Loaded,
+        Compiled, Loaded, Standing,
         reader::{Reader, Value, entries},
     },
     policy::Policy,
+    rule::Rule,
     subject::Subject,
     trace::Trace,
     truth::Truth,
@@ -29,6 +31,7 @@ pub use situation::parse_situation;
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     name: String,
+    layer: Layer,
     place: Place,
     situation: Situation,
     expect: Effect,
@@ -81,15 +84,16 @@ pub struct CaseResult {
 /// report is empty.
 #[must_use]
 pub fn run(loaded: &Loaded) -> Report {
-    let Some(policy) = &loaded.compiled else {
+    let Some(compiled) = &loaded.compiled else {
         return Report { cases: Vec::new(), unexercised: Vec::new() };
     };
-    let outcomes = outcomes(policy, &loaded.cases);
+    let policy = &compiled.policy;
+    let outcomes = compiled.outcomes(&loaded.cases);
     let exercised: BTreeSet<&RuleId> =
         outcomes.iter().flat_map(|outcome| outcome.applying.iter().copied()).collect();
     let unexercised =
         policy.rule_ids().map(|(id, _)| id).filter(|id| !exercised.contains(id)).cloned().collect();
-    let mut cases: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result(policy)).collect();
+    let mut cases: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result()).collect();
     cases.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
     Report { cases, unexercised }
 }
@@ -97,34 +101,50 @@ pub fn run(loaded: &Loaded) -> Report {
 /// What one case came to, before it is explained.
 pub(crate) struct Outcome<'a> {
     case: &'a Case,
+    policy: &'a Policy,
     pub(crate) decision: Decision,
     pub(crate) applying: Vec<&'a RuleId>,
     touches_clock: bool,
 }
 
-pub(crate) fn outcomes<'a>(policy: &'a Policy, cases: &'a [Case]) -> Vec<Outcome<'a>> {
-    let clocks = |condition: &Condition| matches!(condition, Condition::Clock(_));
-    let timed: Vec<_> = policy
-        .rules
-        .iter()
-        .filter(|rule| rule.checks.iter().any(|c| clocks(&c.condition)))
-        .collect();
-    let outcome = |case: &'a Case| {
-        let (request, facts) = (&case.situation.request, case.situation.facts(policy.needs()));
-        let subject = Subject::new(request, &facts, policy.slots);
-        // A rule that fails whatever the time is does not make a case depend on it.
-        let touches_clock = timed.iter().any(|rule| {
-            let others = rule.checks.iter().filter(|check| !clocks(&check.condition));
-            Truth::all(others.map(|check| check.passes(&subject))) != Truth::NotMatched
-        });
-        Outcome {
-            case,
-            decision: decide(policy, request, &facts),
-            applying: applying(policy, request, &facts),
-            touches_clock,
-        }
-    };
-    cases.iter().map(outcome).collect()
+impl Compiled {
+    /// What the cases come to, each under its own layer and those above.
+    pub(crate) fn outcomes<'a>(&'a self, cases: &'a [Case]) -> Vec<Outcome<'a>> {
+        let timed = Layer::ALL.map(|layer| (layer, timed(self.of(layer))));
+        let outcome = |case: &'a Case| {
+            let policy = self.of(case.layer);
+            let (request, facts) = (&case.situation.request, case.situation.facts(policy.needs()));
+            let subject = Subject::new(request, &facts, policy.slots);
+            let mut timed = timed.iter().filter(|(layer, _)| *layer == case.layer);
+            Outcome {
+                case,
+                policy,
+                decision: decide(policy, request, &facts),
+                applying: applying(policy, request, &facts),
+                touches_clock: timed
+                    .any(|(_, rules)| rules.iter().any(|rule| hangs_on_time(rule, &subject))),
+            }
+        };
+        cases.iter().map(outcome).collect()
+    }
+}
+
+fn is_clock(condition: &Condition) -> bool {
+    matches!(condition, Condition::Clock(_))
+}
+
+/// The rules that say something else at another time.
+fn timed(policy: &Policy) -> Vec<&Rule> {
+    let clocks = |rule: &Rule| rule.checks.iter().any(|check| is_clock(&check.condition));
+    policy.rules.iter().filter(|rule| clocks(rule) || !rule.waivers.is_empty()).collect()
+}
+
+/// Whether the time alone decides what a rule says of this. One that fails whatever the time is does not.
+fn hangs_on_time(rule: &Rule, subject: &Subject<'_>) -> bool {
+    let others = rule.checks.iter().filter(|check| !is_clock(&check.condition));
+    let clocks = rule.checks.iter().any(|check| is_clock(&check.condition));
+    Truth::all(others.map(|check| check.passes(subject))) != Truth::NotMatched
+        && (clocks || rule.waivers.iter().any(|waiver| waiver.concerns(subject)))
 }
 
 impl Outcome<'_> {
@@ -172,8 +192,8 @@ impl Outcome<'_> {
         self.touches_clock && !self.case.situation.now_stated
     }
 
-    fn result(self, policy: &Policy) -> CaseResult {
-        let problems = self.problems();
+    fn result(self) -> CaseResult {
+        let (problems, policy) = (self.problems(), self.policy);
         let facts = self.case.situation.facts(policy.needs());
         let trace = (!problems.is_empty())
             .then(|| decide_with_trace(policy, &self.case.situation.request, &facts).1);
@@ -188,7 +208,17 @@ impl Outcome<'_> {
     }
 
     /// The case's failure as a problem of the file.
-    pub(crate) fn diagnostic(&self) -> Option<Diagnostic> {
+    pub(crate) fn diagnostic(&self, standing: Standing) -> Option<Diagnostic> {
+        let problem = self.problem()?;
+        // It passed under the upper layer as it was: not the lower layer's fault.
+        if self.case.layer > Layer::Enterprise && standing == Standing::Before {
+            let message = format!("{}, since an upper layer changed", problem.message);
+            return Some(Diagnostic::new(Code::DisabledByUpperLayer, problem.place, message));
+        }
+        Some(problem)
+    }
+
+    fn problem(&self) -> Option<Diagnostic> {
         let case = self.case;
         if self.must_state_now() {
             let message =
@@ -251,6 +281,7 @@ pub(crate) fn read(
     }
     Some(Case {
         name: name.to_owned(),
+        layer: reader.layer,
         place,
         situation: situation?,
         expect: expect?,

@@ -1,5 +1,7 @@
 //! The closed vocabulary of conditions and what each says of a subject; how they combine stands in `rule`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::domain::{
@@ -7,9 +9,10 @@ use crate::domain::{
 };
 
 use super::{
+    facts::Fact,
     pattern::{Patterns, TextPattern},
     permission_set::{AnyAtLeast, Within},
-    quantity::{Bounds, DAY, Measure},
+    quantity::{Bounds, DAY, Measure, Span},
     subject::{Repositories, Subject},
     truth::Truth,
     window::Window,
@@ -22,6 +25,9 @@ pub(crate) enum Condition {
     OwnerLogin(Patterns),
     OwnerTeams(Vec<TeamRef>),
     OwnerRole(Vec<Role>),
+    OwnerActiveTokens(Bounds),
+    OwnerRequests(AtLeastWithin),
+    OwnerDenials(AtLeastWithin),
     TokenName(TextPattern),
     /// Whole days.
     TokenLifetime(Bounds),
@@ -51,6 +57,40 @@ pub(crate) enum Condition {
     },
 }
 
+/// So many, or more, within a span of time that ends now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AtLeastWithin {
+    pub(crate) at_least: i64,
+    pub(crate) within: Span,
+}
+
+impl AtLeastWithin {
+    fn holds(self, counts: &BTreeMap<Span, Fact<u64>>) -> Truth {
+        let count = counts.get(&self.within).and_then(Fact::value);
+        Truth::of_option(
+            count.map(|count| i64::try_from(*count).unwrap_or(i64::MAX) >= self.at_least),
+        )
+    }
+}
+
+/// What is asked of the value of a custom property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PropertyTest {
+    /// It is one of these; of several values, one of them is.
+    AnyOf(Vec<String>),
+    /// It has a value, or has none.
+    IsSet(bool),
+}
+
+impl PropertyTest {
+    fn holds(&self, values: &[String]) -> bool {
+        match self {
+            Self::AnyOf(wanted) => values.iter().any(|value| wanted.contains(value)),
+            Self::IsSet(wanted) => values.is_empty() != *wanted,
+        }
+    }
+}
+
 /// What is asked of one repository; everything that is set must hold of the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct RepositoryTest {
@@ -58,11 +98,20 @@ pub(crate) struct RepositoryTest {
     pub(crate) visibility: Option<Vec<Visibility>>,
     pub(crate) topics: Option<Patterns>,
     pub(crate) archived: Option<bool>,
+    /// By lower-case name of the property.
+    pub(crate) custom_properties: BTreeMap<String, PropertyTest>,
 }
 
 impl RepositoryTest {
-    fn holds(&self, repository: &Repository, name: &str) -> Truth {
-        let by_name = self.name.as_ref().map_or(Truth::Matched, |p| Truth::of(p.matches(name)));
+    /// `veto`: whether names that the repository had before count as well.
+    fn holds(&self, repository: &Repository, name: &str, veto: bool) -> Truth {
+        let by_name = self.name.as_ref().map_or(Truth::Matched, |wanted| {
+            let formerly = || {
+                let mut former = repository.former_names.iter();
+                former.any(|name| wanted.matches(&name.to_ascii_lowercase()))
+            };
+            Truth::of(wanted.matches(name) || (veto && formerly()))
+        });
         if by_name == Truth::NotMatched {
             return by_name;
         }
@@ -77,27 +126,33 @@ impl RepositoryTest {
                 topics.iter().any(|topic| wanted.matches(&topic.to_ascii_lowercase()))
             }))
         });
-        visibility.and(archived).and(topics)
+        let properties = self.custom_properties.iter().map(|(name, test)| {
+            Truth::of_option(property(repository, name).map(|values| test.holds(values)))
+        });
+        visibility.and(archived).and(topics).and(Truth::all(properties))
     }
 
     /// The parts of this repository that are asked for and were not read.
-    pub(crate) fn unread(&self, repository: &Repository) -> Vec<&'static str> {
+    pub(crate) fn unread(&self, repository: &Repository) -> Vec<String> {
         let mut unread = Vec::new();
         if self.visibility.is_some() && repository.visibility.is_none() {
-            unread.push("visibility");
+            unread.push("visibility".to_owned());
         }
         if self.archived.is_some() && repository.archived.is_none() {
-            unread.push("archived");
+            unread.push("archived".to_owned());
         }
         if self.topics.is_some() && repository.topics.is_none() {
-            unread.push("topics");
+            unread.push("topics".to_owned());
         }
+        let properties = self.custom_properties.keys();
+        let lacking = properties.filter(|name| property(repository, name).is_none());
+        unread.extend(lacking.map(|name| format!("custom_properties.{name}")));
         unread
     }
 
     /// The keys that are set.
-    pub(crate) fn keys(&self) -> Vec<&'static str> {
-        let mut keys = Vec::new();
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
         for (set, key) in [
             (self.name.is_some(), "name"),
             (self.visibility.is_some(), "visibility"),
@@ -105,15 +160,20 @@ impl RepositoryTest {
             (self.archived.is_some(), "archived"),
         ] {
             if set {
-                keys.push(key);
+                keys.push(key.to_owned());
             }
         }
+        keys.extend(self.custom_properties.keys().map(|name| format!("custom_properties.{name}")));
         keys
     }
 
     /// The test taken apart, one key in each: the same as the whole where *all* repositories must pass it.
     pub(crate) fn split(self) -> Vec<Self> {
-        let Self { name, visibility, topics, archived } = self;
+        let Self { name, visibility, topics, archived, custom_properties } = self;
+        let properties = custom_properties.into_iter().map(|(name, test)| Self {
+            custom_properties: BTreeMap::from([(name, test)]),
+            ..Self::default()
+        });
         [
             Self { name, ..Self::default() },
             Self { visibility, ..Self::default() },
@@ -121,15 +181,21 @@ impl RepositoryTest {
             Self { archived, ..Self::default() },
         ]
         .into_iter()
+        .chain(properties)
         .filter(|test| !test.keys().is_empty())
         .collect()
     }
 }
 
+/// The values of a property; none where it was not read or does not exist.
+fn property<'r>(repository: &'r Repository, name: &str) -> Option<&'r Vec<String>> {
+    repository.custom_properties.as_ref()?.get(name)
+}
+
 impl Condition {
-    /// What it says of `subject`. `all_is_any`: whether a token for all repositories counts as having any
-    /// repository one may ask for, which is so in `when` of deny and escalate rules.
-    pub(crate) fn holds(&self, subject: &Subject<'_>, all_is_any: bool) -> Truth {
+    /// What it says of `subject`. `veto`: whether it stands in `when` of a deny or escalate rule. There, a token for
+    /// all repositories has any that one may ask for, and a repository goes by its former names as well.
+    pub(crate) fn holds(&self, subject: &Subject<'_>, veto: bool) -> Truth {
         let request = subject.request;
         match self {
             Self::OrganizationLogin(logins) => Truth::of(logins.matches(&subject.organization)),
@@ -138,6 +204,13 @@ impl Condition {
             Self::OwnerRole(roles) => {
                 Truth::of_option(subject.facts.owner_role.value().map(|role| roles.contains(role)))
             }
+            Self::OwnerActiveTokens(bounds) => {
+                Truth::of_option(subject.facts.owner_active_tokens.value().map(|count| {
+                    bounds.hold(Measure::Finite(i64::try_from(*count).unwrap_or(i64::MAX)))
+                }))
+            }
+            Self::OwnerRequests(counted) => counted.holds(&subject.facts.owner_requests),
+            Self::OwnerDenials(counted) => counted.holds(&subject.facts.owner_denials),
             Self::TokenName(pattern) => Truth::of(pattern.matches(&request.token.name)),
             Self::TokenLifetime(bounds) => Truth::of(bounds.hold(subject.lifetime)),
             Self::TokenUnusedFor(bounds) => Truth::of(bounds.hold(unused_for(subject))),
@@ -164,17 +237,17 @@ impl Condition {
             }
             Self::RepositoriesAny(test) => match subject.repositories {
                 Repositories::None => Truth::NotMatched,
-                Repositories::All if all_is_any => Truth::Matched,
+                Repositories::All if veto => Truth::Matched,
                 Repositories::All | Repositories::Unknown(_) => Truth::Unknown,
                 Repositories::Listed(_) => Truth::any(
-                    subject.listed().map(|(repository, name)| test.holds(repository, name)),
+                    subject.listed().map(|(repository, name)| test.holds(repository, name, veto)),
                 ),
             },
             Self::RepositoriesAll(test) => match subject.repositories {
                 Repositories::None => Truth::Matched,
                 Repositories::All | Repositories::Unknown(_) => Truth::Unknown,
                 Repositories::Listed(_) => Truth::all(
-                    subject.listed().map(|(repository, name)| test.holds(repository, name)),
+                    subject.listed().map(|(repository, name)| test.holds(repository, name, veto)),
                 ),
             },
             Self::PermissionsAnyAtLeast(listed) => Truth::of(listed.matches(&subject.asked)),
@@ -202,6 +275,9 @@ impl Condition {
             | Self::RequestKind(_)
             | Self::RequestAge(_)
             | Self::OwnerRole(_)
+            | Self::OwnerActiveTokens(_)
+            | Self::OwnerRequests(_)
+            | Self::OwnerDenials(_)
             | Self::RepositorySelection(_)
             | Self::RepositoriesCount(_)
             | Self::PermissionsAnyAtLeast(_)
@@ -234,6 +310,9 @@ impl Condition {
             | Self::OwnerLogin(_)
             | Self::OwnerTeams(_)
             | Self::OwnerRole(_)
+            | Self::OwnerActiveTokens(_)
+            | Self::OwnerRequests(_)
+            | Self::OwnerDenials(_)
             | Self::TokenUnusedFor(_)
             | Self::RequestKind(_)
             | Self::RequestAge(_)
@@ -260,6 +339,7 @@ impl Condition {
             }
             (Self::TokenLifetime(ours), Self::TokenLifetime(theirs))
             | (Self::TokenUnusedFor(ours), Self::TokenUnusedFor(theirs))
+            | (Self::OwnerActiveTokens(ours), Self::OwnerActiveTokens(theirs))
             | (Self::RepositoriesCount(ours), Self::RepositoriesCount(theirs)) => {
                 ours.within(*theirs)
             }
@@ -275,7 +355,7 @@ impl Condition {
         match self {
             Self::TokenName(_) | Self::RequestReason { .. } => true,
             Self::RepositoriesAny(test) | Self::RepositoriesAll(test) => {
-                test.keys().iter().all(|key| matches!(*key, "topics" | "name"))
+                test.keys().iter().all(|key| matches!(key.as_str(), "topics" | "name"))
                     && test.topics.is_some()
             }
             _ => false,

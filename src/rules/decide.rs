@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::TokenRequest;
 
 use super::{
-    decision::{Decision, Effect, NearMiss, RuleId, UnknownFact},
+    decision::{Decision, Effect, NearMiss, RuleId, UnknownFact, Waived},
     facts::Facts,
     near_miss::{near_miss, near_miss_of},
     policy::{PROTECTED_REPOSITORIES, Policy},
@@ -79,6 +79,7 @@ struct Verdict<'p> {
     unknown: Vec<UnknownFact>,
     only_unknown: bool,
     advisories: Vec<RuleId>,
+    waived: Vec<Waived>,
     /// The text of the denial, and the rule whose text it is.
     template: Option<(&'p Template, Option<RuleId>)>,
 }
@@ -89,7 +90,7 @@ fn combine<'p>(
     subject: &Subject<'_>,
     findings: impl Iterator<Item = (&'p Rule, Truth)>,
 ) -> Verdict<'p> {
-    let mut advisories = Vec::new();
+    let (mut advisories, mut waived) = (Vec::new(), Vec::new());
     let (mut approving, mut maybe_approving) = (Vec::new(), Vec::new());
     let (mut denying, mut maybe_denying) = (Vec::new(), Vec::new());
     let (mut escalating, mut gates) = (Vec::new(), Vec::new());
@@ -101,6 +102,14 @@ fn combine<'p>(
             if truth == Truth::Matched {
                 advisories.push(rule.id.clone());
             }
+            continue;
+        }
+        if let Some(waiver) = rule.waived(subject) {
+            waived.push(Waived {
+                rule: rule.id.clone(),
+                waiver: waiver.id.clone(),
+                record: waiver.record.clone(),
+            });
             continue;
         }
         match (rule.verb, truth) {
@@ -119,6 +128,7 @@ fn combine<'p>(
         unknown: Vec::new(),
         only_unknown: false,
         advisories,
+        waived,
         template: None,
     };
 
@@ -142,6 +152,10 @@ fn combine<'p>(
     let mut escalate = |verdict: &mut Verdict<'p>, rules: &[(&'p Rule, Truth)]| {
         for (rule, truth) in rules {
             verdict.by.push(rule.id.clone());
+            if rule.to.is_empty() {
+                // Its groups were an upper layer's, and are gone.
+                verdict.to.extend(default_to());
+            }
             verdict.to.extend(rule.to.iter().map(String::as_str));
             if *truth == Truth::Matched {
                 known_escalation = true;
@@ -216,6 +230,7 @@ impl Verdict<'_> {
             only_unknown: self.only_unknown,
             near_miss,
             advisories: self.advisories,
+            waived: self.waived,
         }
     }
 }

@@ -124,6 +124,20 @@ pub struct Decision {
     pub near_miss: Option<NearMiss>,
     /// Advisory rules that would have applied.
     pub advisories: Vec<RuleId>,
+    /// Rules that a waiver silenced.
+    #[serde(default)]
+    pub waived: Vec<Waived>,
+}
+
+/// A rule that would have applied, or may, and that a waiver silenced.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Waived {
+    /// The rule.
+    pub rule: RuleId,
+    /// The waiver: `waiver.license-scan`.
+    pub waiver: String,
+    /// Where the waiver is recorded.
+    pub record: String,
 }
 
 /// The longest text that GitHub takes with a review.

@@ -1,11 +1,13 @@
 //! Conditions in words: what was expected, what was found, from where, and what would be met. No judging.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use crate::domain::{PermissionGroup, TeamRef, cut, for_people};
+use crate::domain::{PermissionGroup, Repository, TeamRef, cut, for_people};
 
 use super::{
-    condition::{Condition, RepositoryTest, age, unused_for, visible_length},
+    condition::{Condition, PropertyTest, RepositoryTest, age, unused_for, visible_length},
     decision::{RuleId, UnknownFact, Unmet},
     facts::Fact,
     pattern::write_any_of,
@@ -37,6 +39,10 @@ pub(crate) fn wanted(condition: &Condition) -> String {
         Condition::OrganizationLogin(logins) | Condition::OwnerLogin(logins) => logins.to_string(),
         Condition::OwnerTeams(teams) => any_of(teams.iter().map(TeamRef::to_string)),
         Condition::OwnerRole(roles) => any_of(roles.iter().map(|role| role.as_str().to_owned())),
+        Condition::OwnerActiveTokens(bounds) => bounds.written(|count| count.to_string()),
+        Condition::OwnerRequests(counted) | Condition::OwnerDenials(counted) => {
+            format!("at least {} within {}", counted.at_least, counted.within)
+        }
         Condition::TokenName(pattern) => format!("matches {}", pattern.source()),
         Condition::TokenLifetime(bounds) | Condition::TokenUnusedFor(bounds) => {
             bounds.written(|days| format!("{days}d"))
@@ -89,6 +95,13 @@ pub(crate) fn found(check: &Check, subject: &Subject<'_>) -> String {
         Condition::OwnerRole(_) => {
             subject.facts.owner_role.value().map_or("unknown", |role| role.as_str()).to_owned()
         }
+        Condition::OwnerActiveTokens(_) => counted(&subject.facts.owner_active_tokens),
+        Condition::OwnerRequests(wanted) => {
+            subject.facts.owner_requests.get(&wanted.within).map_or("unknown".to_owned(), counted)
+        }
+        Condition::OwnerDenials(wanted) => {
+            subject.facts.owner_denials.get(&wanted.within).map_or("unknown".to_owned(), counted)
+        }
         Condition::TokenName(_) => quoted(&request.token.name),
         Condition::TokenLifetime(_) | Condition::TokenNeverExpires(_) => match subject.lifetime {
             Measure::Infinite => "never expires".to_owned(),
@@ -126,6 +139,10 @@ pub(crate) fn found(check: &Check, subject: &Subject<'_>) -> String {
     }
 }
 
+fn counted(count: &Fact<u64>) -> String {
+    count.value().map_or("unknown".to_owned(), u64::to_string)
+}
+
 /// Where what was found comes from, and when it was read.
 pub(crate) fn source(check: &Check, subject: &Subject<'_>) -> (String, Option<Timestamp>) {
     fn of<T>(fact: &Fact<T>) -> (String, Option<Timestamp>) {
@@ -134,6 +151,9 @@ pub(crate) fn source(check: &Check, subject: &Subject<'_>) -> (String, Option<Ti
             Fact::Unknown { .. } => ("could not be read".to_owned(), None),
         }
     }
+    let within = |counts: &BTreeMap<Span, Fact<u64>>, span: Span| {
+        counts.get(&span).map_or_else(|| ("was not read".to_owned(), None), of)
+    };
     match &check.condition {
         Condition::OwnerTeams(teams) => {
             let facts = teams.iter().filter_map(|team| subject.team_fact(team)).map(of);
@@ -143,6 +163,9 @@ pub(crate) fn source(check: &Check, subject: &Subject<'_>) -> (String, Option<Ti
                 .unwrap_or_else(|| ("was not read".to_owned(), None))
         }
         Condition::OwnerRole(_) => of(&subject.facts.owner_role),
+        Condition::OwnerActiveTokens(_) => of(&subject.facts.owner_active_tokens),
+        Condition::OwnerRequests(wanted) => within(&subject.facts.owner_requests, wanted.within),
+        Condition::OwnerDenials(wanted) => within(&subject.facts.owner_denials, wanted.within),
         Condition::RequestKind(_) => of(&subject.facts.kind),
         Condition::RepositoriesAny(_)
         | Condition::RepositoriesAll(_)
@@ -179,6 +202,18 @@ pub(crate) fn unknowns(rule: &RuleId, check: &Check, subject: &Subject<'_>) -> V
         Condition::OwnerRole(_) => {
             vec![fact("owner.role", why(unread(&subject.facts.owner_role)), true)]
         }
+        Condition::OwnerActiveTokens(_) => {
+            let why = why(unread(&subject.facts.owner_active_tokens));
+            vec![fact("owner.active_tokens", why, true)]
+        }
+        Condition::OwnerRequests(wanted) => {
+            let read = subject.facts.owner_requests.get(&wanted.within);
+            vec![fact("owner.requests", why(read.and_then(unread)), true)]
+        }
+        Condition::OwnerDenials(wanted) => {
+            let read = subject.facts.owner_denials.get(&wanted.within);
+            vec![fact("owner.denials", why(read.and_then(unread)), true)]
+        }
         Condition::RequestKind(_) => {
             vec![fact("request.kind", why(unread(&subject.facts.kind)), true)]
         }
@@ -191,7 +226,7 @@ pub(crate) fn unknowns(rule: &RuleId, check: &Check, subject: &Subject<'_>) -> V
                         .listed()
                         .flat_map(|(repository, _)| {
                             test.unread(repository).into_iter().map(|part| {
-                                let why = format!("GitHub did not tell it of {}", repository.name);
+                                let why = unread_part(repository, &part);
                                 fact(&format!("repositories.{part}"), why, true)
                             })
                         })
@@ -209,6 +244,13 @@ pub(crate) fn unknowns(rule: &RuleId, check: &Check, subject: &Subject<'_>) -> V
         }
         _ => Vec::new(),
     }
+}
+
+fn unread_part(repository: &Repository, part: &str) -> String {
+    if part.starts_with("custom_properties.") && repository.custom_properties.is_some() {
+        return format!("GitHub lists no such property of {}", repository.name);
+    }
+    format!("GitHub did not tell it of {}", repository.name)
 }
 
 fn all_repositories(fact: &impl Fn(&str, String, bool) -> UnknownFact) -> UnknownFact {
@@ -373,6 +415,20 @@ fn repositories(subject: &Subject<'_>, test: Option<&RepositoryTest>) -> String 
                 }
             }
         }
+        if test.name.is_some() && !repository.former_names.is_empty() {
+            let names = cut(&for_people(&repository.former_names.join(", ")), QUOTED);
+            text += &format!(" (formerly {names})");
+        }
+        for name in test.custom_properties.keys() {
+            let values = repository.custom_properties.as_ref().and_then(|all| all.get(name));
+            text += &match values {
+                None => format!(" ({name} unknown)"),
+                Some(values) if values.is_empty() => format!(" ({name} not set)"),
+                Some(values) => {
+                    format!(" ({name}: {})", cut(&for_people(&values.join(", ")), QUOTED))
+                }
+            };
+        }
         text
     }))
 }
@@ -393,6 +449,13 @@ fn of_repository(test: &RepositoryTest) -> String {
     }
     if let Some(archived) = test.archived {
         parts.push(format!("archived {archived}"));
+    }
+    for (name, test) in &test.custom_properties {
+        parts.push(match test {
+            PropertyTest::AnyOf(values) => format!("{name} {}", any_of(values.iter().cloned())),
+            PropertyTest::IsSet(true) => format!("{name} set"),
+            PropertyTest::IsSet(false) => format!("{name} not set"),
+        });
     }
     parts.join(" and ")
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::quantity::Span;
 use crate::domain::{Repository, RequestKind, Role, TeamRef};
 
 /// Something that was read, or that could not be.
@@ -64,6 +65,15 @@ pub struct Facts {
     pub owner_role: Fact<Role>,
     /// For each team that the policy names: whether the owner is in it. A missing entry is unknown.
     pub owner_teams: BTreeMap<TeamRef, Fact<bool>>,
+    /// How many tokens of the owner's have access to the organization, with those that we approved and GitHub
+    /// does not list yet.
+    pub owner_active_tokens: Fact<u64>,
+    /// For each span that the policy names: how many other requests of the owner's we heard of within it.
+    #[serde(default)]
+    pub owner_requests: BTreeMap<Span, Fact<u64>>,
+    /// The same for requests that were denied.
+    #[serde(default)]
+    pub owner_denials: BTreeMap<Span, Fact<u64>>,
     /// The repositories behind a `subset`; not asked for `none` and `all`.
     pub repositories: Fact<Vec<Repository>>,
     /// Whether the token is new here or was approved before.
@@ -78,6 +88,9 @@ impl Facts {
             now,
             owner_role: Fact::not_asked(),
             owner_teams: BTreeMap::new(),
+            owner_active_tokens: Fact::not_asked(),
+            owner_requests: BTreeMap::new(),
+            owner_denials: BTreeMap::new(),
             repositories: Fact::not_asked(),
             kind: Fact::not_asked(),
         }
@@ -92,8 +105,16 @@ pub struct Needs {
     pub owner_role: bool,
     /// The teams that rules name.
     pub teams: BTreeSet<TeamRef>,
+    /// Some rule asks how many tokens the owner has.
+    pub owner_active_tokens: bool,
+    /// Within which spans rules count the owner's requests.
+    pub owner_requests: BTreeSet<Span>,
+    /// Within which spans rules count the owner's denials.
+    pub owner_denials: BTreeSet<Span>,
     /// Some rule asks which or how many repositories.
     pub repositories: bool,
+    /// The custom properties of theirs that rules name, in lower case.
+    pub custom_properties: BTreeSet<String>,
     /// Some rule asks whether the request is a change.
     pub kind: bool,
 }

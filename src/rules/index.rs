@@ -171,11 +171,18 @@ impl Index {
                 found.extend(&self.any_repository_all);
             }
             Repositories::Listed(_) => {
-                for name in subject.names() {
+                for (repository, name) in subject.listed() {
                     self.any_repository.find(name, &mut found);
+                    // Vetoes go by former names as well; what finds another rule too much does no harm.
+                    for former in &repository.former_names {
+                        self.any_repository.find(&former.to_ascii_lowercase(), &mut found);
+                    }
                 }
-                if let Some(first) = subject.names().next() {
-                    self.every_repository.find(first, &mut found);
+                if let Some((first, name)) = subject.listed().next() {
+                    self.every_repository.find(name, &mut found);
+                    for former in &first.former_names {
+                        self.every_repository.find(&former.to_ascii_lowercase(), &mut found);
+                    }
                 }
             }
         }

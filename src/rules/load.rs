@@ -19,8 +19,9 @@ use toml::de::DeTable;
 
 use self::{draft::Draft, reader::Reader};
 use super::{
-    cases::{self, Case},
+    cases::Case,
     diagnostic::{Code, Diagnostic, Lines, Place},
+    layer::Layer,
     policy::Policy,
 };
 
@@ -41,6 +42,12 @@ impl SourceFile {
         Self { name: name.into(), text: text.into() }
     }
 
+    /// Its name up to the ending: the same for a file of rules and the one with its tests.
+    fn stem(&self) -> String {
+        let name = self.name.strip_suffix(".tests.toml");
+        name.or_else(|| self.name.strip_suffix(".toml")).unwrap_or(&self.name).to_owned()
+    }
+
     /// Whether it holds tests only.
     #[must_use]
     pub fn is_tests(&self) -> bool {
@@ -56,7 +63,7 @@ pub struct Loaded {
     /// Everything that is wrong or doubtful, in order of file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// The policy even if only its own cases fail, so that they can be explained.
-    pub(crate) compiled: Option<Policy>,
+    pub(crate) compiled: Option<Compiled>,
     pub(crate) cases: Vec<Case>,
 }
 
@@ -78,17 +85,77 @@ pub const MAX_RULES: usize = 10_000;
 /// The most cases of one policy: all of them are judged before it is in force.
 pub const MAX_CASES: usize = 2_000;
 
-/// Loads one layer: one file, or several that count as one.
+/// Whether a lower layer's files are new, which decides who is to blame when the layers contradict each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// They are being changed, or nobody knows: what contradicts an upper layer is their error.
+    #[default]
+    New,
+    /// They were in force before, under an upper layer that has changed since. What it made impossible is left out
+    /// with a warning, so that one change above does not take the policies of all organizations out of force.
+    Before,
+}
+
+/// The files that make one organization's policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The enterprise's; none where there is no such layer. Each says `layer = "enterprise"`.
+    pub enterprise: Vec<SourceFile>,
+    /// The organization's.
+    pub organization: Vec<SourceFile>,
+    /// Whether the organization's files were in force before.
+    pub standing: Standing,
+}
+
+impl Sources {
+    /// Files of one organization, without an enterprise above it.
+    #[must_use]
+    pub fn of_organization(organization: Vec<SourceFile>) -> Self {
+        Self { organization, ..Self::default() }
+    }
+
+    /// Files that lie beside each other, each taken for what its head says it is: for a command that was given a
+    /// directory. What is in force is never found out like this: there, the operator says which file is whose.
+    #[must_use]
+    pub fn by_head(files: Vec<SourceFile>) -> Self {
+        let says_enterprise = |file: &SourceFile| {
+            let table = parse(file).0;
+            let layer = table.get_ref().iter().find(|(key, _)| &**key.get_ref() == "layer");
+            layer.is_some_and(|(_, value)| value.get_ref().as_str() == Some("enterprise"))
+        };
+        let heads: BTreeSet<String> =
+            files.iter().filter(|file| says_enterprise(file)).map(SourceFile::stem).collect();
+        // Cases go with the file they stand beside.
+        let (enterprise, organization) =
+            files.into_iter().partition(|file| heads.contains(&file.stem()));
+        Self { enterprise, organization, ..Self::default() }
+    }
+
+    /// All files, those of the uppermost layer first.
+    pub fn files(&self) -> impl Iterator<Item = (Layer, &SourceFile)> {
+        let enterprise = self.enterprise.iter().map(|file| (Layer::Enterprise, file));
+        enterprise.chain(self.organization.iter().map(|file| (Layer::Organization, file)))
+    }
+}
+
+/// Loads files that lie beside each other: see [`Sources::by_head`].
 #[must_use]
 pub fn load(files: &[SourceFile]) -> Loaded {
-    let mut draft = Draft::default();
+    load_layers(&Sources::by_head(files.to_vec()))
+}
+
+/// Loads the files of all layers.
+#[must_use]
+pub fn load_layers(sources: &Sources) -> Loaded {
+    let mut draft = Draft::new(sources.standing);
     let mut diagnostics = Vec::new();
+    let files: Vec<SourceFile> = sources.files().map(|(_, file)| file.clone()).collect();
     if let Some(extra) = files.get(MAX_FILES) {
         let message = format!("there are more than {MAX_FILES} files");
         diagnostics.push(Diagnostic::new(Code::TooLarge, Place::start(&extra.name), message));
     }
-    for file in files.iter().take(MAX_FILES) {
-        diagnostics.extend(read(file, &mut draft));
+    for (layer, file) in sources.files().take(MAX_FILES) {
+        diagnostics.extend(read(file, layer, &mut draft));
     }
     let mut cases = std::mem::take(&mut draft.cases);
     if cases.len() > MAX_CASES {
@@ -97,26 +164,49 @@ pub fn load(files: &[SourceFile]) -> Loaded {
         diagnostics.push(Diagnostic::new(Code::TooLarge, place, message));
         cases.truncate(MAX_CASES);
     }
-    let compiled = draft.finish(files, &mut diagnostics);
-    let compiled = compiled.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    if let Some(policy) = &compiled {
-        let outcomes = cases::outcomes(policy, &cases);
-        diagnostics.extend(outcomes.iter().filter_map(cases::Outcome::diagnostic));
-        diagnostics.extend(lints::untested(policy, &outcomes));
+    draft.check(&files, &mut diagnostics);
+    let valid = !diagnostics.iter().any(Diagnostic::is_error);
+    let compiled = if valid { draft.compile(sources) } else { None };
+    if let Some(compiled) = &compiled {
+        let outcomes = compiled.outcomes(&cases);
+        diagnostics
+            .extend(outcomes.iter().filter_map(|outcome| outcome.diagnostic(sources.standing)));
+        diagnostics.extend(lints::untested(&compiled.policy, &outcomes));
     }
     let place = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.place.column, d.code);
     diagnostics.sort_by_cached_key(place);
-    let policy = compiled.clone().filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    let policy = compiled.as_ref().map(|compiled| compiled.policy.clone());
+    let policy = policy.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Loaded { policy, diagnostics, compiled, cases }
 }
 
-fn read(file: &SourceFile, draft: &mut Draft) -> Vec<Diagnostic> {
+/// What the files compile to, their own cases aside.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    /// What all layers say together.
+    pub(crate) policy: Policy,
+    /// What the enterprise says alone, where an organization's files stand below: its cases are judged by this, for
+    /// they are about what it says and not about what others add to it.
+    pub(crate) enterprise: Option<Policy>,
+}
+
+impl Compiled {
+    /// The policy that a case of this layer's files is judged by.
+    pub(crate) fn of(&self, layer: Layer) -> &Policy {
+        match layer {
+            Layer::Enterprise => self.enterprise.as_ref().unwrap_or(&self.policy),
+            Layer::Organization => &self.policy,
+        }
+    }
+}
+
+fn read(file: &SourceFile, layer: Layer, draft: &mut Draft) -> Vec<Diagnostic> {
     if file.text.len() > MAX_FILE {
         let message = format!("the file has {} bytes; the limit is {MAX_FILE}", file.text.len());
         return vec![Diagnostic::new(Code::TooLarge, Place::start(&file.name), message)];
     }
     let (table, errors) = parse(file);
-    let mut reader = Reader::new(file);
+    let mut reader = Reader::new(file, layer);
     draft.read(&mut reader, &table);
     if errors.is_empty() {
         return reader.diagnostics;

@@ -62,13 +62,35 @@ pub(crate) struct Default {
     pub(crate) to: Vec<String>,
 }
 
-/// Upper bounds on every approve rule.
+/// Upper bounds on approve rules.
 #[derive(Clone, Debug, std::default::Default)]
 pub(crate) struct Ceiling {
     pub(crate) lifetime: Option<i64>,
     pub(crate) max_repositories: Option<i64>,
     pub(crate) all_repositories: Option<bool>,
     pub(crate) permissions: Option<Permissions>,
+}
+
+impl Ceiling {
+    /// What is under both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        fn both<T: Clone>(a: &Option<T>, b: &Option<T>, and: impl Fn(&T, &T) -> T) -> Option<T> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(and(a, b)),
+                (a, b) => a.clone().or_else(|| b.clone()),
+            }
+        }
+        Self {
+            lifetime: both(&self.lifetime, &other.lifetime, |a, b| *a.min(b)),
+            max_repositories: both(&self.max_repositories, &other.max_repositories, |a, b| {
+                *a.min(b)
+            }),
+            all_repositories: both(&self.all_repositories, &other.all_repositories, |a, b| {
+                *a && *b
+            }),
+            permissions: both(&self.permissions, &other.permissions, Permissions::and),
+        }
+    }
 }
 
 /// The name under which the built-in veto appears in decisions and traces.
@@ -256,9 +278,6 @@ impl Policy {
         for name in self.revocations.keys() {
             add(format!("revoke.{name}"), "no token is revoked");
         }
-        for name in self.waivers.keys() {
-            add(format!("waiver.{name}"), "no rule is silenced");
-        }
         if self.digest.is_some() {
             add("digest".to_owned(), "no digest is sent");
         }
@@ -272,11 +291,21 @@ fn needs(rules: &[Rule]) -> Needs {
         match &check.condition {
             Condition::OwnerTeams(teams) => needs.teams.extend(teams.iter().cloned()),
             Condition::OwnerRole(_) => needs.owner_role = true,
+            Condition::OwnerActiveTokens(_) => needs.owner_active_tokens = true,
+            Condition::OwnerRequests(counted) => {
+                needs.owner_requests.insert(counted.within);
+            }
+            Condition::OwnerDenials(counted) => {
+                needs.owner_denials.insert(counted.within);
+            }
             Condition::RequestKind(_) => needs.kind = true,
-            Condition::RepositoriesAny(_)
-            | Condition::RepositoriesAll(_)
-            | Condition::RepositoriesCount(_)
-            | Condition::AllowRepositories { .. } => needs.repositories = true,
+            Condition::RepositoriesAny(test) | Condition::RepositoriesAll(test) => {
+                needs.repositories = true;
+                needs.custom_properties.extend(test.custom_properties.keys().cloned());
+            }
+            Condition::RepositoriesCount(_) | Condition::AllowRepositories { .. } => {
+                needs.repositories = true
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     decision::{RuleId, Unmet},
     explain,
+    layer::Layer,
     policy::{PROTECTED_REPOSITORIES, Policy},
     rule::{Enforcement, Part, Verb},
     subject::{Repositories, Subject},
@@ -61,9 +62,10 @@ pub(crate) fn trace(policy: &Policy, subject: &Subject<'_>) -> Option<RuleTrace>
     Some(RuleTrace {
         rule: RuleId::new(PROTECTED_REPOSITORIES),
         verb: Verb::Escalate,
-        layer: 0,
+        layer: Layer::Enterprise,
         enforcement: Enforcement::Hard,
         gate: true,
+        waivers: Vec::new(),
         truth: applies(policy, subject),
         conditions: vec![
             condition(

@@ -5,14 +5,17 @@ use crate::domain::{cut, for_people};
 use super::decision::{MAX_REASON_CHARS, NearMiss};
 
 /// What may stand between braces. Nothing here tells the requester about teams, other people or patterns.
-pub const PLACEHOLDERS: &[&str] = &[
-    "rule",
-    "organization",
-    "owner",
-    "ceiling.lifetime",
-    "ceiling.max_repositories",
-    "policy_url",
-    "near_miss",
+pub const PLACEHOLDERS: &[(&str, &str)] = &[
+    ("rule", "the rule that denies, with its verb"),
+    ("organization", "the organization that was asked"),
+    ("owner", "whose token it is"),
+    ("ceiling.lifetime", "the longest lifetime that any rule lets through, such as `90d`"),
+    ("ceiling.max_repositories", "the most repositories that any rule lets through"),
+    ("policy_url", "where the rules can be read"),
+    (
+        "near_miss",
+        "the approve rule that came closest and what it lacked; cut first where there is no room",
+    ),
 ];
 
 /// A text with placeholders.
@@ -68,7 +71,7 @@ impl Template {
                     if !closed {
                         let message = "this brace is not closed; write `{{` for a brace".to_owned();
                         problems.push(TemplateProblem { placeholder: None, message });
-                    } else if PLACEHOLDERS.contains(&name.as_str()) {
+                    } else if PLACEHOLDERS.iter().any(|(known, _)| *known == name) {
                         pieces.push(Piece::Text(std::mem::take(&mut literal)));
                         pieces.push(Piece::Placeholder(name));
                     } else {
@@ -115,10 +118,8 @@ impl Template {
                     "rule" => for_people(values.rule),
                     "organization" => for_people(values.organization),
                     "owner" => for_people(values.owner),
-                    "ceiling.lifetime" => values.ceiling_lifetime.clone().unwrap_or_default(),
-                    "ceiling.max_repositories" => {
-                        values.ceiling_max_repositories.clone().unwrap_or_default()
-                    }
+                    "ceiling.lifetime" => limit(values.ceiling_lifetime.as_ref()),
+                    "ceiling.max_repositories" => limit(values.ceiling_max_repositories.as_ref()),
                     "policy_url" if values.policy_url.is_empty() => {
                         "in the organization's policy".to_owned()
                     }
@@ -129,6 +130,11 @@ impl Template {
         }
         text
     }
+}
+
+/// A limit that an upper layer set, or what stands for one that it has taken back since.
+fn limit(value: Option<&String>) -> String {
+    value.cloned().unwrap_or_else(|| "the limit".to_owned())
 }
 
 /// What came closest, in words that the requester may read.

@@ -7,8 +7,9 @@ use crate::domain::{cut, for_people};
 use super::{
     cases::Report,
     decision::{Decision, Effect, RuleId},
+    layer::Layer,
     rule::Verb,
-    trace::{ConditionTrace, RuleTrace, Trace},
+    trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace},
     truth::Truth,
 };
 
@@ -31,6 +32,10 @@ pub fn sentence(decision: &Decision) -> String {
         if decision.unknown.len() > 1 {
             let _ = write!(text, " and {} more", decision.unknown.len() - 1);
         }
+    }
+    for waived in &decision.waived {
+        let record = cut(&for_people(&waived.record), VALUE);
+        let _ = write!(text, "; {} is silenced by {} ({record})", waived.rule, waived.waiver);
     }
     if let Some(near_miss) = &decision.near_miss {
         let keys: Vec<_> = near_miss.unmet.iter().map(|unmet| unmet.key.as_str()).collect();
@@ -117,10 +122,34 @@ fn rule_lines(text: &mut String, rule: &RuleTrace) {
         }
         Verb::Deny | Verb::Escalate => format!(" ({})", rule.enforcement.as_str()),
     };
-    let _ = writeln!(text, "{}: {}{weight}", rule.rule, rule.truth.as_str());
+    let layer = match rule.layer {
+        Layer::Enterprise if rule.rule.as_str().starts_with("builtin.") => "",
+        Layer::Enterprise => ", from the enterprise",
+        Layer::Organization => "",
+    };
+    let silenced = if rule.waived().is_some() { ", and silenced by a waiver" } else { "" };
+    let _ = writeln!(text, "{}: {}{silenced}{weight}{layer}", rule.rule, rule.truth.as_str());
+    for waiver in &rule.waivers {
+        waiver_line(text, waiver);
+    }
     for condition in &rule.conditions {
         condition_line(text, condition);
     }
+}
+
+fn waiver_line(text: &mut String, waiver: &WaiverTrace) {
+    let record = cut(&for_people(&waiver.record), VALUE);
+    let _ = match waiver.applies {
+        true => {
+            writeln!(text, "  {}: silences it until {} ({record})", waiver.waiver, waiver.until)
+        }
+        false => writeln!(
+            text,
+            "  {}: does not silence it: {} ({record})",
+            waiver.waiver,
+            waiver.lacks.join("; ")
+        ),
+    };
 }
 
 fn condition_line(text: &mut String, condition: &ConditionTrace) {

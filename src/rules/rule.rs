@@ -9,9 +9,11 @@ use super::{
     decision::{RuleId, UnknownFact},
     diagnostic::Place,
     explain,
+    layer::Layer,
     reason::Template,
     subject::Subject,
     truth::Truth,
+    waiver,
 };
 
 /// What a rule does when it applies.
@@ -83,8 +85,8 @@ pub(crate) struct Check {
     /// The key from the rule's table on: `when.owner.teams`.
     pub(crate) key: String,
     pub(crate) condition: Condition,
-    /// In `when` of a deny or escalate rule, a token for all repositories has any that is asked for.
-    pub(crate) all_is_any: bool,
+    /// It stands in `when` of a deny or escalate rule: see [`Condition::holds`].
+    pub(crate) veto: bool,
     /// Where the answer is remembered, for a costly condition that several rules share.
     pub(crate) slot: Option<u32>,
 }
@@ -93,8 +95,8 @@ impl Check {
     /// Whether the check is passed: for an exception, whether it does not hold.
     pub(crate) fn passes(&self, subject: &Subject<'_>) -> Truth {
         let holds = match self.slot {
-            None => self.condition.holds(subject, self.all_is_any),
-            Some(slot) => subject.remember(slot, || self.condition.holds(subject, self.all_is_any)),
+            None => self.condition.holds(subject, self.veto),
+            Some(slot) => subject.remember(slot, || self.condition.holds(subject, self.veto)),
         };
         if self.part == Part::Unless { holds.negated() } else { holds }
     }
@@ -105,14 +107,15 @@ impl Check {
 pub(crate) struct Rule {
     pub(crate) id: RuleId,
     pub(crate) verb: Verb,
-    /// 0 is the uppermost.
-    pub(crate) layer: u8,
+    pub(crate) layer: Layer,
     pub(crate) enforcement: Enforcement,
     /// An escalate rule that only tightens.
     pub(crate) gate: bool,
     pub(crate) checks: Vec<Check>,
     /// The checks in the order in which they are asked: those that cost least first.
     pub(crate) cheap_first: Vec<u16>,
+    /// Those that name this rule, in order of their ids.
+    pub(crate) waivers: Vec<waiver::Compiled>,
     pub(crate) to: Vec<String>,
     pub(crate) reason: Option<Template>,
     pub(crate) place: Place,
@@ -124,7 +127,7 @@ pub(crate) fn share(rules: &mut [Rule]) -> usize {
     for (at, rule) in rules.iter().enumerate() {
         for (check_at, check) in rule.checks.iter().enumerate() {
             if check.condition.cost() > 1 {
-                let text = format!("{} {}", check.all_is_any, explain::wanted(&check.condition));
+                let text = format!("{} {}", check.veto, explain::wanted(&check.condition));
                 seen.entry(text).or_default().push((at, check_at));
             }
         }
@@ -159,6 +162,11 @@ impl Rule {
     /// Whether the rule applies. Stops at the first check that fails.
     pub(crate) fn applies(&self, subject: &Subject<'_>) -> Truth {
         Truth::all(self.cheapest_first().map(|check| check.passes(subject)))
+    }
+
+    /// The waiver that silences the rule for this request.
+    pub(crate) fn waived(&self, subject: &Subject<'_>) -> Option<&waiver::Compiled> {
+        self.waivers.iter().find(|waiver| waiver.applies(subject))
     }
 
     /// The checks, those that cost least first.

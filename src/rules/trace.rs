@@ -1,11 +1,12 @@
 //! The whole reasoning behind a decision as values; rendering stands in `render`, deciding in `decide`.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{
     decision::{RuleId, Unmet},
     explain,
+    layer::Layer,
     rule::{Check, Enforcement, Part, Rule, Verb},
     subject::Subject,
     truth::Truth,
@@ -29,16 +30,34 @@ pub struct RuleTrace {
     pub rule: RuleId,
     /// Its verb.
     pub verb: Verb,
-    /// Its layer; 0 is the uppermost.
-    pub layer: u8,
+    /// Whose it is.
+    pub layer: Layer,
     /// Its weight.
     pub enforcement: Enforcement,
     /// Whether it only tightens.
     pub gate: bool,
-    /// Whether it applies.
+    /// Whether its conditions are met. One that a waiver silences decides nothing all the same.
     pub truth: Truth,
     /// Each of its conditions.
     pub conditions: Vec<ConditionTrace>,
+    /// The waivers of this rule for this owner, where the rule would apply or may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<WaiverTrace>,
+}
+
+/// One waiver of one rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaiverTrace {
+    /// Which: `waiver.license-scan`.
+    pub waiver: String,
+    /// Where it is recorded.
+    pub record: String,
+    /// Its last day, in UTC.
+    pub until: Date,
+    /// Whether it silences the rule here.
+    pub applies: bool,
+    /// What keeps it from that, one sentence each.
+    pub lacks: Vec<String>,
 }
 
 /// One condition of one rule.
@@ -65,15 +84,28 @@ pub struct ConditionTrace {
 impl RuleTrace {
     pub(crate) fn of(rule: &Rule, subject: &Subject<'_>) -> Self {
         let conditions: Vec<_> = rule.checks.iter().map(|check| trace(check, subject)).collect();
+        let truth = Truth::all(conditions.iter().map(|condition| condition.truth));
         Self {
             rule: rule.id.clone(),
             verb: rule.verb,
             layer: rule.layer,
             enforcement: rule.enforcement,
             gate: rule.gate,
-            truth: Truth::all(conditions.iter().map(|condition| condition.truth)),
+            waivers: if truth == Truth::NotMatched {
+                Vec::new()
+            } else {
+                let waivers = rule.waivers.iter().filter(|waiver| waiver.concerns(subject));
+                waivers.map(|waiver| waiver.trace(subject)).collect()
+            },
+            truth,
             conditions,
         }
+    }
+
+    /// The waiver that silences the rule, if one does.
+    #[must_use]
+    pub fn waived(&self) -> Option<&WaiverTrace> {
+        self.waivers.iter().find(|waiver| waiver.applies)
     }
 }
 

@@ -402,11 +402,10 @@ pub fn repositories() -> impl Strategy<Value = Vec<Repository>> {
         for (id, (name, visibility, archived, topics)) in (1..).zip(listed) {
             if seen.insert(name) {
                 repositories.push(Repository {
-                    id: RepositoryId(id),
-                    name: name.to_owned(),
                     visibility,
                     archived,
                     topics,
+                    ..Repository::new(RepositoryId(id), name)
                 });
             }
         }

@@ -1,6 +1,9 @@
 //! A request and the world around it as a case describes them: `wants`, `world`, `now`, `unknown`.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use toml::de::DeValue;
@@ -14,6 +17,7 @@ use crate::{
     rules::{
         diagnostic::{Code, Diagnostic, Place},
         facts::{Fact, Facts, Needs},
+        layer::Layer,
         load::{
             self, SourceFile,
             conditions::{GROUPS, KINDS, ROLES, SELECTIONS, VISIBILITIES},
@@ -41,19 +45,32 @@ pub(crate) struct Situation {
     role: Role,
     teams: Vec<TeamRef>,
     kind: RequestKind,
+    counts: Counts,
     repositories: Vec<Repository>,
     unknown: Vec<&'static str>,
+}
+
+/// What is counted of the owner; whatever the span that a rule asks for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    active_tokens: u64,
+    requests: u64,
+    denials: u64,
 }
 
 /// Facts that a case can make unreadable.
 const FACTS: &[(&str, &str)] = &[
     ("owner.role", "owner.role"),
     ("owner.teams", "owner.teams"),
+    ("owner.active_tokens", "owner.active_tokens"),
+    ("owner.requests", "owner.requests"),
+    ("owner.denials", "owner.denials"),
     ("request.kind", "request.kind"),
     ("repositories", "repositories"),
     ("repositories.visibility", "repositories.visibility"),
     ("repositories.topics", "repositories.topics"),
     ("repositories.archived", "repositories.archived"),
+    ("repositories.custom_properties", "repositories.custom_properties"),
 ];
 
 impl Situation {
@@ -83,15 +100,35 @@ impl Situation {
             if hidden("repositories.archived") {
                 repository.archived = None;
             }
+            // What is not stated has no value; every property that a rule names exists.
+            if let Some(properties) = &mut repository.custom_properties {
+                for name in &needs.custom_properties {
+                    properties.entry(name.clone()).or_default();
+                }
+            }
+            if hidden("repositories.custom_properties") {
+                repository.custom_properties = None;
+            }
             repository
         });
+        let counted = |name: &str, spans: &BTreeSet<Span>, count: u64| {
+            let hidden = hidden(name);
+            spans.iter().map(|span| (*span, fact(hidden, count, self.now))).collect()
+        };
+        let counts = self.counts;
         Facts {
+            owner_active_tokens: fact(
+                hidden("owner.active_tokens"),
+                counts.active_tokens,
+                self.now,
+            ),
+            owner_requests: counted("owner.requests", &needs.owner_requests, counts.requests),
+            owner_denials: counted("owner.denials", &needs.owner_denials, counts.denials),
             owner_role: fact(hidden("owner.role"), self.role, self.now),
             owner_teams: teams.collect(),
             repositories: fact(hidden("repositories"), repositories.collect(), self.now),
             kind: fact(hidden("request.kind"), self.kind, self.now),
-            // Tables of facts grow; what a case cannot describe is not read.
-            ..Facts::nothing_read(self.now)
+            now: self.now,
         }
     }
 }
@@ -113,7 +150,7 @@ pub fn parse_situation(
         return Err(vec![Diagnostic::new(Code::TooLarge, Place::start(name), message)]);
     }
     let (table, mut diagnostics) = load::parse(&file);
-    let mut reader = Reader::new(&file);
+    let mut reader = Reader::new(&file, Layer::Organization);
     let mut builder = Builder::default();
     let value = toml::Spanned::new(0..0, DeValue::Table(table.into_inner()));
     let keys = ["schema", "wants", "world", "now", "unknown"];
@@ -151,6 +188,7 @@ pub(crate) struct Builder {
     login: Option<String>,
     role: Option<Role>,
     teams: Vec<TeamRef>,
+    counts: Counts,
     properties: BTreeMap<String, (Properties, Range<usize>)>,
     now: Option<Timestamp>,
     unknown: Vec<&'static str>,
@@ -169,6 +207,8 @@ struct Properties {
     visibility: Option<Visibility>,
     topics: Vec<String>,
     archived: bool,
+    custom_properties: BTreeMap<String, Vec<String>>,
+    former_names: Vec<String>,
 }
 
 impl Builder {
@@ -272,16 +312,26 @@ impl Builder {
         match key {
             "organization" => self.organization = reader.string(value, path).map(str::to_owned),
             "owner" => {
-                reader.table(value, path, &["login", "role", "teams"], |reader, key, _, value| {
+                let keys = ["login", "role", "teams", "active_tokens", "requests", "denials"];
+                reader.table(value, path, &keys, |reader, key, _, value| {
                     let path = format!("{path}.{key}");
+                    let count = |reader: &mut Reader<'_>| {
+                        let count = reader.integer(value, &path, 0..1_000_001);
+                        count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+                    };
                     match key {
+                        "active_tokens" => self.counts.active_tokens = count(reader),
+                        "requests" => self.counts.requests = count(reader),
+                        "denials" => self.counts.denials = count(reader),
                         "login" => self.login = reader.string(value, &path).map(str::to_owned),
                         "role" => {
                             let word = reader.string(value, &path);
-                            self.role = word.and_then(|word| reader.word(word, value.span(), &path, ROLES));
+                            self.role =
+                                word.and_then(|word| reader.word(word, value.span(), &path, ROLES));
                         }
                         // In no team is something one may say.
-                        _ if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) => {}
+                        _ if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) =>
+                            {}
                         _ => self.teams = load::values::teams(reader, value, &path),
                     }
                 });
@@ -289,19 +339,40 @@ impl Builder {
             _ => reader.named(value, path, |reader, name, span, value| {
                 let path = format!("{path}.{name}");
                 let mut properties = Properties::default();
-                reader.table(value, &path, &["visibility", "topics", "archived"], |reader, key, _, value| {
+                let keys = ["visibility", "topics", "archived", "custom_properties", "formerly"];
+                reader.table(value, &path, &keys, |reader, key, _, value| {
                     let path = format!("{path}.{key}");
                     match key {
+                        "custom_properties" => {
+                            reader.named(value, &path, |reader, name, _, value| {
+                                let values =
+                                    reader.one_or_more(value, &format!("{path}.{}", shown(name)));
+                                let values = values.into_iter().map(|(value, _)| value.to_owned());
+                                properties
+                                    .custom_properties
+                                    .insert(name.to_ascii_lowercase(), values.collect());
+                            })
+                        }
+                        "formerly" => {
+                            let names = reader.one_or_more(value, &path);
+                            properties.former_names =
+                                names.into_iter().map(|(name, _)| name.to_owned()).collect();
+                        }
                         "visibility" => {
                             let word = reader.string(value, &path);
-                            properties.visibility =
-                                word.and_then(|word| reader.word(word, value.span(), &path, VISIBILITIES));
+                            properties.visibility = word.and_then(|word| {
+                                reader.word(word, value.span(), &path, VISIBILITIES)
+                            });
                         }
-                        "archived" => properties.archived = reader.boolean(value, &path).unwrap_or(false),
-                        _ if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) => {}
+                        "archived" => {
+                            properties.archived = reader.boolean(value, &path).unwrap_or(false)
+                        }
+                        _ if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) =>
+                            {}
                         _ => {
                             let topics = reader.strings(value, &path);
-                            properties.topics = topics.into_iter().map(|(topic, _)| topic.to_owned()).collect();
+                            properties.topics =
+                                topics.into_iter().map(|(topic, _)| topic.to_owned()).collect();
                         }
                     }
                 });
@@ -371,6 +442,10 @@ impl Builder {
                 visibility: Some(stated.and_then(|p| p.visibility).unwrap_or(Visibility::Private)),
                 archived: Some(stated.is_some_and(|p| p.archived)),
                 topics: Some(stated.map(|p| p.topics.clone()).unwrap_or_default()),
+                custom_properties: Some(
+                    stated.map(|p| p.custom_properties.clone()).unwrap_or_default(),
+                ),
+                former_names: stated.map(|p| p.former_names.clone()).unwrap_or_default(),
                 name,
             }
         });
@@ -414,6 +489,7 @@ impl Builder {
             role: self.role.unwrap_or(Role::Member),
             teams: self.teams,
             kind: self.kind.unwrap_or(RequestKind::New),
+            counts: self.counts,
             repositories,
             unknown: self.unknown,
         })

@@ -47,6 +47,7 @@ codes! {
     Error {
         Syntax = "syntax": "The file is not TOML.",
         TooLarge = "too-large": "The files exceed a limit: 1 MB a file, 1,000 files, 10,000 rules, 2,000 cases.",
+        WrongLayer = "wrong-layer": "A file says of itself that it is another layer's than the one it is read for.",
         UnsupportedSchema = "unsupported-schema": "`schema` is missing, or is not a version this program knows.",
         UnknownKey = "unknown-key": "A key that means nothing here.",
         KeyBelowHeader = "key-below-header": "A key that belongs above the table header it stands below.",
@@ -64,7 +65,7 @@ codes! {
         ForbiddenPermission = "forbidden-permission": "A wildcard or the group `other` in an upper bound.",
         UnknownPlaceholder = "unknown-placeholder": "A placeholder that does not exist, or has no value here.",
         ReasonTooLong = "reason-too-long": "A text longer than the 1,024 characters GitHub takes.",
-        DuplicateId = "duplicate-id": "Two rules, groups or tests of one name.",
+        DuplicateId = "duplicate-id": "Two rules, groups, policies, waivers or tests of one name, in one layer or in two.",
         DuplicateBlock = "duplicate-block": "Two files of one layer say the same thing twice.",
         UnknownGroup = "unknown-group": "`to` or `next` names reviewers that no table defines.",
         UnknownRule = "unknown-rule": "A waiver for a rule that does not exist.",
@@ -72,12 +73,13 @@ codes! {
         WaiverTooLong = "waiver-too-long": "A waiver for more than 180 days.",
         Cycle = "cycle": "`next` leads back to where it began.",
         TooOften = "too-often": "A digest more than once a day.",
-        NotYetSupported = "not-yet-supported": "Part of the language, and not of this version.",
         BadTest = "bad-test": "A case that cannot be understood.",
         StateNow = "state-now": "A case that touches a clock without saying what time it is.",
         FailingTest = "failing-test": "A case that does not come out as it says.",
     }
     Warning {
+        DisabledByUpperLayer = "disabled-by-upper-layer": "A change of an upper layer made something of a lower one impossible: it is left out, and the rest stays.",
+        CutByUpperDefault = "cut-by-upper-default": "A lower layer's default would loosen the upper one's, and does not.",
         CutByCeiling = "cut-by-ceiling": "A rule allows more than the ceiling and is cut down to it.",
     }
     Lint {

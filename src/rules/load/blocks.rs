@@ -11,8 +11,8 @@ use crate::{
     domain::Role,
     rules::{
         diagnostic::{Code, Place},
-        policy::{Default, Finally, FinallyDecision, MayDecide, Next, Notify, Reviewers},
-        quantity::Span,
+        layer::Layer,
+        policy::{Finally, FinallyDecision, MayDecide, Next, Notify, Reviewers},
         reason::Template,
     },
 };
@@ -23,12 +23,8 @@ pub(crate) struct DraftDefault {
     pub(crate) deny: bool,
     pub(crate) reason: Option<(Template, Place)>,
     pub(crate) to: Vec<String>,
-}
-
-impl DraftDefault {
-    pub(crate) fn finish(self) -> Default {
-        Default { deny: self.deny, reason: self.reason.map(|(template, _)| template), to: self.to }
-    }
+    /// Whether it says `to` at all, which the uppermost layer must.
+    pub(crate) has_to: bool,
 }
 
 pub(crate) fn default(
@@ -71,13 +67,6 @@ pub(crate) fn default(
             "`decision = \"escalate\"` or `\"deny\"`",
         );
     }
-    if !has_to {
-        reader.missing(
-            span.clone(),
-            "`default` has no `to`",
-            "name who is asked when no rule names reviewers, such as `to = \"owners\"`",
-        );
-    }
     match (deny, has_reason) {
         (Some(true), None) => {
             reader.missing(
@@ -97,13 +86,14 @@ pub(crate) fn default(
         }
         _ => {}
     }
-    Some(DraftDefault { deny: deny.unwrap_or(true), reason: text, to })
+    Some(DraftDefault { deny: deny.unwrap_or(true), reason: text, to, has_to })
 }
 
 /// A group of reviewers with the places of what it names.
 #[derive(Debug)]
 pub(crate) struct DraftReviewers {
     pub(crate) reviewers: Reviewers,
+    pub(crate) layer: Layer,
     pub(crate) place: Place,
     pub(crate) next: Option<Place>,
 }
@@ -142,7 +132,7 @@ pub(crate) fn reviewers(
             "comment_required" => {
                 group.comment_required = reader.boolean(value, &path).unwrap_or(false)
             }
-            "remind_every" => group.remind_every = positive(reader, value, &path),
+            "remind_every" => group.remind_every = reader.positive_span(value, &path),
             "next" => {
                 next_place = Some(reader.place(key_span));
                 group.next = next(reader, value, &path);
@@ -168,7 +158,7 @@ pub(crate) fn reviewers(
             "such as `may_decide.teams = [\"security\"]` or `may_decide.roles = [\"owner\"]`",
         );
     }
-    Some(DraftReviewers { reviewers: group, place, next: next_place })
+    Some(DraftReviewers { reviewers: group, layer: reader.layer, place, next: next_place })
 }
 
 fn may_decide(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> MayDecide {
@@ -193,7 +183,7 @@ fn next(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Next> 
     let is_table = reader.table(value, path, &["after", "to"], |reader, key, _, value| {
         let path = format!("{path}.{key}");
         if key == "after" {
-            after = positive(reader, value, &path);
+            after = reader.positive_span(value, &path);
         } else {
             to = reader.string(value, &path).map(str::to_owned);
             let place = reader.place(value.span());
@@ -223,7 +213,7 @@ fn finally(
         reader.table(value, path, &["after", "decision", "reason"], |reader, key, _, value| {
             let path = format!("{path}.{key}");
             match key {
-                "after" => after = positive(reader, value, &path),
+                "after" => after = reader.positive_span(value, &path),
                 "decision" => {
                     let word = reader.string(value, &path);
                     decision = word.and_then(|word| reader.word(word, value.span(), &path, &words));
@@ -256,15 +246,6 @@ fn finally(
         _ => {}
     }
     Some(Finally { after, decision, reason: text })
-}
-
-fn positive(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Span> {
-    let span = reader.span(value, path)?;
-    if span.seconds() > 0 {
-        return Some(span);
-    }
-    reader.error(Code::BadDuration, value.span(), format!("`{path}` must be longer than nothing"));
-    None
 }
 
 fn notify(reader: &mut Reader<'_>, text: &str, span: Range<usize>) -> Option<Notify> {

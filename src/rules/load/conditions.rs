@@ -5,7 +5,10 @@ use std::ops::Range;
 use super::{
     permissions,
     reader::{Reader, Value, entries},
-    values::{bounds, clock, globs, length, not_yet, operators, regex, teams, words},
+    values::{
+        at_least_within, bounds, clock, custom_properties, globs, length, operators, regex, teams,
+        words,
+    },
 };
 use crate::{
     domain::{PermissionGroup, RepositorySelection, RequestKind, Role, Visibility},
@@ -18,38 +21,66 @@ use crate::{
     },
 };
 
-/// Every key that `when` and `unless` know, its operators, and whether this version can ask it.
-pub const VOCABULARY: &[(&str, &str, bool)] = &[
-    ("organization.login", "list of globs", true),
-    ("owner.login", "list of globs", true),
-    ("owner.teams", "list", true),
-    ("owner.role", "list", true),
-    ("owner.active_tokens", "at_least, at_most", false),
-    ("owner.requests", "at_least, within", false),
-    ("owner.denials", "at_least, within", false),
-    ("token.name", "matches", true),
-    ("token.lifetime", "at_least, at_most", true),
-    ("token.unused_for", "at_least, at_most", true),
-    ("token.never_expires", "true or false", true),
-    ("token.expired", "true or false", true),
-    ("request.kind", "list", true),
-    ("request.reason", "min_length, matches", true),
-    ("request.age", "at_least, at_most", true),
-    ("repository_selection", "list", true),
-    ("repositories.count", "at_least, at_most", true),
-    ("repositories.any.name", "list of globs", true),
-    ("repositories.any.visibility", "list", true),
-    ("repositories.any.topics", "list of globs", true),
-    ("repositories.any.archived", "true or false", true),
-    ("repositories.any.custom_properties", "list, is_set", false),
-    ("repositories.all.name", "list of globs", true),
-    ("repositories.all.visibility", "list", true),
-    ("repositories.all.topics", "list of globs", true),
-    ("repositories.all.archived", "true or false", true),
-    ("repositories.all.custom_properties", "list, is_set", false),
-    ("permissions.any_at_least", "one table for each group", true),
-    ("permissions.within", "one table for each group", true),
-    ("clock", "from, until, weekdays, hours, timezone", true),
+/// Every key that `when` and `unless` know, its operators, and what it asks.
+pub const VOCABULARY: &[(&str, &str, &str)] = &[
+    ("organization.login", "list of globs", "the organization that is asked"),
+    ("owner.login", "list of globs", "whose token it is"),
+    ("owner.teams", "list", "a team that the owner is in: a slug, or `organization/slug`"),
+    ("owner.role", "list", "the owner's role: `owner`, `member`, `billing_manager` or `stranger`"),
+    (
+        "owner.active_tokens",
+        "at_least, at_most",
+        "how many tokens of the owner's have access already, this one not counted",
+    ),
+    (
+        "owner.requests",
+        "at_least, within",
+        "how many other requests the owner made, by our own record",
+    ),
+    ("owner.denials", "at_least, within", "how many of them were denied, by our own record"),
+    ("token.name", "matches", "the token's name, as a whole"),
+    ("token.lifetime", "at_least, at_most", "whole days that were left when it was requested"),
+    ("token.unused_for", "at_least, at_most", "whole days since it was last used"),
+    ("token.never_expires", "true or false", "whether it has no end"),
+    ("token.expired", "true or false", "whether it ended already"),
+    ("request.kind", "list", "`new`, or `change` of a token that has access"),
+    ("request.reason", "min_length, matches", "the requester's words"),
+    ("request.age", "at_least, at_most", "time since it was made; escalate rules only"),
+    ("repository_selection", "list", "`none`, `all` or `subset`"),
+    ("repositories.count", "at_least, at_most", "how many repositories"),
+    ("repositories.any.name", "list of globs", "some repository's name"),
+    (
+        "repositories.any.visibility",
+        "list",
+        "some repository's visibility: `public`, `private`, `internal`",
+    ),
+    ("repositories.any.topics", "list of globs", "some repository's topics, one of them"),
+    ("repositories.any.archived", "true or false", "some repository's being archived"),
+    (
+        "repositories.any.custom_properties.NAME",
+        "list, is_set",
+        "some repository's custom property of this name",
+    ),
+    ("repositories.all.name", "list of globs", "every repository's name"),
+    (
+        "repositories.all.visibility",
+        "list",
+        "every repository's visibility: `public`, `private`, `internal`",
+    ),
+    ("repositories.all.topics", "list of globs", "every repository's topics, one of them"),
+    ("repositories.all.archived", "true or false", "every repository's being archived"),
+    (
+        "repositories.all.custom_properties.NAME",
+        "list, is_set",
+        "every repository's custom property of this name",
+    ),
+    (
+        "permissions.any_at_least",
+        "one table for each group",
+        "one of these permissions, at this level or a higher one",
+    ),
+    ("permissions.within", "one table for each group", "nothing of these groups but this"),
+    ("clock", "from, until, weekdays, hours, timezone", "the moment of judging"),
 ];
 
 pub(crate) const ROLES: &[(&str, Role)] = &[
@@ -118,12 +149,12 @@ struct Conditions {
 
 impl Conditions {
     fn push(&mut self, reader: &Reader<'_>, span: Range<usize>, key: &str, condition: Condition) {
-        let all_is_any = self.part == Part::When && self.verb != Verb::Approve;
+        let veto = self.part == Part::When && self.verb != Verb::Approve;
         let check = Check {
             part: self.part,
             key: format!("{}.{key}", self.word),
             condition,
-            all_is_any,
+            veto,
             slot: None,
         };
         self.found.push(Placed { check, place: reader.place(span) });
@@ -223,12 +254,23 @@ impl Conditions {
                     self.push(reader, span, "owner.role", Condition::OwnerRole(roles));
                 }
             }
-            _ => not_yet(
-                reader,
-                span,
-                path,
-                "this version cannot count an owner's tokens, requests or denials",
-            ),
+            "active_tokens" => {
+                let read = bounds(reader, value, path, |r, v, p| r.integer(v, p, 0..1_000_001));
+                if let Some(bounds) = read {
+                    let condition = Condition::OwnerActiveTokens(bounds);
+                    self.push(reader, span, "owner.active_tokens", condition);
+                }
+            }
+            "requests" => {
+                if let Some(counted) = at_least_within(reader, value, path) {
+                    self.push(reader, span, "owner.requests", Condition::OwnerRequests(counted));
+                }
+            }
+            _ => {
+                if let Some(counted) = at_least_within(reader, value, path) {
+                    self.push(reader, span, "owner.denials", Condition::OwnerDenials(counted));
+                }
+            }
         }
     }
 
@@ -351,7 +393,7 @@ impl Conditions {
         let mut test = RepositoryTest::default();
         let before = reader.diagnostics.len();
         let keys = ["name", "visibility", "topics", "archived", "custom_properties"];
-        reader.table(value, path, &keys, |reader, key, span, value| {
+        reader.table(value, path, &keys, |reader, key, _, value| {
             let path = format!("{path}.{key}");
             match key {
                 "name" => test.name = globs(reader, value, &path),
@@ -360,7 +402,7 @@ impl Conditions {
                 }
                 "topics" => test.topics = globs(reader, value, &path),
                 "archived" => test.archived = reader.boolean(value, &path),
-                _ => not_yet(reader, span, &path, "this version does not read custom properties"),
+                _ => test.custom_properties = custom_properties(reader, value, &path),
             }
         });
         let keys = test.keys();
@@ -436,7 +478,7 @@ impl Conditions {
     }
 }
 
-fn label(block: &str, keys: &[&str]) -> String {
+fn label(block: &str, keys: &[String]) -> String {
     match keys {
         [key] => format!("{block}.{key}"),
         keys => format!("{block}.{{{}}}", keys.join(",")),

@@ -19,8 +19,6 @@ use crate::rules::{
 /// What the files alone show.
 pub(crate) fn lint(draft: &Draft) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let none = Ceiling::default();
-    let ceiling = draft.ceiling.as_ref().map_or(&none, |(ceiling, _)| ceiling);
     let denials: Vec<_> = draft
         .rules
         .iter()
@@ -29,13 +27,14 @@ pub(crate) fn lint(draft: &Draft) -> Vec<Diagnostic> {
         .collect();
     for rule in &draft.rules {
         if let Some(allow) = &rule.allow {
-            above_ceiling(&mut found, rule, allow, ceiling);
+            above_ceiling(&mut found, rule, allow, &draft.ceiling_of(rule.layer));
             contradictions(&mut found, rule, allow);
             implied(&mut found, rule, &denials);
         }
         settable_text(&mut found, rule);
     }
-    let named: BTreeSet<&str> = draft.named_groups.iter().map(|(name, _)| name.as_str()).collect();
+    let named: BTreeSet<&str> =
+        draft.named_groups.iter().map(|named| named.name.as_str()).collect();
     for (name, group) in &draft.reviewers {
         if name != "owners" && !named.contains(name.as_str()) {
             let message = format!("nothing names the reviewers `{name}`");

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{SourceFile, nearest::nearest};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, Lines, Place},
+    layer::Layer,
     quantity::{self, Span},
 };
 
@@ -23,6 +24,8 @@ const HEAD: &[&str] = &["schema", "layer", "mode"];
 /// One file being read, and what was found wrong with it.
 pub(crate) struct Reader<'s> {
     pub(crate) file: &'s SourceFile,
+    /// Whose file it is.
+    pub(crate) layer: Layer,
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Every group of reviewers that is named, also by a table that is wrong in another part.
     pub(crate) named_groups: Vec<(String, Place)>,
@@ -32,9 +35,10 @@ pub(crate) struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    pub(crate) fn new(file: &'s SourceFile) -> Self {
+    pub(crate) fn new(file: &'s SourceFile, layer: Layer) -> Self {
         Self {
             file,
+            layer,
             diagnostics: Vec::new(),
             lines: Lines::of(&file.text),
             named_groups: Vec::new(),
@@ -221,6 +225,19 @@ impl<'s> Reader<'s> {
         let text = self.string(value, path)?;
         let span = quantity::span(text);
         self.duration(span, text, value)
+    }
+
+    pub(crate) fn positive_span(&mut self, value: &Value<'_>, path: &str) -> Option<Span> {
+        let span = self.span(value, path)?;
+        if span.seconds() > 0 {
+            return Some(span);
+        }
+        self.error(
+            Code::BadDuration,
+            value.span(),
+            format!("`{path}` must be longer than nothing"),
+        );
+        None
     }
 
     fn duration<T>(&mut self, read: Result<T, String>, text: &str, value: &Value<'_>) -> Option<T> {

@@ -16,6 +16,7 @@ use crate::{
     domain::Login,
     rules::{
         diagnostic::{Code, Place},
+        layer::Layer,
         policy::{Revocation, Waiver},
         rule::{Part, Verb},
     },
@@ -167,6 +168,7 @@ fn share(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<u8> {
 #[derive(Debug)]
 pub(crate) struct DraftWaiver {
     pub(crate) waiver: Waiver,
+    pub(crate) layer: Layer,
     pub(crate) place: Place,
 }
 
@@ -254,7 +256,7 @@ pub(crate) fn waiver(
         max_lifetime,
         max_repository_selection: max_selection,
     };
-    Some(DraftWaiver { waiver, place })
+    Some(DraftWaiver { waiver, layer: reader.layer, place })
 }
 
 fn login(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Login> {

@@ -14,6 +14,7 @@ use crate::{
         condition::Condition,
         decision::MAX_REASON_CHARS,
         diagnostic::{Code, Place},
+        layer::Layer,
         pattern::{Patterns, TextPattern},
         policy::Ceiling,
         reason::{PLACEHOLDERS, Template},
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) struct DraftRule {
     pub(crate) id: String,
     pub(crate) verb: Verb,
+    pub(crate) layer: Layer,
     pub(crate) place: Place,
     pub(crate) enforcement: Enforcement,
     pub(crate) gate: bool,
@@ -92,8 +94,12 @@ pub(crate) fn rule(
     let mut rule = DraftRule {
         id: id.to_owned(),
         verb,
+        layer: reader.layer,
         place,
-        enforcement: if verb == Verb::Approve { Enforcement::Hard } else { Enforcement::Soft },
+        enforcement: match (verb, reader.layer) {
+            (Verb::Approve, _) | (_, Layer::Enterprise) => Enforcement::Hard,
+            (_, Layer::Organization) => Enforcement::Soft,
+        },
         gate: false,
         conditions: Vec::new(),
         allow: None,
@@ -307,13 +313,17 @@ pub(crate) fn reason(
         Err(problems) => {
             for problem in problems {
                 let help = match problem.placeholder {
-                    Some(name) => super::nearest::nearest(&name, PLACEHOLDERS.iter().copied())
-                        .map(|near| format!("did you mean `{{{near}}}`?"))
-                        .or_else(|| {
-                            let all: Vec<_> =
-                                PLACEHOLDERS.iter().map(|p| format!("{{{p}}}")).collect();
-                            Some(format!("possible: {}", all.join(" ")))
-                        }),
+                    Some(name) => {
+                        super::nearest::nearest(&name, PLACEHOLDERS.iter().map(|(name, _)| *name))
+                            .map(|near| format!("did you mean `{{{near}}}`?"))
+                            .or_else(|| {
+                                let all: Vec<_> = PLACEHOLDERS
+                                    .iter()
+                                    .map(|(name, _)| format!("{{{name}}}"))
+                                    .collect();
+                                Some(format!("possible: {}", all.join(" ")))
+                            })
+                    }
                     None => None,
                 };
                 reader.error_help(Code::UnknownPlaceholder, value.span(), problem.message, help);
@@ -355,17 +365,8 @@ pub(crate) fn allow_conditions(allow: &Allow, ceiling: &Ceiling) -> Vec<(&'stati
 
 /// What is in both.
 pub(crate) fn cut_permissions(allow: &Permissions, ceiling: &Ceiling) -> Permissions {
-    let Some(bound) = &ceiling.permissions else { return allow.clone() };
-    let mut cut = Permissions::default();
-    for (group, name, level) in allow.iter() {
-        let Some(most) = bound.group(group).get(name) else { continue };
-        let level = level.min(most).clone();
-        match group {
-            crate::domain::PermissionGroup::Repository => {
-                cut.repository.insert(name.to_owned(), level)
-            }
-            _ => cut.organization.insert(name.to_owned(), level),
-        };
+    match &ceiling.permissions {
+        Some(bound) => allow.and(bound),
+        None => allow.clone(),
     }
-    cut
 }

@@ -1,28 +1,24 @@
 //! Values that conditions and blocks share: bounds, words, teams, globs, regexes, zones and windows.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use toml::de::DeValue;
 
 use super::{
     nearest::nearest,
-    reader::{Reader, Value, shown, suggestion},
+    reader::{Reader, Value, entries, shown, suggestion},
 };
 use crate::{
     domain::TeamRef,
     rules::{
+        condition::{AtLeastWithin, PropertyTest},
         diagnostic::{Code, Diagnostic},
         pattern::{Patterns, TextPattern},
         quantity::Bounds,
         window::{self, WEEKDAYS, Window},
     },
 };
-
-pub(crate) fn not_yet(reader: &mut Reader<'_>, span: Range<usize>, path: &str, why: &str) {
-    let message = format!("`{path}` is not supported yet");
-    reader.error_help(Code::NotYetSupported, span, message, Some(why.to_owned()));
-}
 
 /// Reads a table of operators; another key, or no table at all, is an operator this condition lacks.
 pub(crate) fn operators<'v, 'i>(
@@ -76,6 +72,78 @@ pub(crate) fn bounds(
         reader.report(Diagnostic::new(Code::ContradictoryBounds, place, message));
     }
     (bounds != Bounds::default()).then_some(bounds)
+}
+
+/// Reads `{ at_least = 3, within = "1d" }`: both are needed.
+pub(crate) fn at_least_within(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    path: &str,
+) -> Option<AtLeastWithin> {
+    let (mut at_least, mut within) = (None, None);
+    let before = reader.diagnostics.len();
+    operators(reader, value, path, &["at_least", "within"], |reader, operator, value| {
+        let path = format!("{path}.{operator}");
+        if operator == "at_least" {
+            at_least = reader.integer(value, &path, 1..1_000_001);
+        } else {
+            within = reader.positive_span(value, &path);
+        }
+    });
+    if (at_least.is_none() || within.is_none()) && reader.diagnostics.len() == before {
+        let message = format!("`{path}` needs `at_least` and `within`");
+        let help = format!("such as `{path} = {{ at_least = 5, within = \"1d\" }}`");
+        reader.missing(value.span(), message, &help);
+    }
+    Some(AtLeastWithin { at_least: at_least?, within: within? })
+}
+
+/// Reads `custom_properties`: by name, a list of values or `is_set`.
+pub(crate) fn custom_properties(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    path: &str,
+) -> BTreeMap<String, PropertyTest> {
+    let mut tests = BTreeMap::new();
+    if entries(value).is_some_and(|table| table.is_empty()) {
+        reader.error(Code::EmptyList, value.span(), format!("`{path}` asks for nothing"));
+    }
+    reader.named(value, path, |reader, name, span, value| {
+        let path = format!("{path}.{}", shown(name));
+        // Source: <https://docs.github.com/organizations/managing-organization-settings/managing-custom-properties-for-repositories-in-your-organization>.
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | '#');
+        if name.is_empty() || name.len() > 75 || !name.chars().all(fine) {
+            let message = format!("`{}` cannot be the name of a custom property", shown(name));
+            return reader.error(Code::BadName, span, message);
+        }
+        let test = match value.get_ref() {
+            DeValue::Table(_) => {
+                let mut test = None;
+                operators(reader, value, &path, &["is_set"], |reader, operator, value| {
+                    let path = format!("{path}.{operator}");
+                    test = reader.boolean(value, &path).map(PropertyTest::IsSet);
+                });
+                test
+            }
+            DeValue::Boolean(yes) => {
+                let help = format!("GitHub keeps it as text: `{path} = [\"{yes}\"]`");
+                let message = format!("`{path}` is a list of values, or a table with `is_set`");
+                return reader.error_help(Code::WrongType, value.span(), message, Some(help));
+            }
+            _ => {
+                let values = reader.strings(value, &path);
+                let values = values.into_iter().map(|(value, _)| value.to_owned());
+                Some(PropertyTest::AnyOf(values.collect()))
+            }
+        };
+        if let Some(test) = test
+            && tests.insert(name.to_ascii_lowercase(), test).is_some()
+        {
+            let message = format!("`{path}` is asked twice: names of properties ignore case");
+            reader.error(Code::BadName, span, message);
+        }
+    });
+    tests
 }
 
 pub(crate) fn length(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<usize> {

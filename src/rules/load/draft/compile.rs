@@ -1,0 +1,154 @@
+//! From what was read to a policy: layers combined, rules bounded by the ceilings above them.
+
+use std::collections::BTreeMap;
+
+use super::{
+    super::{Compiled, SourceFile, Sources, rule_tables},
+    Blocks, Draft, DraftRule, Require,
+};
+use crate::rules::{
+    condition::Condition,
+    decision::RuleId,
+    layer::Layer,
+    policy::{Ceiling, Default, Mode, Parts, Policy, Reviewers},
+    rule::{Check, Part, Rule, cheap_first},
+    waiver,
+};
+
+/// What binds the approve rules of one layer: its own bounds, and those of the layers above.
+#[derive(Clone, Debug, std::default::Default)]
+struct Bounds {
+    ceiling: Ceiling,
+    require: Vec<Require>,
+}
+
+impl Draft {
+    /// The policy, once everything is checked.
+    pub(crate) fn compile(&self, sources: &Sources) -> Option<Compiled> {
+        let files: Vec<SourceFile> = sources.files().map(|(_, file)| file.clone()).collect();
+        let policy = self.policy(Layer::Organization, &files)?;
+        let both = !sources.enterprise.is_empty() && !sources.organization.is_empty();
+        let enterprise =
+            if both { self.policy(Layer::Enterprise, &sources.enterprise) } else { None };
+        Some(Compiled { policy, enterprise })
+    }
+
+    /// The ceiling over the rules of `layer`.
+    pub(crate) fn ceiling_of(&self, layer: Layer) -> Ceiling {
+        let upto = self.blocks.range(..=layer);
+        let ceilings = upto.filter_map(|(_, blocks)| blocks.ceiling.as_ref());
+        ceilings.fold(Ceiling::default(), |above, (ceiling, _)| above.and(ceiling))
+    }
+
+    fn bounds_of(&self, layer: Layer) -> Bounds {
+        let upto = self.blocks.range(..=layer);
+        let require = upto.filter_map(|(_, blocks)| blocks.require.as_ref());
+        Bounds {
+            ceiling: self.ceiling_of(layer),
+            require: require.map(|(require, _)| require.clone()).collect(),
+        }
+    }
+
+    /// The policy of all layers down to `lowest`, made of `files`. None where no layer says what happens when no
+    /// rule applies.
+    fn policy(&self, lowest: Layer, files: &[SourceFile]) -> Option<Policy> {
+        let bounds: BTreeMap<Layer, Bounds> =
+            Layer::ALL.into_iter().map(|layer| (layer, self.bounds_of(layer))).collect();
+        let rules = self.rules.iter().filter(|rule| rule.layer <= lowest).filter_map(|rule| {
+            let mut rule = compile(rule, bounds.get(&rule.layer)?);
+            rule.waivers = self
+                .waivers
+                .iter()
+                .filter(|(_, draft)| draft.layer <= lowest && draft.waiver.rule == rule.id.as_str())
+                .map(|(id, draft)| waiver::Compiled::new(id, &draft.waiver))
+                .collect();
+            Some(rule)
+        });
+        let rules = rules.collect();
+        let blocks: Vec<&Blocks> = self.blocks.range(..=lowest).map(|(_, blocks)| blocks).collect();
+        let default = default(&blocks)?;
+        let mut reviewers: BTreeMap<_, _> = self
+            .reviewers
+            .iter()
+            .filter(|(_, group)| group.layer <= lowest)
+            .map(|(name, group)| (name.clone(), group.reviewers.clone()))
+            .collect();
+        reviewers.entry("owners".to_owned()).or_insert_with(Reviewers::owners);
+        let with_rules = blocks.iter().filter(|blocks| blocks.files > 0);
+        let modes =
+            with_rules.map(|blocks| blocks.mode.as_ref().map(|(m, _)| *m).unwrap_or_default());
+        Some(Policy::new(Parts {
+            mode: modes.min().unwrap_or(Mode::Shadow),
+            default,
+            ceiling: self.ceiling_of(lowest),
+            rules,
+            reviewers,
+            revocations: self.revocations.clone(),
+            waivers: self
+                .waivers
+                .iter()
+                .map(|(id, draft)| (id.clone(), draft.waiver.clone()))
+                .collect(),
+            // The one nearest to those who read it.
+            digest: blocks.iter().rev().find_map(|blocks| blocks.digest.as_ref()?.0.clone()),
+            sources: files.to_vec(),
+        }))
+    }
+}
+
+/// The strictest of the layers' defaults, with the reason of the uppermost that denies, and everybody any of them
+/// asks.
+fn default(blocks: &[&Blocks]) -> Option<Default> {
+    let given: Vec<_> =
+        blocks.iter().filter_map(|blocks| blocks.default.as_ref()?.0.as_ref()).collect();
+    let mut to: Vec<String> = given.iter().flat_map(|default| default.to.clone()).collect();
+    to.sort();
+    to.dedup();
+    (!given.is_empty()).then(|| Default {
+        deny: given.iter().any(|default| default.deny),
+        reason: given
+            .iter()
+            .filter(|default| default.deny)
+            .find_map(|default| Some(default.reason.as_ref()?.0.clone())),
+        to,
+    })
+}
+
+fn compile(rule: &DraftRule, bounds: &Bounds) -> Rule {
+    let mut checks: Vec<Check> =
+        rule.conditions.iter().map(|placed| placed.check.clone()).collect();
+    let mut add = |part: Part, key: &str, condition: Condition| {
+        checks.push(Check { part, key: key.to_owned(), condition, veto: false, slot: None });
+    };
+    if let Some(allow) = &rule.allow {
+        for (key, condition) in rule_tables::allow_conditions(allow, &bounds.ceiling) {
+            add(Part::Allow, key, condition);
+        }
+        let requires = || std::iter::once(&rule.require).chain(&bounds.require);
+        let least = requires().filter_map(|require| require.reason_min_length).max();
+        if least.is_some() {
+            let condition = Condition::RequestReason { min_length: least, matches: None };
+            add(Part::Require, "require.reason_min_length", condition);
+        }
+        for matches in requires().filter_map(|require| require.reason_matches.clone()) {
+            let condition = Condition::RequestReason { min_length: None, matches: Some(matches) };
+            add(Part::Require, "require.reason_matches", condition);
+        }
+    }
+    let mut to = rule.to.clone();
+    to.sort();
+    to.dedup();
+    Rule {
+        id: RuleId::new(format!("{}.{}", rule.verb, rule.id)),
+        verb: rule.verb,
+        layer: rule.layer,
+        enforcement: rule.enforcement,
+        gate: rule.gate,
+        cheap_first: cheap_first(&checks),
+        checks,
+        waivers: Vec::new(),
+        to,
+        reason: rule.reason.as_ref().map(|(template, _)| template.clone()),
+        place: rule.place.clone(),
+    }
+}
