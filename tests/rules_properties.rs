@@ -13,17 +13,17 @@ use jiff::SignedDuration;
 use patwarden::{
     domain::{Permissions, Repository, RepositorySelection, TokenRequest},
     rules::{
-        Decision, Effect, MAX_REASON_CHARS, PROTECTED_REPOSITORIES, SourceFile, Trace, Truth,
-        decide, decide_with_trace,
+        Decision, Effect, Enforcement, MAX_REASON_CHARS, PROTECTED_REPOSITORIES, SourceFile,
+        Sources, Standing, Trace, Truth, decide, decide_with_trace,
         facts::{Fact, Facts},
-        load::load,
+        load::{load, load_layers},
         near_miss, render,
     },
 };
 use proptest::prelude::*;
 use rules_support::{
-    PolicyText, any_policy, approve_rule, cases, facts, growing_policy, permissions, policy,
-    repositories, request, without,
+    PolicyText, any_policy, approve_rule, cases, facts, growing_policy, layered_policy,
+    permissions, policy, repositories, request, without,
 };
 
 proptest! {
@@ -34,7 +34,7 @@ proptest! {
     fn an_approve_rule_weakens_no_veto(text in any_policy(12), extra in approve_rule(), request in request(), facts in facts()) {
         let before = decide(&text.load(), &request, &facts);
         let mut more = text.clone();
-        more.rules.push(extra);
+        more.own.rules.push(extra);
         let after = decide(&more.load(), &request, &facts);
         if !before.by.is_empty() {
             prop_assert!(after.effect >= before.effect || before.effect == Effect::Approve, "{before:?}\n{after:?}");
@@ -65,11 +65,90 @@ proptest! {
         }
     }
 
-    /// 3. The decision is the same under every order of rules and files.
+    /// 4. A lower layer never weakens what a rule of an upper layer decides, except by a waiver, which is named.
+    #[test]
+    fn a_lower_layer_weakens_no_upper_rule(text in layered_policy(12), request in request(), facts in facts()) {
+        let upper = decide(&policy(&[text.enterprise().unwrap()]), &request, &facts);
+        let (both, trace) = decide_with_trace(&text.load(), &request, &facts);
+        for waived in &both.waived {
+            let rule = trace.rules.iter().find(|rule| rule.rule == waived.rule).unwrap();
+            prop_assert_eq!(rule.enforcement, Enforcement::Soft);
+            prop_assert_eq!(&rule.waived().unwrap().waiver, &waived.waiver);
+        }
+        if both.waived.is_empty() && !upper.by.is_empty() && upper.effect != Effect::Approve {
+            prop_assert!(both.effect >= upper.effect, "{upper:?}\n{both:?}");
+            if both.effect == Effect::Escalate {
+                prop_assert!(upper.to.iter().all(|group| both.to.contains(group)), "{upper:?}\n{both:?}");
+            }
+        }
+        if upper.effect == Effect::Deny && !upper.by.is_empty() && both.waived.is_empty() {
+            prop_assert!(upper.by.iter().all(|rule| both.by.contains(rule)));
+        }
+    }
+
+    /// 4. What is approved is inside the ceilings of all layers.
+    #[test]
+    fn nothing_is_approved_above_an_upper_ceiling(text in layered_policy(12), request in request(), facts in facts()) {
+        let mut text = text;
+        text.upper.as_mut().unwrap().ceiling = Some("lifetime = \"20d\"\nmax_repositories = 2".to_owned());
+        text.own.rules.push(rules_support::RuleText { verb: "approve", body: rules_support::LENIENT.to_owned() });
+        let decision = decide(&text.load(), &request, &facts);
+        if decision.effect == Effect::Approve {
+            let lifetime = request.token.expires_at.unwrap().duration_since(request.created_at);
+            prop_assert!(lifetime < SignedDuration::from_hours(21 * 24));
+            prop_assert!(facts.repositories.value().map_or(0, Vec::len) <= 2 || request.repository_selection == RepositorySelection::None);
+        }
+    }
+
+    /// 4. A waiver is for its owner, until its last day, and says so; without it the decision is no milder.
+    #[test]
+    fn only_a_waiver_that_is_named_makes_a_decision_milder(text in any_policy(12), request in request(), facts in facts()) {
+        let with = decide(&text.load(), &request, &facts);
+        let mut without = text.clone();
+        without.waivers.clear();
+        let without = decide(&without.load(), &request, &facts);
+        prop_assert_eq!(&without.waived, &[]);
+        if with.waived.is_empty() {
+            prop_assert_eq!(&with, &without);
+        } else {
+            // Silenced, an escalate rule or an unknown veto opens no door that the default keeps shut.
+            let shut = with.effect == Effect::Deny && with.by.is_empty();
+            prop_assert!(with.effect <= without.effect || shut, "{with:?}\n{without:?}");
+        }
+    }
+
+    /// A change of the upper layer never takes a lower file out of force, whatever it contradicts.
+    #[test]
+    fn an_upper_change_leaves_the_lower_file_in_force(
+        text in layered_policy(8), other in layered_policy(8), request in request(), facts in facts(),
+    ) {
+        let file = |name: &str, text: String| vec![SourceFile::new(name, text)];
+        // Its rules bear the names of the lower layer's, so that they clash.
+        let clashing = ["approve", "deny", "escalate"].iter().fold(other.enterprise().unwrap(), |text, verb| {
+            text.replace(&format!("[{verb}.e"), &format!("[{verb}.r"))
+        });
+        let clashing = clashing.replace("[reviewers.sec]", "[reviewers.secops]").replace("\"sec\"", "\"secops\"");
+        prop_assert!(text.load().rule_count() > 0 || text.file().len() > 1);
+        let sources = Sources {
+            enterprise: file("enterprise.toml", clashing.clone()),
+            organization: file("acme.toml", text.file()),
+            standing: Standing::Before,
+        };
+        let loaded = load_layers(&sources);
+        let shown: Vec<_> = loaded.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.render_human(false)).collect();
+        prop_assert!(loaded.policy.is_some(), "{}", shown.join("\n"));
+        let both = decide(&loaded.policy.unwrap(), &request, &facts);
+        let upper = decide(&policy(&[clashing]), &request, &facts);
+        if both.waived.is_empty() && !upper.by.is_empty() && upper.effect != Effect::Approve {
+            prop_assert!(both.effect >= upper.effect, "{upper:?}\n{both:?}");
+        }
+    }
+
+    /// 3. The decision is the same under every order of rules, files and layers.
     #[test]
     fn no_order_means_anything(text in any_policy(40), request in request(), facts in facts(), seed in any::<u64>()) {
         let mut rules = text.numbered();
-        let straight = policy(&[text.head() + &rules.concat()]);
+        let straight = text.load();
         // A shuffle without a generator of its own: each seed is one order.
         rules.sort_by_key(|rule| {
             rule.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -80,7 +159,8 @@ proptest! {
             text.head(),
             "schema = 1\n".to_owned() + &rules[cut..].concat(),
         ];
-        let shuffled = policy(&files);
+        // The upper layer last, which is where it is not looked for.
+        let shuffled = policy(&files.into_iter().chain(text.enterprise()).collect::<Vec<_>>());
         prop_assert_eq!(decide(&straight, &request, &facts), decide(&shuffled, &request, &facts));
         prop_assert_eq!(decide_with_trace(&straight, &request, &facts), decide_with_trace(&shuffled, &request, &facts));
     }
@@ -93,7 +173,10 @@ proptest! {
             prop_assert!(decision.by.iter().all(|rule| rule.as_str().starts_with("approve.")));
             prop_assert!(!decision.by.is_empty());
         }
-        text.rules.retain(|rule| rule.verb != "approve");
+        text.own.rules.retain(|rule| rule.verb != "approve");
+        if let Some(upper) = &mut text.upper {
+            upper.rules.retain(|rule| rule.verb != "approve");
+        }
         prop_assert_ne!(decide(&text.load(), &request, &facts).effect, Effect::Approve);
     }
 
@@ -101,8 +184,9 @@ proptest! {
     #[test]
     fn an_invalid_policy_is_no_policy(text in any_policy(6), wrong in 0..4usize) {
         let wrongs = ["[approve.x]\n", "[deny.y]\nwhen.owner.teem = [\"a\"]\nreason = \"no\"\n", "nonsense", "[approve.z\n"];
-        let file = text.file() + wrongs[wrong];
-        prop_assert!(load(&[SourceFile::new("x.toml", file)]).policy.is_none());
+        let own = SourceFile::new("x.toml", text.file() + wrongs[wrong]);
+        let upper = text.enterprise().map(|text| SourceFile::new("e.toml", text));
+        prop_assert!(load(&upper.into_iter().chain([own]).collect::<Vec<_>>()).policy.is_none());
     }
 
     /// 6. With only `any`, `at_least` and `any_at_least`, asking for more never yields a weaker decision.
@@ -118,7 +202,7 @@ proptest! {
         let modest = decide(&policy, &request, &facts);
         let greedy = decide(&policy, &greedy, &greedy_facts);
         // A deny rule that is only unknown asks people, also where the default would refuse.
-        prop_assume!(!text.deny || greedy.unknown.is_empty());
+        prop_assume!(!text.own.deny || greedy.unknown.is_empty());
         // A list that cannot be read sends some repositories to people until it can; all of them need no list.
         prop_assume!(!needs_no_list || modest.unknown.iter().all(|unknown| unknown.fact != "repositories"));
         prop_assert!(greedy.effect >= modest.effect, "{modest:?}\n{greedy:?}");
@@ -171,7 +255,7 @@ proptest! {
         mut text in any_policy(6), mut request in request(), facts in facts(),
     ) {
         // A rule that lets nearly everything through, or hardly any request would get that far.
-        text.rules.push(rules_support::RuleText { verb: "approve", body: rules_support::LENIENT.to_owned() });
+        text.own.rules.push(rules_support::RuleText { verb: "approve", body: rules_support::LENIENT.to_owned() });
         request.permissions = Permissions::default();
         request.permissions.repository.insert("contents".to_owned(), "write".to_owned().into());
         let decision = decide(&text.load(), &request, &facts);
@@ -218,6 +302,13 @@ proptest! {
         let mut known = facts;
         known.owner_role = Fact::known(patwarden::domain::Role::Member, "x", known.now);
         known.kind = Fact::known(patwarden::domain::RequestKind::New, "x", known.now);
+        known.owner_active_tokens = Fact::known(2, "x", known.now);
+        for (spans, counts) in [
+            (&policy.needs().owner_requests, &mut known.owner_requests),
+            (&policy.needs().owner_denials, &mut known.owner_denials),
+        ] {
+            counts.extend(spans.iter().map(|span| (*span, Fact::known(2, "x", known.now))));
+        }
         for team in &policy.needs().teams {
             known.owner_teams.insert(team.clone(), Fact::known(false, "x", known.now));
         }
@@ -225,6 +316,7 @@ proptest! {
             visibility: Some(patwarden::domain::Visibility::Public),
             archived: Some(false),
             topics: Some(Vec::new()),
+            custom_properties: Some(["tier", "sox"].map(|name| (name.to_owned(), Vec::new())).into()),
             ..Repository::new(patwarden::domain::RepositoryId(1), "web")
         }];
         known.repositories = Fact::known(listed, "x", known.now);

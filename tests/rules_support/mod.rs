@@ -18,7 +18,7 @@ use patwarden::{
         TokenId, TokenRequest, UserId, Visibility,
     },
     rules::{
-        Policy, SourceFile,
+        Policy, SourceFile, Span,
         facts::{Fact, Facts},
         load::load,
     },
@@ -39,7 +39,7 @@ pub const LENIENT: &str = "when.owner.login = [\"*\"]\nallow.lifetime = \"3650d\
 
 /// How many cases each property is tried on; `PROPTEST_CASES` asks for more.
 pub fn cases() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -50,43 +50,92 @@ pub struct RuleText {
     pub body: String,
 }
 
-/// A policy as text, in pieces that can be put together in any order.
+const GROUPS: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
+    [reviewers.sec]\nnotify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n";
+
+/// One layer as text, in pieces that can be put together in any order.
 #[derive(Clone, Debug)]
-pub struct PolicyText {
+pub struct LayerText {
     pub deny: bool,
     pub rules: Vec<RuleText>,
     pub ceiling: Option<String>,
 }
 
-impl PolicyText {
-    pub fn head(&self) -> String {
+impl LayerText {
+    fn blocks(&self) -> String {
         let decision = if self.deny {
             "decision = \"deny\"\nreason = \"No rule covers this. {near_miss}\"\n"
         } else {
             "decision = \"escalate\"\n"
         };
         let ceiling = self.ceiling.as_ref().map_or(String::new(), |c| format!("[ceiling]\n{c}\n"));
-        format!(
-            "schema = 1\nmode = \"enforce\"\n[default]\n{decision}to = \"owners\"\n{ceiling}\
-             [reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
-             [reviewers.sec]\nnotify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n"
-        )
+        format!("mode = \"enforce\"\n[default]\n{decision}to = \"owners\"\n{ceiling}")
     }
 
     /// The rules with their ids, which say where they stood at first.
-    pub fn numbered(&self) -> Vec<String> {
+    fn numbered(&self, letter: char) -> Vec<String> {
         let rule = |(number, rule): (usize, &RuleText)| {
-            format!("[{}.r{number}]\n{}", rule.verb, rule.body)
+            format!("[{}.{letter}{number}]\n{}", rule.verb, rule.body)
         };
         self.rules.iter().enumerate().map(rule).collect()
     }
 
+    /// The ids of those that a waiver may name.
+    fn soft(&self, letter: char) -> Vec<String> {
+        let rules = self.rules.iter().enumerate();
+        let soft = rules.filter(|(_, rule)| rule.body.contains("enforcement = \"soft\""));
+        soft.map(|(number, rule)| format!("{}.{letter}{number}", rule.verb)).collect()
+    }
+}
+
+/// A waiver as text, all but its rule: that is the one of the soft rules that this number comes to.
+#[derive(Clone, Debug)]
+pub struct WaiverText {
+    rule: usize,
+    body: String,
+}
+
+/// A policy as text: an organization's layer, and perhaps an enterprise's above it.
+#[derive(Clone, Debug)]
+pub struct PolicyText {
+    pub upper: Option<LayerText>,
+    pub own: LayerText,
+    pub waivers: Vec<WaiverText>,
+}
+
+impl PolicyText {
+    /// The organization's file without its rules.
+    pub fn head(&self) -> String {
+        let groups = if self.upper.is_some() { "" } else { GROUPS };
+        let upper = self.upper.iter().flat_map(|upper| upper.soft('e'));
+        let soft: Vec<_> = upper.chain(self.own.soft('r')).collect();
+        let waiver = |(number, waiver): (usize, &WaiverText)| {
+            let rule = soft.get(waiver.rule % soft.len().max(1))?;
+            Some(format!("[waiver.w{number}]\nrule = {rule:?}\n{}", waiver.body))
+        };
+        let waivers: String = self.waivers.iter().enumerate().filter_map(waiver).collect();
+        format!("schema = 1\n{}{groups}{waivers}", self.own.blocks())
+    }
+
+    /// The organization's rules with their ids, which say where they stood at first.
+    pub fn numbered(&self) -> Vec<String> {
+        self.own.numbered('r')
+    }
+
+    /// The organization's file.
     pub fn file(&self) -> String {
         self.head() + &self.numbered().concat()
     }
 
+    /// The enterprise's file.
+    pub fn enterprise(&self) -> Option<String> {
+        let upper = self.upper.as_ref()?;
+        let rules = upper.numbered('e').concat();
+        Some(format!("schema = 1\nlayer = \"enterprise\"\n{}{GROUPS}{rules}", upper.blocks()))
+    }
+
     pub fn load(&self) -> Policy {
-        policy(&[self.file()])
+        policy(&self.enterprise().into_iter().chain([self.file()]).collect::<Vec<_>>())
     }
 }
 
@@ -135,6 +184,8 @@ fn repository_test() -> impl Strategy<Value = String> {
         some(&["public", "private", "internal"]).prop_map(|v| ("visibility", v)),
         some(&["prod", "p*"]).prop_map(|v| ("topics", v)),
         any::<bool>().prop_map(|v| ("archived", v.to_string())),
+        some(&["gold", "silver"]).prop_map(|v| ("custom_properties.tier", v)),
+        any::<bool>().prop_map(|v| ("custom_properties.sox.is_set", v.to_string())),
     ];
     vec(key, 1..4).prop_map(|keys| {
         let keys: BTreeMap<_, _> = keys.into_iter().collect();
@@ -152,12 +203,26 @@ fn who() -> BoxedStrategy<(&'static str, String)> {
     .boxed()
 }
 
+/// What is counted of the owner.
+fn counts() -> BoxedStrategy<(&'static str, String)> {
+    let within = select(vec!["1d", "6h"]);
+    let counted =
+        (1..4u8, within).prop_map(|(n, w)| format!("{{ at_least = {n}, within = {w:?} }}"));
+    prop_oneof![
+        (0..4u8).prop_map(|n| ("owner.active_tokens", format!("{{ at_least = {n} }}"))),
+        counted.clone().prop_map(|v| ("owner.requests", v)),
+        counted.prop_map(|v| ("owner.denials", v)),
+    ]
+    .boxed()
+}
+
 /// Conditions of which asking for more can only make more hold.
 fn growing() -> BoxedStrategy<(&'static str, String)> {
     prop_oneof![
         who(),
         bounds(true, "d").prop_map(|v| ("token.lifetime", v)),
         bounds(true, "").prop_map(|v| ("repositories.count", v)),
+        counts(),
         repository_test().prop_map(|v| ("repositories.any", v)),
         listed_permissions(true).prop_map(|v| ("permissions.any_at_least.repository", v)),
         Just(("permissions.any_at_least.organization", "{ \"*\" = \"write\" }".to_owned())),
@@ -178,6 +243,7 @@ fn condition(stars: bool) -> BoxedStrategy<(&'static str, String)> {
         (1..30u8).prop_map(|n| ("request.reason.min_length", n.to_string())),
         some(&["none", "all", "subset"]).prop_map(|v| ("repository_selection", v)),
         bounds(false, "").prop_map(|v| ("repositories.count", v)),
+        counts(),
         repository_test().prop_map(|v| ("repositories.any", v)),
         repository_test().prop_map(|v| ("repositories.all", v)),
         listed_permissions(stars).prop_map(|v| ("permissions.any_at_least.repository", v)),
@@ -280,11 +346,35 @@ pub fn any_policy(most: usize) -> impl Strategy<Value = PolicyText> {
         (1..100u8, 1..6u8)
             .prop_map(|(days, most)| format!("lifetime = \"{days}d\"\nmax_repositories = {most}")),
     );
-    (any::<bool>(), vec(rule, 0..most), ceiling).prop_map(|(deny, rules, ceiling)| PolicyText {
-        deny,
-        rules,
-        ceiling,
-    })
+    let layer = |most: usize| {
+        (any::<bool>(), vec(rule.clone(), 0..most), ceiling.clone())
+            .prop_map(|(deny, rules, ceiling)| LayerText { deny, rules, ceiling })
+    };
+    (proptest::option::of(layer(most / 2)), layer(most), vec(waiver(), 0..4))
+        .prop_map(|(upper, own, waivers)| PolicyText { upper, own, waivers })
+}
+
+/// A policy that has an enterprise above it.
+pub fn layered_policy(most: usize) -> impl Strategy<Value = PolicyText> {
+    any_policy(most).prop_filter("two layers", |policy| policy.upper.is_some())
+}
+
+fn waiver() -> impl Strategy<Value = WaiverText> {
+    let most = select(vec![
+        "max.lifetime = \"60d\"",
+        "max.permissions.repository = { contents = \"write\", issues = \"write\" }",
+        "max.repository_selection = \"subset\"",
+        "max.repository_selection = \"all\"",
+    ]);
+    let until = select(vec!["2026-05-31", "2026-06-01", "2026-07-01"]);
+    (any::<usize>(), select(vec!["kim", "SAM", "plugh-1"]), until, most).prop_map(
+        |(rule, owner, until, most)| WaiverText {
+            rule,
+            body: format!(
+                "owner = {owner:?}\ngranted = 2026-05-01\nuntil = {until}\nrecord = \"RISK-1\"\n{most}\n"
+            ),
+        },
+    )
 }
 
 /// A policy whose deny and escalate rules ask only whether there is at least so much, whose approve rules ask
@@ -293,7 +383,11 @@ pub fn growing_policy() -> impl Strategy<Value = PolicyText> {
     any::<bool>().prop_flat_map(|deny| {
         let strict = strict_rule_of(growing(), Just(String::new()).boxed(), deny);
         let rule = prop_oneof![approve_rule_of(who(), false), strict];
-        vec(rule, 0..10).prop_map(move |rules| PolicyText { deny, rules, ceiling: None })
+        vec(rule, 0..10).prop_map(move |rules| PolicyText {
+            upper: None,
+            own: LayerText { deny, rules, ceiling: None },
+            waivers: Vec::new(),
+        })
     })
 }
 
@@ -393,24 +487,40 @@ pub fn repositories() -> impl Strategy<Value = Vec<Repository>> {
                 0.8,
                 subsequence(vec!["Prod".to_owned(), "x".to_owned()], 0..=2),
             ),
+            properties(),
+            proptest::option::weighted(0.2, select(REPOSITORIES.to_vec())),
         ),
         0..5,
     )
     .prop_map(|listed| {
         let mut seen = BTreeSet::new();
         let mut repositories = Vec::new();
-        for (id, (name, visibility, archived, topics)) in (1..).zip(listed) {
+        for (id, (name, visibility, archived, topics, custom_properties, former)) in
+            (1..).zip(listed)
+        {
             if seen.insert(name) {
                 repositories.push(Repository {
                     visibility,
                     archived,
                     topics,
+                    custom_properties,
+                    former_names: former.map(str::to_owned).into_iter().collect(),
                     ..Repository::new(RepositoryId(id), name)
                 });
             }
         }
         repositories
     })
+}
+
+fn properties() -> impl Strategy<Value = Option<BTreeMap<String, Vec<String>>>> {
+    let values = subsequence(vec!["gold".to_owned(), "no".to_owned()], 0..=2);
+    let names = select(vec!["tier".to_owned(), "sox".to_owned()]);
+    proptest::option::weighted(0.8, btree_map(names, values, 0..3))
+}
+
+fn counted() -> impl Strategy<Value = BTreeMap<Span, Fact<u64>>> {
+    btree_map(select(vec![Span(86_400), Span(6 * 3_600)]), fact(0..5u64), 0..3)
 }
 
 pub fn facts() -> impl Strategy<Value = Facts> {
@@ -422,16 +532,23 @@ pub fn facts() -> impl Strategy<Value = Facts> {
         teams,
         fact(repositories()),
         fact(select(vec![RequestKind::New, RequestKind::Change])),
+        fact(0..6u64),
+        (counted(), counted()),
     )
-        .prop_map(|(owner_role, teams, repositories, kind)| Facts {
-            owner_role,
-            owner_teams: teams
-                .into_iter()
-                .map(|(team, fact)| (TeamRef::parse(team).unwrap(), fact))
-                .collect(),
-            repositories,
-            kind,
-            ..Facts::nothing_read(now())
+        .prop_map(|(owner_role, teams, repositories, kind, active, (requests, denials))| {
+            Facts {
+                owner_active_tokens: active,
+                owner_requests: requests,
+                owner_denials: denials,
+                owner_role,
+                owner_teams: teams
+                    .into_iter()
+                    .map(|(team, fact)| (TeamRef::parse(team).unwrap(), fact))
+                    .collect(),
+                repositories,
+                kind,
+                ..Facts::nothing_read(now())
+            }
         })
 }
 
@@ -448,6 +565,12 @@ pub fn without(facts: &Facts, which: u32) -> Facts {
     }
     if take() && take() {
         poorer.repositories = Fact::unknown("lost");
+    }
+    if take() {
+        poorer.owner_active_tokens = Fact::unknown("lost");
+    }
+    for counts in [&mut poorer.owner_requests, &mut poorer.owner_denials] {
+        counts.retain(|_, _| !take());
     }
     let teams: Vec<_> = poorer.owner_teams.keys().cloned().collect();
     for team in teams {
@@ -467,6 +590,9 @@ pub fn without(facts: &Facts, which: u32) -> Facts {
             }
             if take() {
                 repository.topics = None;
+            }
+            if take() {
+                repository.custom_properties = None;
             }
         }
     }
