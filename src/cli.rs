@@ -54,7 +54,7 @@ enum Command {
     /// ends it.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Check, test and explain rule files; offline
+    /// Check, test, explain and compare rule files; offline
     #[command(subcommand)]
     Rules(rules::Rules),
     /// What is pending, what was decided and why
@@ -166,7 +166,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(command) => command.run().await,
         #[cfg(feature = "demo")]
         Command::Demo(command) => command.run().await,
-        Command::Rules(command) => command.run(),
+        Command::Rules(command) => command.run().await,
         Command::Requests(command) => command.run().await,
         Command::Decisions(command) => command.run().await,
         Command::Replay(command) => command.run().await,

@@ -11,6 +11,7 @@ mod look;
 mod policy;
 mod reconcile;
 mod record;
+mod replayed;
 mod worker;
 
 use std::{
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use policy::{InForce, PolicySource, read_sources};
 pub use reconcile::{ReconcileError, Reconciled};
+pub use replayed::on_record;
 
 use crate::{
     audit::Audit,

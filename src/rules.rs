@@ -3,6 +3,7 @@
 //! [`load::load`] turns files into a [`Policy`] or into every reason why not; [`decide`] says what the policy
 //! makes of one request and its [`facts`]; [`decide_with_trace`] also says why.
 
+pub mod calendar;
 pub mod cases;
 mod condition;
 mod decide;
@@ -16,12 +17,15 @@ pub mod load;
 mod near_miss;
 mod pattern;
 mod permission_set;
+pub mod plan;
 pub mod policy;
 mod protected;
 mod quantity;
 mod reason;
 pub mod render;
 mod rule;
+pub mod schema;
+pub mod starter;
 mod subject;
 mod trace;
 mod truth;

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use decisions::{DecisionFilter, DecisionRow, NewDecision};
+pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
 pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UNNAMED_EVENT, UnreadDelivery};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};

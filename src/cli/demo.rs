@@ -15,7 +15,7 @@ use fakehub::{Config, Fakehub, Fault, Hold, Outcome, Review, TokenSpec};
 use tokio::sync::broadcast;
 
 use self::script::{Asks, GitHub, Repositories, Step, Webhook};
-use super::{Exit, describe, output};
+use super::{Exit, output};
 use crate::{
     audit::{Entry, Event},
     clock::Clock,
@@ -385,7 +385,7 @@ impl Stage {
         let repositories = row.facts.repositories.value().map(Vec::as_slice);
         output::line(format_args!(
             "   asks     {}, saying \"{}\"",
-            describe::asked(&row.request, repositories),
+            crate::rules::render::asked(&row.request, repositories),
             output::cell(&step.says, 80)
         ));
         let verdict = match (row.decision.effect.as_str(), step.expect.as_str()) {

@@ -1,18 +1,10 @@
-//! A token request in words for people: one line, or a few.
+//! A token request in words for people: a few lines.
 
 use super::output::cell;
-use crate::domain::{PermissionGroup, Permissions, Repository, RepositorySelection, TokenRequest};
-
-#[cfg(feature = "demo")]
-/// What is asked, in one line: `contents:write, issues:read on web, api (2) for 30 d`.
-pub(super) fn asked(request: &TokenRequest, repositories: Option<&[Repository]>) -> String {
-    format!(
-        "{} on {} {}",
-        permissions(&request.permissions),
-        cell(&where_to(request.repository_selection, repositories), 60),
-        how_long(request)
-    )
-}
+use crate::{
+    domain::{Repository, TokenRequest},
+    rules::render::{how_long, permissions, where_to},
+};
 
 /// The request in full, a line for each thing that was asked.
 pub(super) fn lines(request: &TokenRequest, repositories: Option<&[Repository]>) -> Vec<String> {
@@ -36,43 +28,4 @@ pub(super) fn lines(request: &TokenRequest, repositories: Option<&[Repository]>)
             if reason.is_empty() { "nothing".to_owned() } else { cell(reason, 1_100) }
         ),
     ]
-}
-
-fn permissions(permissions: &Permissions) -> String {
-    let mut asked: Vec<String> = permissions
-        .iter()
-        // GitHub adds it to every token that may do anything else.
-        .filter(|(group, name, level)| {
-            !(*group == PermissionGroup::Repository
-                && *name == "metadata"
-                && level.as_str() == "read")
-        })
-        .map(|(group, name, level)| match group {
-            PermissionGroup::Repository => format!("{name}:{level}"),
-            group => format!("{} {name}:{level}", group.as_str()),
-        })
-        .collect();
-    if asked.is_empty() {
-        asked.push("nothing but metadata".to_owned());
-    }
-    cell(&asked.join(", "), 1_000)
-}
-
-fn where_to(selection: RepositorySelection, repositories: Option<&[Repository]>) -> String {
-    match (selection, repositories) {
-        (RepositorySelection::None, _) => "no repository".to_owned(),
-        (RepositorySelection::All, _) => "ALL repositories".to_owned(),
-        (RepositorySelection::Subset, None) => "some repositories (which was not read)".to_owned(),
-        (RepositorySelection::Subset, Some(list)) => {
-            let names: Vec<&str> = list.iter().map(|repository| repository.name.as_str()).collect();
-            names.join(", ")
-        }
-    }
-}
-
-fn how_long(request: &TokenRequest) -> String {
-    match request.token.expires_at {
-        None => "for ever".to_owned(),
-        Some(at) => format!("for {} d", at.duration_since(request.created_at).as_hours() / 24),
-    }
 }

@@ -20,6 +20,12 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Asks for something: the answer is typed behind it.
+pub(super) fn prompt(question: impl fmt::Display) {
+    let _ = write!(std::io::stdout(), "{question}");
+    let _ = std::io::stdout().flush();
+}
+
 /// Says what went wrong, with every cause once.
 pub(super) fn error(error: &anyhow::Error) {
     let mut said = error.to_string();

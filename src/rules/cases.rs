@@ -3,7 +3,10 @@
 
 mod situation;
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +50,31 @@ pub struct Report {
     pub cases: Vec<CaseResult>,
     /// Rules that apply in no case.
     pub unexercised: Vec<RuleId>,
+    /// Conditions that come out the same way in every case: nothing shows that they matter, or that they can be met.
+    pub one_sided: Vec<OneSided>,
+    /// How many conditions there are.
+    pub conditions: usize,
+}
+
+/// A condition that comes out the same way in every case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OneSided {
+    /// Whose.
+    pub rule: RuleId,
+    /// Its key in the rule.
+    pub key: String,
+    /// How it never comes out.
+    pub never: Side,
+}
+
+/// How a condition comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// It is met.
+    Met,
+    /// It is not.
+    Unmet,
 }
 
 impl Report {
@@ -85,7 +113,12 @@ pub struct CaseResult {
 #[must_use]
 pub fn run(loaded: &Loaded) -> Report {
     let Some(compiled) = &loaded.compiled else {
-        return Report { cases: Vec::new(), unexercised: Vec::new() };
+        return Report {
+            cases: Vec::new(),
+            unexercised: Vec::new(),
+            one_sided: Vec::new(),
+            conditions: 0,
+        };
     };
     let policy = &compiled.policy;
     let outcomes = compiled.outcomes(&loaded.cases);
@@ -93,9 +126,44 @@ pub fn run(loaded: &Loaded) -> Report {
         outcomes.iter().flat_map(|outcome| outcome.applying.iter().copied()).collect();
     let unexercised =
         policy.rule_ids().map(|(id, _)| id).filter(|id| !exercised.contains(id)).cloned().collect();
+    let one_sided = one_sided(&outcomes);
+    let conditions = policy.rules.iter().map(|rule| rule.checks.len()).sum();
     let mut cases: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result()).collect();
     cases.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
-    Report { cases, unexercised }
+    Report { cases, unexercised, one_sided, conditions }
+}
+
+/// The conditions that are met in no case, or in all of them, among the cases that come so far: a condition is asked only
+/// where the others of its rule are met, or else it may fail unnoticed.
+fn one_sided(outcomes: &[Outcome<'_>]) -> Vec<OneSided> {
+    let mut seen: BTreeMap<(&RuleId, &str), (bool, bool)> = BTreeMap::new();
+    for outcome in outcomes {
+        let request = &outcome.case.situation.request;
+        let facts = outcome.case.situation.facts(outcome.policy.needs());
+        let subject = Subject::new(request, &facts, outcome.policy.slots);
+        for rule in &outcome.policy.rules {
+            let truths: Vec<Truth> =
+                rule.checks.iter().map(|check| check.passes(&subject)).collect();
+            let unmet = truths.iter().filter(|truth| **truth != Truth::Matched).count();
+            for (check, truth) in rule.checks.iter().zip(truths) {
+                let (met, alone) = seen.entry((&rule.id, &check.key)).or_default();
+                *met |= unmet == 0;
+                *alone |= unmet == 1 && truth != Truth::Matched;
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for ((rule, key), (met, alone)) in seen {
+        let mut add =
+            |never| found.push(OneSided { rule: rule.clone(), key: key.to_owned(), never });
+        if !met {
+            add(Side::Met);
+        }
+        if met && !alone {
+            add(Side::Unmet);
+        }
+    }
+    found
 }
 
 /// What one case came to, before it is explained.

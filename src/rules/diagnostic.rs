@@ -72,6 +72,12 @@ impl Place {
         Self { file: file.to_owned(), line, column, text: shown.to_owned(), span: begin..end }
     }
 
+    /// How many characters the span has, one at least.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.text.get(self.span.clone()).map_or(1, |text| text.chars().count()).max(1)
+    }
+
     /// The beginning of a file.
     #[must_use]
     pub fn start(file: &str) -> Self {
@@ -170,8 +176,16 @@ impl Diagnostic {
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(visible(help)));
         }
+        group = group.element(Level::NOTE.message(format!("see {}", self.code.page())));
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
+    }
+
+    /// What is wrong and what to do, without the place.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        visible(&format!("{}{help}", self.message))
     }
 
     /// For programs: one JSON object.

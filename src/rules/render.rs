@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{cut, for_people};
+use crate::domain::{
+    PermissionGroup, Permissions, Repository, RepositorySelection, TokenRequest, cut, for_people,
+};
 
 use super::{
-    cases::Report,
+    cases::{Report, Side},
     decision::{Decision, Effect, RuleId},
     layer::Layer,
     rule::Verb,
@@ -95,6 +97,7 @@ pub(crate) fn report(report: &Report) -> String {
         let rules: Vec<_> = report.unexercised.iter().map(RuleId::as_str).collect();
         let _ = writeln!(text, "no case exercises: {}", rules.join(", "));
     }
+    text.push_str(&coverage(report));
     let failed = report.cases.iter().filter(|case| !case.passed).count();
     let _ = match (report.cases.len(), failed) {
         (0, _) => {
@@ -103,6 +106,29 @@ pub(crate) fn report(report: &Report) -> String {
         (all, 0) => writeln!(text, "{all} cases pass"),
         (all, failed) => writeln!(text, "{failed} of {all} cases fail"),
     };
+    text
+}
+
+/// Which rules and conditions no case tells anything about.
+fn coverage(report: &Report) -> String {
+    let shown = 20;
+    let mut text = String::new();
+    let idle: Vec<_> =
+        report.one_sided.iter().filter(|condition| condition.never == Side::Unmet).collect();
+    if !report.cases.is_empty() && !idle.is_empty() {
+        let _ = writeln!(
+            text,
+            "conditions that no case would miss ({} of {}): in none is one of them all that keeps its rule from applying",
+            idle.len(),
+            report.conditions
+        );
+        for condition in idle.iter().take(shown) {
+            let _ = writeln!(text, "  {}: {}", condition.rule, condition.key);
+        }
+        if idle.len() > shown {
+            let _ = writeln!(text, "  and {} more (--json shows all)", idle.len() - shown);
+        }
+    }
     text
 }
 
@@ -173,4 +199,61 @@ fn condition_line(text: &mut String, condition: &ConditionTrace) {
         text.push(')');
     }
     text.push('\n');
+}
+
+/// What is asked, in one line: `contents:write, issues:read on web, api for 30 d`.
+#[must_use]
+pub fn asked(request: &TokenRequest, repositories: Option<&[Repository]>) -> String {
+    let reach = where_to(request.repository_selection, repositories);
+    format!(
+        "{} on {} {}",
+        permissions(&request.permissions),
+        cut(&for_people(&reach), 60),
+        how_long(request)
+    )
+}
+
+/// The permissions in one line, but for the one that GitHub forces.
+#[must_use]
+pub fn permissions(permissions: &Permissions) -> String {
+    let mut asked: Vec<String> = permissions
+        .iter()
+        // GitHub adds it to every token that may do anything else.
+        .filter(|(group, name, level)| {
+            !(*group == PermissionGroup::Repository
+                && *name == "metadata"
+                && level.as_str() == "read")
+        })
+        .map(|(group, name, level)| match group {
+            PermissionGroup::Repository => format!("{name}:{level}"),
+            group => format!("{} {name}:{level}", group.as_str()),
+        })
+        .collect();
+    if asked.is_empty() {
+        asked.push("nothing but metadata".to_owned());
+    }
+    cut(&for_people(&asked.join(", ")), 1_000)
+}
+
+/// The repositories in one line.
+#[must_use]
+pub fn where_to(selection: RepositorySelection, repositories: Option<&[Repository]>) -> String {
+    match (selection, repositories) {
+        (RepositorySelection::None, _) => "no repository".to_owned(),
+        (RepositorySelection::All, _) => "ALL repositories".to_owned(),
+        (RepositorySelection::Subset, None) => "some repositories (which was not read)".to_owned(),
+        (RepositorySelection::Subset, Some(list)) => {
+            let names: Vec<&str> = list.iter().map(|repository| repository.name.as_str()).collect();
+            names.join(", ")
+        }
+    }
+}
+
+/// The lifetime: `for 30 d`, or `for ever`.
+#[must_use]
+pub fn how_long(request: &TokenRequest) -> String {
+    match request.token.expires_at {
+        None => "for ever".to_owned(),
+        Some(at) => format!("for {} d", at.duration_since(request.created_at).as_hours() / 24),
+    }
 }

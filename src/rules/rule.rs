@@ -164,6 +164,20 @@ impl Rule {
         Truth::all(self.cheapest_first().map(|check| check.passes(subject)))
     }
 
+    /// Whether it means the same, wherever it stands.
+    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+        let meaning = |rule: &Self| {
+            let checks = rule
+                .checks
+                .iter()
+                .map(|check| (check.part, check.key.clone(), check.condition.clone(), check.veto));
+            let waivers: Vec<_> = rule.waivers.iter().map(|waiver| waiver.meaning()).collect();
+            let rest = (rule.enforcement, rule.gate, rule.to.clone(), rule.reason.clone());
+            (checks.collect::<Vec<_>>(), waivers, rest)
+        };
+        self.id == other.id && meaning(self) == meaning(other)
+    }
+
     /// The waiver that silences the rule for this request.
     pub(crate) fn waived(&self, subject: &Subject<'_>) -> Option<&waiver::Compiled> {
         self.waivers.iter().find(|waiver| waiver.applies(subject))

@@ -5,7 +5,8 @@ use jiff::{civil::Date, tz::TimeZone};
 use crate::domain::{PermissionGroup, RepositorySelection};
 
 use super::{
-    permission_set::Within, policy::Waiver, quantity::Bounds, subject::Subject, trace::WaiverTrace,
+    diagnostic::Place, permission_set::Within, policy::Waiver, quantity::Bounds, subject::Subject,
+    trace::WaiverTrace,
 };
 
 /// A waiver, ready to be asked.
@@ -15,15 +16,18 @@ pub(crate) struct Compiled {
     pub(crate) record: String,
     owner: String,
     granted: Date,
-    until: Date,
+    pub(crate) until: Date,
     permissions: Option<Within>,
     lifetime: Option<i64>,
     selection: Option<RepositorySelection>,
+    /// Where it names its rule.
+    pub(crate) place: Place,
 }
 
 impl Compiled {
-    pub(crate) fn new(id: &str, waiver: &Waiver) -> Self {
+    pub(crate) fn new(id: &str, waiver: &Waiver, place: Place) -> Self {
         Self {
+            place,
             id: format!("waiver.{id}"),
             record: waiver.record.clone(),
             owner: waiver.owner.as_str().to_ascii_lowercase(),
@@ -36,6 +40,14 @@ impl Compiled {
             lifetime: waiver.max_lifetime,
             selection: waiver.max_repository_selection,
         }
+    }
+
+    /// The same without its place.
+    pub(crate) fn meaning(&self) -> impl PartialEq + use<> {
+        (
+            (self.id.clone(), self.record.clone(), self.owner.clone(), self.granted, self.until),
+            (self.permissions.clone(), self.lifetime, self.selection),
+        )
     }
 
     /// Whether it is about the one who asks.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
-use super::{RequestKey, Store, StoreError, Tx, from_json, get, json, time};
+use super::{RequestKey, RequestRow, Store, StoreError, Tx, from_json, get, json, time};
 use crate::{
     domain::{Fingerprint, OrganizationId, RequestId, TokenRequest},
     rules::{Decision, Effect, Trace, facts::Facts},
@@ -115,6 +115,52 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(DecisionRow::read).collect()
+    }
+}
+
+/// Which requests are to be judged again under other rules.
+#[derive(Clone, Debug)]
+pub struct ReplayFilter {
+    /// Only those of this organization's login.
+    pub organization: Option<String>,
+    /// Those judged since; and, whenever they were judged, those that are pending or were approved.
+    pub since: Timestamp,
+    /// At most this many, newest first.
+    pub limit: i64,
+}
+
+impl Store {
+    /// The last decision on each request that matters for `filter`, with the request; those that cannot be read are
+    /// counted.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn last_decisions(
+        &self,
+        filter: &ReplayFilter,
+    ) -> Result<(Vec<(RequestRow, DecisionRow)>, usize), StoreError> {
+        let requests = sqlx::query(
+            "SELECT r.* FROM requests r JOIN decisions d ON d.id = r.decision_id \
+              WHERE ($1 IS NULL OR lower(r.login) = lower($1)) \
+                AND (d.decided_at >= $2 OR r.state NOT IN ('settled', 'gone') OR r.outcome = 'approved') \
+              ORDER BY d.id DESC LIMIT $3",
+        )
+        .bind(filter.organization.as_deref())
+        .bind(filter.since.as_millisecond())
+        .bind(filter.limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let (mut found, mut unreadable) = (Vec::new(), 0);
+        for row in &requests {
+            let request = RequestRow::read(row)?;
+            let Some(id) = request.decision_id else { continue };
+            match self.decision(id).await {
+                Ok(Some(decision)) => found.push((request, decision)),
+                Ok(None) | Err(StoreError::Unreadable(_)) => unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((found, unreadable))
     }
 }
 

@@ -137,7 +137,7 @@ impl RequestRow {
         RequestKey { organization: self.organization.id, request: self.id }
     }
 
-    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
         let text = |column| get::<Option<String>>(row, column);
         Ok(Self {
             organization: Organization {

@@ -79,6 +79,8 @@ codes! {
     }
     Warning {
         DisabledByUpperLayer = "disabled-by-upper-layer": "A change of an upper layer made something of a lower one impossible: it is left out, and the rest stays.",
+        ExpiredWaiver = "expired-waiver": "A waiver that has ended: its rule applies again.",
+        DateInThePast = "date-in-the-past": "A rule whose `clock` ended, so that it never applies again.",
         CutByUpperDefault = "cut-by-upper-default": "A lower layer's default would loosen the upper one's, and does not.",
         CutByCeiling = "cut-by-ceiling": "A rule allows more than the ceiling and is cut down to it.",
     }
@@ -89,6 +91,14 @@ codes! {
         UnusedGroup = "unused-group": "Reviewers that nothing names.",
         SettableText = "settable-text": "A rule narrowed only by text that whoever asks, or administers a repository, can set.",
         UntestedApprove = "untested-approve": "An approve rule without a passing and a refusing test.",
+    }
+}
+
+impl Code {
+    /// Where it is explained.
+    #[must_use]
+    pub fn page(self) -> String {
+        format!("docs/rules.md#{self}")
     }
 }
 

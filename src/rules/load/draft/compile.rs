@@ -60,7 +60,7 @@ impl Draft {
                 .waivers
                 .iter()
                 .filter(|(_, draft)| draft.layer <= lowest && draft.waiver.rule == rule.id.as_str())
-                .map(|(id, draft)| waiver::Compiled::new(id, &draft.waiver))
+                .map(|(id, draft)| waiver::Compiled::new(id, &draft.waiver, draft.place.clone()))
                 .collect();
             Some(rule)
         });

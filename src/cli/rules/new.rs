@@ -1,0 +1,98 @@
+//! `patwarden rules new`: five questions, and a policy to begin with.
+
+use std::{
+    io::{BufRead, Write},
+    path::PathBuf,
+};
+
+use super::super::{Exit, output};
+use crate::rules::{SourceFile, cases, diagnostic::Diagnostic, load::load, starter::Answers};
+
+pub(super) const EXAMPLE: &str = "\
+The questions are answered by flags as well; with all of them given nothing is asked:
+
+    patwarden rules new rules.toml --organization acme --readers all --writers developers \\
+      --lifetime 90d --reviewers owners";
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct New {
+    /// The file to write; it must not be there yet
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// 1. The organization's login
+    #[arg(long, value_name = "LOGIN")]
+    organization: Option<String>,
+    /// 2. Who may read at once: `all` members, a team's slug, or `nobody`
+    #[arg(long, value_name = "WHO")]
+    readers: Option<String>,
+    /// 3. Which team may write at once, for a third of the time: its slug, or `nobody`
+    #[arg(long, value_name = "WHO")]
+    writers: Option<String>,
+    /// 4. How long a token may live at most
+    #[arg(long, value_name = "DAYS")]
+    lifetime: Option<String>,
+    /// 5. Who decides on the rest: `owners`, or a team's slug
+    #[arg(long, value_name = "WHO")]
+    reviewers: Option<String>,
+}
+
+impl New {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        if self.file.exists() {
+            anyhow::bail!("{} is there already: name another file", self.file.display());
+        }
+        let organization = ask(self.organization, "1. Your organization's login", "acme")?;
+        let readers = ask(
+            self.readers,
+            "2. Who may read repositories at once? all members, a team's slug, or nobody",
+            "all",
+        )?;
+        let writers = ask(
+            self.writers,
+            "3. Which team may write to repositories at once? its slug, or nobody",
+            "nobody",
+        )?;
+        let lifetime = ask(self.lifetime, "4. How long may such a token live? in days", "90d")?;
+        let reviewers =
+            ask(self.reviewers, "5. Who decides on the rest? owners, or a team's slug", "owners")?;
+        let answers = Answers::new(&organization, &readers, &writers, &lifetime, &reviewers)
+            .map_err(anyhow::Error::msg)?;
+        let text = answers.policy();
+        // What is written is tested, or it is not written.
+        let loaded = load(&[SourceFile::new(self.file.display().to_string(), text.clone())]);
+        if loaded.diagnostics.iter().any(Diagnostic::is_error) {
+            super::print(&loaded.diagnostics);
+            anyhow::bail!("these answers make no valid policy; nothing was written");
+        }
+        let mut file = std::fs::File::create_new(&self.file).map_err(|error| {
+            anyhow::anyhow!("{} cannot be written: {error}", self.file.display())
+        })?;
+        file.write_all(text.as_bytes())?;
+        let report = cases::run(&loaded);
+        output::line(format_args!(
+            "{} is written: {} rules, {} tests, all of them pass. Its mode is shadow: it decides and sends nothing.",
+            self.file.display(),
+            loaded.policy.as_ref().map_or(0, crate::rules::Policy::rule_count),
+            report.cases.len(),
+        ));
+        output::line(format_args!(
+            "Read it, then: patwarden rules test {0}; patwarden rules explain {0} --owner kim --repository web --permission contents=read",
+            self.file.display()
+        ));
+        Ok(Exit::Well)
+    }
+}
+
+/// The answer from a flag, or from whoever sits there.
+fn ask(flag: Option<String>, question: &str, default: &str) -> anyhow::Result<String> {
+    if let Some(answer) = flag {
+        return Ok(answer);
+    }
+    output::prompt(format_args!("{question} [{default}]: "));
+    let mut answer = String::new();
+    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+        anyhow::bail!("nobody answers; the flags in `patwarden rules new --help` do");
+    }
+    let answer = answer.trim();
+    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
+}

@@ -1,0 +1,225 @@
+//! A plan as text: for the terminal, and as Markdown for a check run.
+
+use std::fmt::Write as _;
+
+use crate::{
+    domain::cut,
+    rules::decision::{Effect, RuleId},
+};
+
+use super::{Flip, Names, Plan, Standing};
+
+/// The longest sentence of a row.
+const BECAUSE: usize = 200;
+
+/// How many rows of each kind a terminal is given.
+const ROWS: usize = 50;
+
+fn headline(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (before, after) = plan.mode;
+    if before != after {
+        lines.push(format!("The mode changes from {} to {}.", before.as_str(), after.as_str()));
+    }
+    for (what, rules) in
+        [("Added", &plan.added), ("Removed", &plan.removed), ("Changed", &plan.changed)]
+    {
+        if !rules.is_empty() {
+            let rules: Vec<_> = rules.iter().map(RuleId::as_str).collect();
+            lines.push(format!("{what}: {}.", cut(&rules.join(", "), 1_000)));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("No rule says anything else.".to_owned());
+    }
+    lines
+}
+
+/// How many there are of each kind, in a sentence.
+fn counts(plan: &Plan) -> String {
+    let milder = plan.loosened();
+    let compared = plan.compared;
+    format!(
+        "Of {} judged before, {} still pending and {} active: {milder} would be judged more mildly, {} more strictly, \
+         {} would no rule approve any more, of {} it cannot be told.",
+        many(compared.over + compared.pending + compared.active, "request"),
+        compared.pending,
+        many(compared.active, "token"),
+        plan.flips.len() - milder,
+        many(plan.uncovered.len(), "active token"),
+        plan.cannot_tell.len(),
+    )
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Pending => "pending",
+        Standing::Active => "active token",
+        Standing::Over => "decided",
+    }
+}
+
+/// For a terminal.
+pub(super) fn terminal(plan: &Plan) -> String {
+    let mut text = headline(plan).join("\n") + "\n" + &counts(plan) + "\n";
+    for (title, flips) in [
+        ("Would come out otherwise", &plan.flips),
+        ("Active tokens that no rule would approve any more", &plan.uncovered),
+    ] {
+        if flips.is_empty() {
+            continue;
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n{title}:");
+        for flip in flips.iter().take(ROWS) {
+            let about = &flip.subject;
+            let _ = writeln!(
+                text,
+                "  {} -> {}  {} \"{}\" (request {}, {})\n      asks for {}\n      now: {}",
+                flip.old,
+                flip.new,
+                about.owner,
+                about.token_name,
+                about.request_id,
+                standing(about.standing),
+                about.asks,
+                cut(&flip.because, BECAUSE),
+            );
+        }
+        more(&mut text, flips.len());
+    }
+    if !plan.cannot_tell.is_empty() {
+        let _ =
+            writeln!(text, "\nCannot tell, since the record lacks a fact that the rules ask for:");
+        for unclear in plan.cannot_tell.iter().take(ROWS) {
+            let about = &unclear.subject;
+            let _ = writeln!(
+                text,
+                "  {} \"{}\" (request {}): {}",
+                about.owner,
+                about.token_name,
+                about.request_id,
+                unclear.lacks.join(", ")
+            );
+        }
+        more(&mut text, plan.cannot_tell.len());
+    }
+    text
+}
+
+fn more(text: &mut String, all: usize) {
+    if all > ROWS {
+        let _ = writeln!(text, "  and {} more (--json shows all)", all - ROWS);
+    }
+}
+
+/// For a check run.
+pub(super) fn markdown(plan: &Plan, limit: usize, names: Names) -> String {
+    let mut text = format!("{}\n\n", counts(plan));
+    for line in headline(plan) {
+        let _ = writeln!(text, "- {}", escaped(&line));
+    }
+    if names == Names::Counted {
+        text.push_str("\n| from | to | how many |\n|---|---|---|\n");
+        for ((old, new), count) in by_effect(plan) {
+            let _ = writeln!(text, "| {old} | {new} | {count} |");
+        }
+        return cut(&text, limit);
+    }
+    let tail = "\nThere is more than fits here; `patwarden rules plan` shows all of it.\n";
+    let room = limit.saturating_sub(tail.chars().count());
+    let mut full = false;
+    for (title, flips) in [
+        ("Would come out otherwise", &plan.flips),
+        ("Active tokens that no rule would approve any more", &plan.uncovered),
+    ] {
+        if flips.is_empty() {
+            continue;
+        }
+        let head = format!(
+            "\n### {title}\n\n| | who | asks for | now | because |\n|---|---|---|---|---|\n"
+        );
+        full |= !push(&mut text, &head, room);
+        for flip in flips {
+            full |= full || !push(&mut text, &row(flip), room);
+        }
+    }
+    if !plan.cannot_tell.is_empty() {
+        full |= full || !push(&mut text, "\n### Cannot tell\n\n", room);
+        for unclear in &plan.cannot_tell {
+            let line = format!(
+                "- {} of {}: the record lacks {}\n",
+                escaped(&unclear.subject.token_name),
+                escaped(&unclear.subject.owner),
+                escaped(&unclear.lacks.join(", "))
+            );
+            full |= full || !push(&mut text, &line, room);
+        }
+    }
+    if full {
+        text.push_str(tail);
+    }
+    text
+}
+
+/// Adds it where there is room for all of it.
+fn push(text: &mut String, more: &str, room: usize) -> bool {
+    let fits = text.chars().count() + more.chars().count() <= room;
+    if fits {
+        text.push_str(more);
+    }
+    fits
+}
+
+fn row(flip: &Flip) -> String {
+    let about = &flip.subject;
+    let mark = if flip.loosens() { "milder" } else { "stricter" };
+    format!(
+        "| {mark} | {}, {} ({}) | {} | {} → **{}** | {} |\n",
+        escaped(&about.owner),
+        escaped(&about.token_name),
+        standing(about.standing),
+        escaped(&about.asks),
+        flip.old,
+        flip.new,
+        escaped(&cut(&flip.because, BECAUSE)),
+    )
+}
+
+fn by_effect(plan: &Plan) -> std::collections::BTreeMap<(Effect, Effect), usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for flip in plan.flips.iter().chain(&plan.uncovered) {
+        *counts.entry((flip.old, flip.new)).or_default() += 1;
+    }
+    counts
+}
+
+/// Text that others wrote, for a table in Markdown: nothing in it is a link, a mention, an image or markup.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            // Between an at sign or a number sign and what follows: no mention, no reference.
+            '@' | '#' => {
+                escaped.push(character);
+                escaped.push('\u{200B}');
+            }
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            // A bare address would become a link.
+            ':' => escaped.push_str("&#58;"),
+            '\n' | '\r' => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
