@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use patwarden::rules::{
-    SourceFile, Sources, Standing,
+    SourceFile, Sources, Standing, calendar,
     diagnostic::{Code, Diagnostic, Severity},
     load::{MAX_FILE, load, load_layers},
 };
@@ -280,8 +280,33 @@ fn every_code_is_provoked_and_points_at_its_cause() {
         }
         provoked.insert(code);
     }
+    provoked.extend(outdated().iter().map(|diagnostic| diagnostic.code));
     let all: BTreeSet<_> = Code::ALL.iter().map(|(code, _)| *code).collect();
     assert_eq!(provoked, all);
+}
+
+/// What is printed for each code, in one place to be read by whoever changes a word.
+#[test]
+fn every_code_is_printed_as_people_see_it() {
+    let mut printed: Vec<_> = provocations()
+        .iter()
+        .map(|(code, diagnostics, _)| {
+            let provoked = diagnostics.iter().find(|diagnostic| diagnostic.code == *code).unwrap();
+            provoked.render_human(false)
+        })
+        .collect();
+    printed.extend(outdated().iter().map(|diagnostic| diagnostic.render_human(false)));
+    assert_snapshot!("every_code", printed.join("\n\n"));
+}
+
+/// What the calendar says, and loading does not.
+fn outdated() -> Vec<Diagnostic> {
+    let text = format!(
+        "{HEAD}[deny.x]\nreason = \"No.\"\nwhen.clock = {{ until = 2026-01-31, timezone = \"UTC\" }}\n\
+         [waiver.w]\nrule = \"deny.x\"\nowner = \"kim\"\ngranted = 2026-01-01\nuntil = 2026-01-31\nrecord = \"R\"\nmax.lifetime = \"30d\"\n"
+    );
+    let policy = load(&[SourceFile::new("rules.toml", text)]).policy.unwrap();
+    calendar::outdated(&policy, "2026-06-01".parse().unwrap())
 }
 
 #[test]
@@ -349,6 +374,7 @@ fn a_wrong_word_is_underlined_and_the_right_one_named() {
       |                                              ^^^^^^^^^^^^^
       |
       = help: did you mean `administration`?
+      = note: see docs/rules.md#unknown-permission
     "#);
 }
 
@@ -362,6 +388,7 @@ fn a_key_below_the_wrong_header_is_explained() {
       | ^^^^
       |
       = help: move `mode` to the top of the file, above the first [table]
+      = note: see docs/rules.md#key-below-header
     "#);
 }
 
@@ -369,7 +396,7 @@ fn a_key_below_the_wrong_header_is_explained() {
 fn two_rules_of_one_name_are_shown_in_both_places() {
     let rule = "schema = 1\n[deny.expired]\nwhen.token.expired = true\nreason = \"No.\"\n";
     let escalate = "schema = 1\n\n[escalate.expired]\nwhen.token.expired = true\nto = \"owners\"\n";
-    assert_snapshot!(shown(&files(&[("a.toml", HEAD), ("b.toml", rule), ("c.toml", escalate)])), @r#"
+    assert_snapshot!(shown(&files(&[("a.toml", HEAD), ("b.toml", rule), ("c.toml", escalate)])), @r"
     error[duplicate-id]: there are two of the name `expired`
      --> c.toml:3:11
       |
@@ -382,7 +409,8 @@ fn two_rules_of_one_name_are_shown_in_both_places() {
       |       ------- the other one
       |
       = help: ids are unique over verbs, files and layers, so that a record names one rule
-    "#);
+      = note: see docs/rules.md#duplicate-id
+    ");
 }
 
 #[test]
@@ -395,6 +423,7 @@ fn an_unfinished_rule_says_what_it_lacks() {
       | ^^^^^
       |
       = help: an approve rule bounds everything it lets through, such as `allow.repositories = ["*"]` for any that are picked by name
+      = note: see docs/rules.md#missing-key
 
     error[missing-key]: `approve.x.allow` has no `permissions`
      --> rules.toml:7:1
@@ -403,6 +432,7 @@ fn an_unfinished_rule_says_what_it_lacks() {
       | ^^^^^
       |
       = help: an approve rule bounds everything it lets through, such as `allow.permissions.repository = { contents = "read" }`
+      = note: see docs/rules.md#missing-key
     "#);
 }
 
@@ -415,6 +445,8 @@ fn a_failing_case_is_an_error_of_its_file() {
       |
     1 | [tests."a reader"]
       |        ^^^^^^^^^^
+      |
+      = note: see docs/rules.md#failing-test
     "#);
 }
 
@@ -428,6 +460,7 @@ fn a_file_of_tests_holds_tests_only() {
       | ^^^^
       |
       = help: a file whose name ends in `.tests.toml` holds `[tests]` only
+      = note: see docs/rules.md#unknown-key
     "#);
 }
 
@@ -442,30 +475,40 @@ fn what_follows_from_broken_toml_is_not_told() {
       |
     6 | when.owner.role = ["member
       |                           ^
+      |
+      = note: see docs/rules.md#syntax
 
     error[syntax]: missing comma between array elements, expected `,`
      --> rules.toml:7:1
       |
     7 | reason = "No."
       | ^
+      |
+      = note: see docs/rules.md#syntax
 
     error[syntax]: missing comma between array elements, expected `,`
      --> rules.toml:8:1
       |
     8 | [deny.y]
       | ^
+      |
+      = note: see docs/rules.md#syntax
 
     error[syntax]: missing comma between array elements, expected `,`
      --> rules.toml:9:1
       |
     9 | reason = "No."
       | ^
+      |
+      = note: see docs/rules.md#syntax
 
     error[syntax]: missing comma between array elements, expected `,`
       --> rules.toml:10:1
        |
     10 | when.owner.rol = ["member"]
        | ^
+       |
+       = note: see docs/rules.md#syntax
     "#);
 }
 

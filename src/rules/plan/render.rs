@@ -15,7 +15,8 @@ const BECAUSE: usize = 200;
 /// How many rows of each kind a terminal is given.
 const ROWS: usize = 50;
 
-fn headline(plan: &Plan) -> Vec<String> {
+/// What changed in the rules themselves; `name` writes a rule's id.
+fn headline(plan: &Plan, name: impl Fn(&RuleId) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     let (before, after) = plan.mode;
     if before != after {
@@ -25,7 +26,7 @@ fn headline(plan: &Plan) -> Vec<String> {
         [("Added", &plan.added), ("Removed", &plan.removed), ("Changed", &plan.changed)]
     {
         if !rules.is_empty() {
-            let rules: Vec<_> = rules.iter().map(RuleId::as_str).collect();
+            let rules: Vec<_> = rules.iter().map(&name).collect();
             lines.push(format!("{what}: {}.", cut(&rules.join(", "), 1_000)));
         }
     }
@@ -40,13 +41,16 @@ fn counts(plan: &Plan) -> String {
     let milder = plan.loosened();
     let compared = plan.compared;
     format!(
-        "Of {} judged before, {} still pending and {} active: {milder} would be judged more mildly, {} more strictly, \
-         {} would no rule approve any more, of {} it cannot be told.",
+        "Judged again: {} ({} pending, {} with an active token). {milder} come out milder, {} stricter; {} approved by no \
+         rule any more; {} cannot be told.",
         many(compared.over + compared.pending + compared.active, "request"),
         compared.pending,
-        many(compared.active, "token"),
+        compared.active,
         plan.flips.len() - milder,
-        many(plan.uncovered.len(), "active token"),
+        match plan.uncovered.len() {
+            1 => "1 active token is".to_owned(),
+            tokens => format!("{tokens} active tokens are"),
+        },
         plan.cannot_tell.len(),
     )
 }
@@ -65,7 +69,7 @@ fn standing(standing: Standing) -> &'static str {
 
 /// For a terminal.
 pub(super) fn terminal(plan: &Plan) -> String {
-    let mut text = headline(plan).join("\n") + "\n" + &counts(plan) + "\n";
+    let mut text = headline(plan, RuleId::to_string).join("\n") + "\n" + &counts(plan) + "\n";
     for (title, flips) in [
         ("Would come out otherwise", &plan.flips),
         ("Active tokens that no rule would approve any more", &plan.uncovered),
@@ -120,8 +124,9 @@ fn more(text: &mut String, all: usize) {
 /// For a check run.
 pub(super) fn markdown(plan: &Plan, limit: usize, names: Names) -> String {
     let mut text = format!("{}\n\n", counts(plan));
-    for line in headline(plan) {
-        let _ = writeln!(text, "- {}", escaped(&line));
+    // Ids have letters, digits, `-`, `_` and `@` only: nothing ends the quotation.
+    for line in headline(plan, |id| format!("`{id}`")) {
+        let _ = writeln!(text, "- {line}");
     }
     if names == Names::Counted {
         text.push_str("\n| from | to | how many |\n|---|---|---|\n");
