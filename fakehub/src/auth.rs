@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
@@ -36,10 +36,19 @@ pub(crate) struct InstallationCaller {
     pub(crate) id: u64,
     pub(crate) organization: u64,
     pub(crate) permissions: BTreeMap<String, String>,
+    /// What the token was narrowed to.
     pub(crate) repositories: Option<Vec<u64>>,
+    /// What the installation was given.
+    pub(crate) chosen: Option<BTreeSet<u64>>,
 }
 
 impl InstallationCaller {
+    /// Whether both the token and its installation include this repository.
+    pub(crate) fn reaches(&self, repository: u64) -> bool {
+        self.repositories.as_ref().is_none_or(|ids| ids.contains(&repository))
+            && self.chosen.as_ref().is_none_or(|ids| ids.contains(&repository))
+    }
+
     pub(crate) fn has(&self, permission: &str, level: &str) -> bool {
         self.permissions.get(permission).is_some_and(|has| rank(has) >= rank(level))
     }
@@ -140,6 +149,7 @@ impl State {
             organization: installation.organization,
             permissions,
             repositories: known.repositories.clone(),
+            chosen: installation.chosen.clone(),
         })))
     }
 }

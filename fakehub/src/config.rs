@@ -1,5 +1,6 @@
 //! How a fakehub is started, and its answers to the questions GitHub's documentation leaves open.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ pub struct Config {
     pub webhook_secret: Option<String>,
     /// The App's slug; `patwarden` unless told.
     pub app_slug: String,
+    /// What the App asks for besides what patwarden always does, name to level.
+    pub app_permissions: BTreeMap<String, String>,
+    /// Events the App is subscribed to besides those patwarden always is.
+    pub app_events: Vec<String>,
     /// How long every API call takes at least.
     pub latency: Duration,
     /// How long a bulk call's effect comes after its 202; 300 ms unless told.
@@ -40,6 +45,8 @@ impl Default for Config {
             webhook_url: None,
             webhook_secret: None,
             app_slug: "patwarden".to_owned(),
+            app_permissions: BTreeMap::new(),
+            app_events: Vec::new(),
             latency: Duration::ZERO,
             bulk_delay: Duration::from_millis(300),
             rate_limit: Some(5_000),
@@ -65,6 +72,34 @@ impl Config {
     pub fn switches(mut self, switches: Switches) -> Self {
         self.switches = switches;
         self
+    }
+
+    /// With an App that asks for this, too.
+    #[must_use]
+    pub fn app_permission(mut self, name: &str, level: &str) -> Self {
+        self.app_permissions.insert(name.to_owned(), level.to_owned());
+        self
+    }
+
+    /// With an App that is subscribed to these events, too.
+    #[must_use]
+    pub fn app_events<S: Into<String>>(mut self, events: impl IntoIterator<Item = S>) -> Self {
+        self.app_events.extend(events.into_iter().map(Into::into));
+        self
+    }
+
+    /// With an App that reads its rules from a repository: it may read pull requests and write check runs, and hears of
+    /// pushes, pull requests, repositories, checks and teams.
+    #[must_use]
+    pub fn rules_in_a_repository(self) -> Self {
+        self.app_permission("pull_requests", "read").app_permission("checks", "write").app_events([
+            "check_run",
+            "check_suite",
+            "pull_request",
+            "push",
+            "repository",
+            "team",
+        ])
     }
 
     /// With this limit of calls an hour and installation.

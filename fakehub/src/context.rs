@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Reply};
 use crate::auth::{Caller, InstallationCaller};
+use crate::installations::is_public;
 use crate::render::{self, Urls};
 use crate::world::{Organization, Repository};
 
@@ -16,6 +17,8 @@ pub(crate) struct Context {
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Option<Value>,
+    /// Whether the call is to change something.
+    pub(crate) writes: bool,
     pub(crate) caller: Caller,
     pub(crate) urls: Urls,
     pub(crate) accept: String,
@@ -84,6 +87,14 @@ impl Context {
         }
     }
 
+    /// Whether a caller can see a repository: a public one, or one its installation and its token reach.
+    pub(crate) fn sees(&self, organization: &Organization, repository: &Repository) -> bool {
+        let reached = self.installation().is_some_and(|caller| {
+            caller.organization == organization.id && caller.reaches(repository.id)
+        });
+        reached || is_public(repository)
+    }
+
     /// `per_page` and `page`: nonsense counts as the default, and more than 100 as 100.
     pub(crate) fn page(&self) -> Page {
         let number = |name: &str| self.query(name).and_then(|text| text.parse::<usize>().ok());
@@ -105,7 +116,8 @@ impl Context {
         Ok(self.listed(base, all.len(), rows))
     }
 
-    fn with_link(&self, base: &str, total: usize, answer: Answer) -> Answer {
+    /// Adds the links to other pages of a list.
+    pub(crate) fn with_link(&self, base: &str, total: usize, answer: Answer) -> Answer {
         let page = self.page();
         let last = total.div_ceil(page.size).max(1);
         let mut links = Vec::new();

@@ -13,6 +13,10 @@ pub enum Error {
     UnknownOrganization(String),
     /// No repository of the organization has this name.
     UnknownRepository(String),
+    /// No branch or commit of the repository has this name.
+    UnknownRef(String),
+    /// No team of the organization has this slug.
+    UnknownTeam(String),
     /// No user has this login.
     UnknownUser(String),
     /// No request, grant or token has this id.
@@ -35,6 +39,8 @@ impl std::fmt::Display for Error {
             Self::NoRuntime => write!(f, "fakehub must be started inside a tokio runtime"),
             Self::UnknownOrganization(login) => write!(f, "there is no organization `{login}`"),
             Self::UnknownRepository(name) => write!(f, "there is no repository `{name}`"),
+            Self::UnknownRef(name) => write!(f, "there is no branch or commit `{name}`"),
+            Self::UnknownTeam(slug) => write!(f, "there is no team `{slug}`"),
             Self::UnknownUser(login) => write!(f, "there is no user `{login}`"),
             Self::UnknownId(id) => write!(f, "nothing has the id {id}"),
             Self::AlreadySettled(id) => write!(f, "request {id} is already settled"),

@@ -11,12 +11,12 @@ use crate::auth::{self, Caller};
 use crate::calls::Call;
 use crate::context::Context;
 use crate::faults::{Kind, Plan};
+use crate::installations::is_public;
 use crate::limits::{Standing, bucket_of};
 use crate::render::Urls;
 use crate::routes::{self, Access, Matched};
 use crate::shared::Shared;
 use crate::state::State;
-use crate::world::Visibility;
 
 /// The REST API versions there are (`X-GitHub-Api-Version`).
 const VERSIONS: [&str; 2] = ["2022-11-28", "2026-03-10"];
@@ -90,7 +90,8 @@ pub(crate) fn serve(
         }
         let matched = matched.ok_or_else(Answer::not_found)?;
         let needs = matched.route.access;
-        let context = context(shared, arrived, matched.params, caller, plan)?;
+        let most = longest_body(matched.route);
+        let context = context(shared, arrived, matched.params, caller, plan, most)?;
         admit(state, &context, needs)?;
         let answer = (matched.route.run)(state, &context)?;
         if arrived.method != "GET" || answer.status != 200 {
@@ -149,13 +150,15 @@ fn context(
     params: Vec<(&'static str, String)>,
     caller: Caller,
     plan: &Plan,
+    most: usize,
 ) -> Result<Context, Box<Answer>> {
     let lag = plan.lag.map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 4));
     Ok(Context {
         params,
         path: arrived.path.clone(),
         query: form_urlencoded::parse(arrived.query.as_bytes()).into_owned().collect(),
-        body: body(arrived)?,
+        body: body(arrived, most)?,
+        writes: arrived.method != "GET",
         caller,
         urls: arrived.urls.clone(),
         accept: arrived.header("accept").unwrap_or_default().to_owned(),
@@ -165,13 +168,18 @@ fn context(
     })
 }
 
-fn body(arrived: &Arrived) -> Result<Option<Value>, Box<Answer>> {
+/// How many characters a body may have. A check run alone may bring two texts of 65,535 and its annotations.
+fn longest_body(route: &routes::Route) -> usize {
+    if route.operation.starts_with("checks/") { usize::MAX } else { 65_536 }
+}
+
+fn body(arrived: &Arrived, most: usize) -> Result<Option<Value>, Box<Answer>> {
     if arrived.method == "GET" || arrived.body.is_empty() {
         return Ok(None);
     }
     let text = std::str::from_utf8(&arrived.body)
         .map_err(|_| Box::new(Answer::error(400, "Problems parsing JSON")))?;
-    if text.chars().count() > 65_536 {
+    if text.chars().count() > most {
         return Err(Answer::malformed("The body is too long (the maximum is 65536 characters)."));
     }
     let value: Value = serde_json::from_str(text)
@@ -186,6 +194,9 @@ fn body(arrived: &Arrived) -> Result<Option<Value>, Box<Answer>> {
 fn admit(state: &State, context: &Context, needs: Access) -> Result<(), Box<Answer>> {
     match (needs, &context.caller) {
         (Access::Public, _) | (Access::App, Caller::App) => Ok(()),
+        (Access::AnyInstallation, Caller::Installation(_)) => Ok(()),
+        (Access::AnyInstallation, Caller::Nobody) => Err(Answer::requires_authentication()),
+        (Access::AnyInstallation, _) => Err(missing("metadata", "read")),
         (Access::App, _) => {
             Err(Box::new(Answer::error(401, "A JSON web token could not be decoded")))
         }
@@ -202,15 +213,14 @@ fn installation_may(
     permission: &str,
     level: &str,
 ) -> Result<(), Box<Answer>> {
-    let owner = context.param("owner");
-    let found = state.world.repository_by_route(owner, context.param("repo"));
-    let repository = found.map(|(_, repository)| repository);
-    if !owner.is_empty() {
-        let public =
-            repository.is_some_and(|repository| repository.visibility == Visibility::Public);
-        if public && !matches!(caller, Caller::Installation(_)) {
-            return Ok(());
-        }
+    let (owner, name) = (context.param("owner"), context.param("repo"));
+    // A former name is refused where the repository itself would be.
+    let found =
+        state.world.repository_by_route(owner, name).or_else(|| state.world.moved(owner, name));
+    let public = found.is_some_and(|(_, repository)| is_public(repository));
+    let readable = public && level == "read";
+    if readable && !matches!(caller, Caller::Installation(_)) {
+        return Ok(());
     }
     let caller = match caller {
         Caller::Installation(caller) => caller,
@@ -224,16 +234,14 @@ fn installation_may(
         None => state.world.organization(owner),
     };
     let organization = organization.ok_or_else(Answer::not_found)?;
-    if organization.id != caller.organization {
-        let public =
-            repository.is_some_and(|repository| repository.visibility == Visibility::Public);
-        return if public { Ok(()) } else { Err(Answer::not_found()) };
-    }
-    if let (Some(repository), Some(chosen)) = (repository, &caller.repositories)
-        && !chosen.contains(&repository.id)
-        && repository.visibility != Visibility::Public
-    {
-        return Err(Answer::not_found());
+    let reached = organization.id == caller.organization
+        && found.is_none_or(|(_, repository)| caller.reaches(repository.id));
+    if !reached {
+        return match public {
+            true if readable => Ok(()),
+            true => Err(missing(permission, level)),
+            false => Err(Answer::not_found()),
+        };
     }
     if caller.has(permission, level) { Ok(()) } else { Err(missing(permission, level)) }
 }

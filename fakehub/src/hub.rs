@@ -1,7 +1,9 @@
 //! The handle a test or the command line holds: start, drive, look, stop.
 
+mod code;
 mod look;
 mod people;
+mod repositories;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -21,6 +23,7 @@ use crate::deliveries::{ContentType, Deliveries, HookConfig, Outbox};
 use crate::error::Error;
 use crate::faults::{Fault, Faults, Held, Hold};
 use crate::ids;
+use crate::installations::Wishes;
 use crate::later::Later;
 use crate::limits::Limits;
 use crate::render::Urls;
@@ -90,6 +93,7 @@ impl Fakehub {
         let state = State {
             clock: Arc::clone(&clock),
             app: Arc::clone(&app),
+            wishes: Wishes::with(&config.app_permissions, &config.app_events),
             urls: Urls { api: site.clone(), site },
             switches: config.switches,
             deliveries: Deliveries::new(config.delivery_log, world.counters.delivery),
@@ -168,6 +172,19 @@ impl Fakehub {
     /// Changes answers to open questions while running.
     pub fn switches(&self, change: impl FnOnce(&mut Switches)) {
         self.shared.with(|state| change(&mut state.switches));
+    }
+
+    /// The App's owner changes what it asks for and hears: these permissions and events besides what patwarden always
+    /// has. Installations keep what they granted until they are asked again ([`Fakehub::install`]).
+    pub fn change_app<N: Into<String>, L: Into<String>, E: Into<String>>(
+        &self,
+        permissions: impl IntoIterator<Item = (N, L)>,
+        events: impl IntoIterator<Item = E>,
+    ) {
+        let permissions =
+            permissions.into_iter().map(|(name, level)| (name.into(), level.into())).collect();
+        let events: Vec<String> = events.into_iter().map(Into::into).collect();
+        self.shared.with(|state| state.wishes = Wishes::with(&permissions, &events));
     }
 
     /// Puts a fault in force; gives its number.

@@ -15,6 +15,9 @@ pub(crate) struct Counters {
     pub(crate) grant: u64,
     pub(crate) token: u64,
     pub(crate) delivery: u64,
+    pub(crate) pull: u64,
+    pub(crate) check_run: u64,
+    pub(crate) check_suite: u64,
 }
 
 impl Default for Counters {
@@ -29,6 +32,9 @@ impl Default for Counters {
             grant: 7_700_000,
             token: 28_800_000,
             delivery: 190_000_000_000,
+            pull: 1_840_000_000,
+            check_run: 24_700_000_000,
+            check_suite: 36_200_000_000,
         }
     }
 }

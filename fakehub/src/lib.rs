@@ -87,6 +87,7 @@ pub use tokens::{
     Revocation, TokenSpec,
 };
 pub use world::{
-    Organization, OrganizationEditor, PropertyDefinition, Repo, Repository, Role, Team, TeamRole,
-    User, Visibility, World,
+    Access, Annotation, Changes, CheckRun, Head, Organization, OrganizationEditor,
+    PropertyDefinition, PullRequest, Repo, Repository, Role, Team, TeamRole, User, Visibility,
+    World,
 };

@@ -1,6 +1,9 @@
-//! What happens to tokens: asked for, edited, approved, denied, cancelled, revoked; and the webhooks each step sends.
+//! What happens to tokens: asked for, edited, approved, denied, cancelled, revoked; and the webhooks each step sends. Below: code, repositories.
 //!
 //! Source: <https://docs.github.com/organizations/managing-programmatic-access-to-your-organization>.
+
+mod code;
+mod repositories;
 
 use std::sync::Arc;
 
@@ -476,7 +479,7 @@ impl State {
         let Some(installation) = self.installation_of(organization) else {
             return;
         };
-        if installation.suspended_at.is_some() && name != "installation" {
+        if !installation.hears(name, &self.wishes) {
             return;
         }
         // What happens before a webhook is set up is never sent.

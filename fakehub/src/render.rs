@@ -1,21 +1,30 @@
 //! GitHub's JSON objects, complete to its published `OpenAPI` description. One file a noun; no state is changed here.
 
 mod app;
+mod check;
+mod git;
 mod organization;
 mod pat;
+mod pull;
 mod repository;
 pub(crate) mod time;
 mod user;
 mod webhook;
 
-pub(crate) use app::{installation, integration, simple_installation};
+pub(crate) use app::{installation, integration, integration_simple, simple_installation};
+pub(crate) use check::{Writer, annotation, check_run, check_suite};
+pub(crate) use git::{
+    blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, tree,
+};
 pub(crate) use organization::{
-    member_webhook_membership, membership, organization_full, organization_webhook, team,
-    team_full, team_membership, team_webhook,
+    member_webhook_membership, membership, organization_account, organization_full,
+    organization_webhook, team, team_full, team_membership, team_webhook,
 };
 pub(crate) use pat::{grant, request};
+pub(crate) use pull::{pull_full, pull_simple};
 pub(crate) use repository::{
-    full_repository, minimal_repository, property_schema, property_values, repository_stub,
+    Place, collaborator_permission, full_repository, minimal_repository, property_schema,
+    property_values, repository_stub, repository_webhook,
 };
 pub(crate) use user::{bot, ghost, public_user, simple_user, webhook_user};
 pub(crate) use webhook::{PatEvent, pat_request_event};

@@ -4,7 +4,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::answer::Reply;
 use crate::context::Context;
-use crate::endpoints::{apps, hooks, meta, orgs, pats, repos, requests, teams};
+use crate::endpoints::{
+    apps, checks, contents, git, hooks, meta, orgs, pats, pulls, repos, requests, teams,
+};
 use crate::state::State;
 
 /// What a caller needs.
@@ -14,6 +16,8 @@ pub(crate) enum Access {
     App,
     /// An installation of the organization named, with this permission.
     Installation(&'static str, &'static str),
+    /// An installation, whichever it is.
+    AnyInstallation,
     /// Nothing: public data.
     Public,
 }
@@ -47,6 +51,9 @@ const MEMBERS: Access = Access::Installation("members", "read");
 const METADATA: Access = Access::Installation("metadata", "read");
 const PROPERTIES: Access = Access::Installation("organization_custom_properties", "read");
 const CONTENTS: Access = Access::Installation("contents", "read");
+const PULLS: Access = Access::Installation("pull_requests", "read");
+const CHECKS_READ: Access = Access::Installation("checks", "read");
+const CHECKS_WRITE: Access = Access::Installation("checks", "write");
 
 pub(crate) const ROUTES: &[Route] = &[
     route(
@@ -127,6 +134,13 @@ pub(crate) const ROUTES: &[Route] = &[
         "/app/installations/{id}/access_tokens",
         Access::App,
         apps::access_token,
+    ),
+    route(
+        "apps/list-repos-accessible-to-installation",
+        "GET",
+        "/installation/repositories",
+        Access::AnyInstallation,
+        apps::installation_repositories,
     ),
     route("apps/get-webhook-config-for-app", "GET", "/app/hook/config", Access::App, hooks::config),
     route(
@@ -213,11 +227,74 @@ pub(crate) const ROUTES: &[Route] = &[
         repos::property_values,
     ),
     route(
+        "repos/get-collaborator-permission-level",
+        "GET",
+        "/repos/{owner}/{repo}/collaborators/{user}/permission",
+        METADATA,
+        repos::collaborator_permission,
+    ),
+    route(
+        "repos/get-branch",
+        "GET",
+        "/repos/{owner}/{repo}/branches/{*branch}",
+        CONTENTS,
+        git::branch,
+    ),
+    route(
+        "checks/list-for-ref",
+        "GET",
+        "/repos/{owner}/{repo}/commits/{ref}/check-runs",
+        CHECKS_READ,
+        checks::list_for_ref,
+    ),
+    route("repos/get-commit", "GET", "/repos/{owner}/{repo}/commits/{*ref}", CONTENTS, git::commit),
+    route("git/get-ref", "GET", "/repos/{owner}/{repo}/git/ref/{*ref}", CONTENTS, git::reference),
+    route("git/get-tree", "GET", "/repos/{owner}/{repo}/git/trees/{*tree}", CONTENTS, git::tree),
+    route("git/get-blob", "GET", "/repos/{owner}/{repo}/git/blobs/{sha}", CONTENTS, git::blob),
+    route(
+        "repos/get-content",
+        "GET",
+        "/repos/{owner}/{repo}/contents",
+        CONTENTS,
+        contents::content,
+    ),
+    route(
         "repos/get-content",
         "GET",
         "/repos/{owner}/{repo}/contents/{*path}",
         CONTENTS,
-        repos::content,
+        contents::content,
+    ),
+    route("pulls/list", "GET", "/repos/{owner}/{repo}/pulls", PULLS, pulls::list),
+    route("pulls/get", "GET", "/repos/{owner}/{repo}/pulls/{number}", PULLS, pulls::get),
+    route(
+        "pulls/list-files",
+        "GET",
+        "/repos/{owner}/{repo}/pulls/{number}/files",
+        PULLS,
+        pulls::files,
+    ),
+    route(
+        "checks/create",
+        "POST",
+        "/repos/{owner}/{repo}/check-runs",
+        CHECKS_WRITE,
+        checks::create,
+    ),
+    route("checks/get", "GET", "/repos/{owner}/{repo}/check-runs/{id}", CHECKS_READ, checks::get),
+    route(
+        "checks/update",
+        "PATCH",
+        "/repos/{owner}/{repo}/check-runs/{id}",
+        CHECKS_WRITE,
+        checks::update,
+    ),
+    route(
+        "checks/list-annotations",
+        "GET",
+        "/repos/{owner}/{repo}/check-runs/{id}/annotations",
+        CHECKS_READ,
+        checks::annotations,
     ),
     route("users/get-by-username", "GET", "/users/{user}", Access::Public, meta::user_by_login),
     route("rate-limit/get", "GET", "/rate_limit", Access::Public, meta::rate_limit),
@@ -264,13 +341,13 @@ fn params(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String
             }
             return None;
         };
-        if part.is_empty() {
-            return None;
-        }
         if let Some(name) = name.strip_prefix('*') {
             let rest: Vec<&str> = std::iter::once(part).chain(parts.by_ref()).collect();
             out.push((name, decode(&rest.join("/"))));
             return Some(out);
+        }
+        if part.is_empty() {
+            return None;
         }
         out.push((name, decode(part)));
     }

@@ -8,7 +8,7 @@ use crate::auth::AccessToken;
 use crate::clock::{Clock, timestamp};
 use crate::config::Switches;
 use crate::deliveries::{Deliveries, HookConfig, Outbox};
-use crate::installations::Installation;
+use crate::installations::{Installation, Wishes};
 use crate::later::Laters;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -44,6 +44,7 @@ pub(crate) struct RequestRecord {
 pub(crate) struct State {
     pub(crate) clock: Arc<Clock>,
     pub(crate) app: Arc<App>,
+    pub(crate) wishes: Wishes,
     pub(crate) urls: Urls,
     pub(crate) switches: Switches,
     pub(crate) world: World,

@@ -1,12 +1,16 @@
 //! Who and what exists: users, organizations, members, teams, repositories. No tokens and no requests; those are in `tokens`.
 
 mod edit;
+pub(crate) mod git;
+pub(crate) mod pull;
 mod repository;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use edit::OrganizationEditor;
-pub use repository::{PropertyDefinition, Repo, Repository, Visibility};
+pub use git::Changes;
+pub use pull::{Annotation, CheckRun, Head, PullRequest};
+pub use repository::{Access, PropertyDefinition, Repo, Repository, Visibility};
 
 use crate::ids::{Counters, next};
 
@@ -89,6 +93,8 @@ pub struct Organization {
     pub repositories: BTreeMap<String, Repository>,
     /// The schema of custom properties.
     pub properties: Vec<PropertyDefinition>,
+    /// What every member may do with every repository.
+    pub base_access: Option<Access>,
     pub(crate) repository_names: HashMap<u64, String>,
     /// Names repositories had before, in lower case, to their ids.
     pub(crate) former_names: HashMap<String, u64>,
@@ -171,13 +177,39 @@ impl World {
         Some((organization, organization.repository(name)?))
     }
 
+    /// The repository that had this name before, wherever it is now.
+    pub(crate) fn moved(&self, owner: &str, name: &str) -> Option<(&Organization, &Repository)> {
+        let id = *self.organization(owner)?.former_names.get(&name.to_lowercase())?;
+        self.repository_by_route("#", &id.to_string())
+    }
+
+    /// What a user may do with a repository; everybody may read a public one.
+    pub(crate) fn access(
+        &self,
+        organization: &Organization,
+        repository: &Repository,
+        user: u64,
+    ) -> Option<Access> {
+        if organization.is_owner(user) {
+            return Some(Access::Admin);
+        }
+        let public = (repository.visibility == Visibility::Public).then_some(Access::Read);
+        let member = organization.members.get(&user).and(organization.base_access);
+        let teams = organization.teams.values().filter_map(|team| {
+            let access = repository.teams.get(&team.id)?;
+            organization.team_members(&team.slug).contains_key(&user).then_some(*access)
+        });
+        let own = repository.collaborators.get(&user).copied();
+        teams.chain(own).chain(public).chain(member).max()
+    }
+
     pub(crate) fn login_of(&self, user: u64) -> String {
         self.users.get(&user).map_or_else(|| "ghost".to_owned(), |user| user.login.clone())
     }
 }
 
 impl Organization {
-    fn new(id: u64, login: &str) -> Self {
+    pub(crate) fn new(id: u64, login: &str) -> Self {
         Self {
             id,
             login: login.to_owned(),
@@ -188,9 +220,17 @@ impl Organization {
             teams: BTreeMap::new(),
             repositories: BTreeMap::new(),
             properties: Vec::new(),
+            base_access: Some(Access::Read),
             repository_names: HashMap::new(),
             former_names: HashMap::new(),
         }
+    }
+
+    /// Puts a repository under a name in lower case. The name is its own now: it no longer leads to one that had it before.
+    fn put(&mut self, key: String, repository: Repository) {
+        self.former_names.remove(&key);
+        self.repository_names.insert(repository.id, key.clone());
+        self.repositories.insert(key, repository);
     }
 
     /// Whether the user is an owner.
@@ -205,14 +245,12 @@ impl Organization {
         self.repositories.get(&name.to_lowercase())
     }
 
-    /// The repository that had this name before and still exists.
-    pub(crate) fn former_name(&self, name: &str) -> Option<u64> {
-        let id = *self.former_names.get(&name.to_lowercase())?;
-        self.repository_names.contains_key(&id).then_some(id)
-    }
-
     pub(crate) fn repository_by_id(&self, id: u64) -> Option<&Repository> {
         self.repositories.get(self.repository_names.get(&id)?)
+    }
+
+    pub(crate) fn repository_by_id_mut(&mut self, id: u64) -> Option<&mut Repository> {
+        self.repositories.get_mut(self.repository_names.get(&id)?)
     }
 
     /// The members of a team with those of its child teams, as GitHub counts them; a direct role wins.

@@ -16,14 +16,20 @@ use crate::installations::Installation;
 use crate::permissions::rank;
 use crate::render::{self, time::zulu};
 use crate::state::State;
+use crate::world::Repository;
 
 pub(crate) fn app(state: &mut State, context: &Context) -> Reply {
-    Ok(Answer::ok(render::integration(&state.app, state.installations.len(), &context.urls)))
+    Ok(Answer::ok(render::integration(
+        &state.app,
+        &state.wishes,
+        state.installations.len(),
+        &context.urls,
+    )))
 }
 
 fn rendered(state: &State, context: &Context, installation: &Installation) -> Option<Value> {
     let organization = state.world.organizations.get(&installation.organization)?;
-    Some(render::installation(installation, organization, &state.app, &context.urls))
+    Some(render::installation(installation, organization, &state.app, &state.wishes, &context.urls))
 }
 
 /// `since` is honoured; `outdated` is accepted and changes nothing.
@@ -83,7 +89,7 @@ pub(crate) fn access_token(state: &mut State, context: &Context) -> Reply {
         "token": token,
         "expires_at": zulu(expires_at),
         "permissions": permissions,
-        "repository_selection": if repositories.is_some() { "selected" } else { "all" },
+        "repository_selection": if repositories.is_some() { "selected" } else { known.selection() },
     });
     if let (Some(ids), Some(organization), Some(fields)) =
         (repositories, state.world.organizations.get(&known.organization), body.as_object_mut())
@@ -134,19 +140,42 @@ fn chosen(
             "There is at least one repository that does not exist or is not accessible to the parent installation.",
         ))
     };
+    let reached = |repository: Option<&Repository>| {
+        let id = repository.map(|repository| repository.id).filter(|id| known.reaches(*id));
+        id.ok_or_else(refuse)
+    };
     let by_id = context.field("repository_ids").and_then(Value::as_array);
     let by_name = context.field("repositories").and_then(Value::as_array);
     let mut out = Vec::new();
     for id in by_id.into_iter().flatten() {
         let repository = id.as_u64().and_then(|id| organization.repository_by_id(id));
-        out.push(repository.ok_or_else(refuse)?.id);
+        out.push(reached(repository)?);
     }
     for name in by_name.into_iter().flatten() {
         let repository = name.as_str().and_then(|name| organization.repository(name));
-        out.push(repository.ok_or_else(refuse)?.id);
+        out.push(reached(repository)?);
     }
     if out.len() > 500 {
         return Err(Answer::malformed("at most 500 repositories."));
     }
     Ok((by_id.is_some() || by_name.is_some()).then_some(out))
+}
+
+/// What the installation was given; public repositories of the organization besides those do not count.
+pub(crate) fn installation_repositories(state: &mut State, context: &Context) -> Reply {
+    let caller = context.installation().ok_or_else(Answer::requires_authentication)?;
+    let known = state.installations.get(&caller.id).ok_or_else(Answer::not_found)?;
+    let organization =
+        state.world.organizations.get(&known.organization).ok_or_else(Answer::not_found)?;
+    let all: Vec<&Repository> =
+        known.repositories(organization).filter(|one| caller.reaches(one.id)).collect();
+    let page = context.page();
+    let rows: Vec<Value> = all
+        .iter()
+        .skip(page.skip)
+        .take(page.size)
+        .map(|one| context.repository(one, organization))
+        .collect();
+    let body = json!({ "total_count": all.len(), "repository_selection": known.selection(), "repositories": rows });
+    Ok(context.with_link("/installation/repositories", all.len(), Answer::ok(body)))
 }

@@ -1,35 +1,41 @@
-//! Repositories, their custom properties and the files in them.
+//! Repositories, their custom properties and who may do what with them.
 //!
 //! Source: <https://docs.github.com/rest/repos>.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::orgs::{base_of, organization};
+use super::orgs::{base_of, organization, user};
 use crate::answer::{Answer, Reply};
 use crate::context::Context;
-use crate::render;
+use crate::render::{self, Place};
 use crate::state::State;
-use crate::world::{Organization, Repository, Visibility};
+use crate::world::{Repository, Visibility};
 
-fn repository<'a>(
-    state: &'a State,
-    context: &Context,
-) -> Result<(&'a Organization, &'a Repository), Box<Answer>> {
+/// The repository a path names.
+pub(super) fn place<'a>(state: &'a State, context: &'a Context) -> Result<Place<'a>, Box<Answer>> {
     let (owner, name) = (context.param("owner"), context.param("repo"));
-    if let Some(found) = state.world.repository_by_route(owner, name) {
-        return Ok(found);
+    if let Some((organization, repository)) = state.world.repository_by_route(owner, name) {
+        return Ok(Place { organization, repository, urls: &context.urls });
     }
     // A former name leads to the repository's number, which does not change.
-    let id =
-        state.world.organization(owner).and_then(|organization| organization.former_name(name));
-    let id = id.ok_or_else(Answer::not_found)?;
-    let url = format!("{}/repositories/{id}{}", context.urls.api, context.rest_of_repository());
-    let body = json!({ "message": "Moved Permanently", "url": url, "documentation_url": "https://docs.github.com/rest" });
-    Err(Box::new(Answer::json(301, body).header("location", url)))
+    let (_, moved) = state.world.moved(owner, name).ok_or_else(Answer::not_found)?;
+    let url =
+        format!("{}/repositories/{}{}", context.urls.api, moved.id, context.rest_of_repository());
+    let (status, message) = match context.writes {
+        true => (307, "Temporary Redirect"),
+        false => (301, "Moved Permanently"),
+    };
+    let body = json!({ "message": message, "url": url, "documentation_url": "https://docs.github.com/rest" });
+    Err(Box::new(Answer::json(status, body).header("location", url)))
+}
+
+/// The path links of a repository's lists name: by number, as github.com does, or by name.
+pub(super) fn base_of_repository(state: &State, place: &Place<'_>, rest: &str) -> String {
+    if state.switches.numeric_links {
+        format!("/repositories/{}{rest}", place.repository.id)
+    } else {
+        format!("/repos/{}{rest}", place.full_name())
+    }
 }
 
 pub(crate) fn list(state: &mut State, context: &Context) -> Reply {
@@ -42,14 +48,18 @@ pub(crate) fn list(state: &mut State, context: &Context) -> Reply {
         "sources" => !repository.fork,
         _ => true,
     };
-    let all: Vec<&Repository> = organization.repositories.values().filter(lets).collect();
+    let all: Vec<&Repository> = organization
+        .repositories
+        .values()
+        .filter(|repository| context.sees(organization, repository))
+        .filter(lets)
+        .collect();
     let base = base_of(state, organization, "/repos");
     context.list_all(&base, &all, |repository| context.repository(repository, organization))
 }
 
 pub(crate) fn get(state: &mut State, context: &Context) -> Reply {
-    let (organization, repository) = repository(state, context)?;
-    Ok(Answer::ok(render::full_repository(repository, organization, &context.urls)))
+    Ok(Answer::ok(render::full_repository(&place(state, context)?)))
 }
 
 pub(crate) fn property_schema(state: &mut State, context: &Context) -> Reply {
@@ -102,84 +112,14 @@ fn has_property(repository: &Repository, name: &str, value: &str) -> bool {
 }
 
 pub(crate) fn property_values(state: &mut State, context: &Context) -> Reply {
-    let (organization, repository) = repository(state, context)?;
-    Ok(Answer::ok(json!(render::property_values(repository, organization))))
+    let place = place(state, context)?;
+    Ok(Answer::ok(json!(render::property_values(place.repository, place.organization))))
 }
 
-/// A file of the default branch, in base 64 or raw, or the files of a folder.
-pub(crate) fn content(state: &mut State, context: &Context) -> Reply {
-    let (organization, repository) = repository(state, context)?;
-    let path = context.param("path");
-    let entry = |path: &str, kind: &str, text: &str| {
-        let full_name = format!("{}/{}", organization.login, repository.name);
-        let api = format!("{}/repos/{full_name}/contents/{path}?ref=main", context.urls.api);
-        let html = format!("{}/{full_name}/blob/main/{path}", context.urls.site);
-        let git = format!("{}/repos/{full_name}/git/blobs/{}", context.urls.api, sha(text));
-        json!({
-            "type": kind,
-            "size": text.len(),
-            "name": path.rsplit('/').next().unwrap_or(path),
-            "path": path,
-            "sha": sha(text),
-            "url": api,
-            "git_url": git,
-            "html_url": html,
-            "download_url": (kind == "file").then(|| format!("{}/{full_name}/raw/main/{path}", context.urls.site)),
-            "_links": { "self": api, "git": git, "html": html },
-        })
-    };
-    if let Some(text) = repository.files.get(path) {
-        if context.accept.contains("raw") {
-            return Ok(Answer::raw(
-                200,
-                "application/vnd.github.raw+json; charset=utf-8",
-                text.clone(),
-            ));
-        }
-        let mut out = entry(path, "file", text);
-        if let Some(fields) = out.as_object_mut() {
-            fields.insert("encoding".to_owned(), json!("base64"));
-            fields.insert("content".to_owned(), json!(in_lines(&STANDARD.encode(text))));
-        }
-        return Ok(Answer::ok(out));
-    }
-    let folder = format!("{}/", path.trim_end_matches('/'));
-    let mut entries: Vec<Value> = Vec::new();
-    let mut folders = std::collections::BTreeSet::new();
-    for (name, text) in &repository.files {
-        let Some(rest) = name.strip_prefix(&folder) else {
-            continue;
-        };
-        match rest.split_once('/') {
-            None => entries.push(entry(name, "file", text)),
-            Some((first, _)) => {
-                if folders.insert(first.to_owned()) {
-                    entries.push(entry(&format!("{folder}{first}"), "dir", ""));
-                }
-            }
-        }
-    }
-    if entries.is_empty() { Err(Answer::not_found()) } else { Ok(Answer::ok(json!(entries))) }
-}
-
-/// Base 64 with a line break every 60 letters, as GitHub sends it.
-fn in_lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 60 + 1);
-    for (position, letter) in text.chars().enumerate() {
-        if position > 0 && position % 60 == 0 {
-            out.push('\n');
-        }
-        out.push(letter);
-    }
-    out.push('\n');
-    out
-}
-
-/// Forty hexadecimal digits that change with the text; not git's hash.
-fn sha(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let first = hasher.finish();
-    first.hash(&mut hasher);
-    format!("{first:016x}{:016x}{:08x}", hasher.finish(), text.len())
+/// What a user may do with a repository. Whoever exists has an answer, be it `none`.
+pub(crate) fn collaborator_permission(state: &mut State, context: &Context) -> Reply {
+    let place = place(state, context)?;
+    let user = user(state, context)?;
+    let access = state.world.access(place.organization, place.repository, user.id);
+    Ok(Answer::ok(render::collaborator_permission(user, access, &context.urls)))
 }

@@ -9,7 +9,7 @@ use super::Fakehub;
 use crate::deliveries::Event;
 use crate::error::Error;
 use crate::ids::next;
-use crate::installations::{Installation, default_permissions};
+use crate::installations::Installation;
 use crate::lifecycle::Decision;
 use crate::render;
 use crate::state::State;
@@ -21,7 +21,7 @@ impl Fakehub {
     /// # Errors
     /// When there is no such organization.
     pub fn install(&self, organization: &str) -> Result<u64, Error> {
-        let permissions = default_permissions();
+        let permissions = self.shared.with(|state| state.wishes.permissions.clone());
         self.install_with(organization, permissions)
     }
 
@@ -44,11 +44,15 @@ impl Fakehub {
             let created_at = known
                 .and_then(|id| state.installations.get(&id))
                 .map_or(now, |known| known.created_at);
+            let chosen = known
+                .and_then(|id| state.installations.get(&id))
+                .and_then(|known| known.chosen.clone());
             let suspended_at = None;
             let installation = Installation {
                 id,
                 organization,
                 permissions,
+                chosen,
                 suspended_at,
                 created_at,
                 updated_at: now,
@@ -110,7 +114,7 @@ impl Fakehub {
                     "id": state.hook.id,
                     "name": "web",
                     "active": true,
-                    "events": crate::installations::EVENTS,
+                    "events": state.wishes.events,
                     "config": {
                         "content_type": state.hook.content_type.as_str(),
                         "insecure_ssl": "0",
@@ -279,14 +283,13 @@ fn announce_installation(state: &mut State, id: u64, action: &str) {
             || render::ghost(&state.urls),
             |owner| render::simple_user(owner, &state.urls),
         );
-        let repositories: Vec<Value> = organization
-            .repositories
-            .values()
+        let repositories: Vec<Value> = installation
+            .repositories(organization)
             .map(|repository| render::repository_stub(repository, organization))
             .collect();
         Some(json!({
             "action": action,
-            "installation": render::installation(installation, organization, &state.app, &state.urls),
+            "installation": render::installation(installation, organization, &state.app, &state.wishes, &state.urls),
             "repositories": repositories,
             "sender": sender,
         }))

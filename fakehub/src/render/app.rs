@@ -7,11 +7,20 @@ use super::user::object;
 use super::{MADE_AT, Urls};
 use crate::app::App;
 use crate::ids::node_id;
-use crate::installations::{EVENTS, Installation, default_permissions};
+use crate::installations::{Installation, Wishes};
 use crate::world::Organization;
 
 /// The schema `integration`.
-pub(crate) fn integration(app: &App, installations: usize, urls: &Urls) -> Value {
+pub(crate) fn integration(app: &App, wishes: &Wishes, installations: usize, urls: &Urls) -> Value {
+    let mut out = integration_simple(app, wishes, urls);
+    if let Some(fields) = out.as_object_mut() {
+        fields.insert("installations_count".to_owned(), json!(installations));
+    }
+    out
+}
+
+/// The App as check runs and suites show it.
+pub(crate) fn integration_simple(app: &App, wishes: &Wishes, urls: &Urls) -> Value {
     json!({
         "id": app.id,
         "slug": app.slug,
@@ -24,9 +33,8 @@ pub(crate) fn integration(app: &App, installations: usize, urls: &Urls) -> Value
         "html_url": format!("{}/apps/{}", urls.site, app.slug),
         "created_at": zulu(MADE_AT),
         "updated_at": zulu(MADE_AT),
-        "permissions": default_permissions(),
-        "events": EVENTS,
-        "installations_count": installations,
+        "permissions": wishes.permissions,
+        "events": wishes.events,
     })
 }
 
@@ -35,12 +43,13 @@ pub(crate) fn installation(
     installation: &Installation,
     organization: &Organization,
     app: &App,
+    wishes: &Wishes,
     urls: &Urls,
 ) -> Value {
     json!({
         "id": installation.id,
         "account": object(&organization.login, organization.id, "Organization", urls),
-        "repository_selection": "all",
+        "repository_selection": installation.selection(),
         "access_tokens_url": format!("{}/app/installations/{}/access_tokens", urls.api, installation.id),
         "repositories_url": format!("{}/installation/repositories", urls.api),
         "html_url": format!("{}/organizations/{}/settings/installations/{}", urls.site, organization.login, installation.id),
@@ -50,7 +59,7 @@ pub(crate) fn installation(
         "target_id": organization.id,
         "target_type": "Organization",
         "permissions": installation.permissions,
-        "events": EVENTS,
+        "events": wishes.events,
         "created_at": zulu(installation.created_at),
         "updated_at": zulu(installation.updated_at),
         "single_file_name": null,

@@ -26,6 +26,11 @@ pub(crate) fn organization_simple(organization: &Organization, urls: &Urls) -> V
     })
 }
 
+/// An organization as an account: the schema of a user, and twelve fields of an organization.
+pub(crate) fn organization_account(organization: &Organization, urls: &Urls) -> Value {
+    organization_simple(organization, urls)
+}
+
 pub(crate) fn organization_webhook(organization: &Organization, urls: &Urls) -> Value {
     organization_simple(organization, urls)
 }

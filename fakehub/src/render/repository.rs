@@ -3,10 +3,32 @@
 use serde_json::{Value, json};
 
 use super::time::zulu;
-use super::user::object;
+use super::user::{object, simple_user};
 use super::{MADE_AT, Urls};
 use crate::ids::node_id;
-use crate::world::{Organization, PropertyDefinition, Repository, Visibility};
+use crate::world::{Access, Organization, PropertyDefinition, Repository, User, Visibility};
+
+/// A repository where it is, as a caller names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) organization: &'a Organization,
+    pub(crate) repository: &'a Repository,
+    pub(crate) urls: &'a Urls,
+}
+
+impl Place<'_> {
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.organization.login, self.repository.name)
+    }
+
+    pub(crate) fn api(&self) -> String {
+        format!("{}/repos/{}", self.urls.api, self.full_name())
+    }
+
+    pub(crate) fn site(&self) -> String {
+        format!("{}/{}", self.urls.site, self.full_name())
+    }
+}
 
 /// The five fields a webhook shows of a repository.
 pub(crate) fn repository_stub(repository: &Repository, organization: &Organization) -> Value {
@@ -90,7 +112,7 @@ pub(crate) fn minimal_repository(
             "stargazers_count": 0,
             "watchers_count": 0,
             "size": 0,
-            "default_branch": "main",
+            "default_branch": repository.default_branch(),
             "open_issues_count": 0,
             "is_template": false,
             "topics": repository.topics,
@@ -103,7 +125,7 @@ pub(crate) fn minimal_repository(
             "archived": repository.archived,
             "disabled": false,
             "visibility": repository.visibility.as_str(),
-            "pushed_at": zulu(MADE_AT),
+            "pushed_at": zulu(pushed_at(repository)),
             "created_at": zulu(MADE_AT),
             "updated_at": zulu(MADE_AT),
             "license": null,
@@ -117,25 +139,59 @@ pub(crate) fn minimal_repository(
     out
 }
 
+/// The schema `repository-webhooks`.
+pub(crate) fn repository_webhook(place: &Place<'_>) -> Value {
+    let mut out = minimal_repository(place.repository, place.organization, place.urls);
+    if let Some(fields) = out.as_object_mut() {
+        fields.insert("custom_properties".to_owned(), json!(place.repository.properties));
+    }
+    out
+}
+
+fn pushed_at(repository: &Repository) -> i64 {
+    let tips = repository.git.branches.keys().filter_map(|branch| repository.git.tip(branch));
+    tips.map(|tip| tip.at).max().unwrap_or(MADE_AT)
+}
+
 /// The schema `full-repository`.
-pub(crate) fn full_repository(
-    repository: &Repository,
-    organization: &Organization,
-    urls: &Urls,
-) -> Value {
-    let mut out = minimal_repository(repository, organization, urls);
+pub(crate) fn full_repository(place: &Place<'_>) -> Value {
+    let organization = place.organization;
+    let mut out = minimal_repository(place.repository, organization, place.urls);
     if let (Some(fields), Value::Object(more)) = (
         out.as_object_mut(),
         json!({
             "subscribers_count": 0,
             "network_count": 0,
-            "organization": object(&organization.login, organization.id, "Organization", urls),
-            "custom_properties": repository.properties,
+            "organization": object(&organization.login, organization.id, "Organization", place.urls),
+            "custom_properties": place.repository.properties,
         }),
     ) {
         fields.extend(more);
     }
     out
+}
+
+/// The schema `repository-collaborator-permission`.
+pub(crate) fn collaborator_permission(user: &User, access: Option<Access>, urls: &Urls) -> Value {
+    let role = access.map_or("none", Access::role_name);
+    let may = |least: Access| access.is_some_and(|access| access >= least);
+    let mut shown = simple_user(user, urls);
+    if let Some(fields) = shown.as_object_mut() {
+        let permissions = json!({
+            "admin": may(Access::Admin),
+            "maintain": may(Access::Maintain),
+            "push": may(Access::Write),
+            "triage": may(Access::Triage),
+            "pull": may(Access::Read),
+        });
+        fields.insert("permissions".to_owned(), permissions);
+        fields.insert("role_name".to_owned(), json!(role));
+    }
+    json!({
+        "permission": access.map_or("none", Access::permission),
+        "role_name": role,
+        "user": shown,
+    })
 }
 
 /// The schema `custom-property`.

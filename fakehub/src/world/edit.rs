@@ -2,8 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Organization, PropertyDefinition, Repo, Role, Team, TeamRole, World};
+use super::git::Changes;
+use super::{
+    Access, Organization, PropertyDefinition, Repo, Repository, Role, Team, TeamRole, World,
+};
 use crate::ids::next;
+use crate::render::MADE_AT;
+
+/// The message of a repository's first commit.
+const FIRST: &str = "Initial commit";
 
 /// Fills one organization; unknown people are created as they are named. Every method can be chained.
 #[derive(Debug)]
@@ -181,22 +188,29 @@ impl<'a> OrganizationEditor<'a> {
         })
     }
 
-    /// Adds a repository, or replaces the one of the same name, which keeps its id.
+    /// Adds a repository, or replaces the one of the same name, which keeps its id, and its history unless files are given.
     pub fn repository(&mut self, repo: Repo) -> &mut Self {
-        let key = repo.0.name.to_lowercase();
+        let Repo(mut repository, files) = repo;
+        let key = repository.name.to_lowercase();
         let known = self
             .world
             .organizations
             .get(&self.id)
-            .and_then(|organization| organization.repositories.get(&key))
-            .map(|repository| repository.id);
-        let id = known.unwrap_or_else(|| next(&mut self.world.counters.repository));
-        let mut repository = repo.0;
-        repository.id = id;
-        self.change(|organization| {
-            organization.repository_names.insert(id, key.clone());
-            organization.repositories.insert(key, repository);
-        })
+            .and_then(|organization| organization.repositories.get(&key));
+        match known {
+            Some(known) => {
+                repository.id = known.id;
+                if files.is_empty() {
+                    repository.git = known.git.clone();
+                    repository.pulls = known.pulls.clone();
+                    repository.checks = known.checks.clone();
+                    repository.suites = known.suites.clone();
+                }
+            }
+            None => repository.id = next(&mut self.world.counters.repository),
+        }
+        write(&mut repository, &files, FIRST);
+        self.change(|organization| organization.put(key, repository))
     }
 
     /// Adds repositories.
@@ -214,10 +228,30 @@ impl<'a> OrganizationEditor<'a> {
             if let Some(mut repository) = organization.repositories.remove(&from) {
                 repository.name = to.to_owned();
                 organization.former_names.insert(from, repository.id);
-                organization.repository_names.insert(repository.id, key.clone());
-                organization.repositories.insert(key, repository);
+                organization.put(key, repository);
             }
         })
+    }
+
+    /// Hands a repository to another organization, which is made if there is none. Its id stays, calls for the old name
+    /// are redirected; teams of the old organization lose it.
+    pub fn transfer_repository(&mut self, name: &str, to: &str) -> &mut Self {
+        let key = name.to_lowercase();
+        let mut moved = None;
+        self.change(|organization| {
+            moved = organization.repositories.remove(&key);
+            if let Some(repository) = &moved {
+                organization.repository_names.remove(&repository.id);
+                organization.former_names.insert(key.clone(), repository.id);
+            }
+        });
+        if let Some(mut repository) = moved {
+            repository.teams.clear();
+            self.world
+                .add_organization(to)
+                .change(|organization| organization.put(key, repository));
+        }
+        self
     }
 
     /// Deletes a repository.
@@ -230,12 +264,89 @@ impl<'a> OrganizationEditor<'a> {
         })
     }
 
-    /// Writes a file to a repository's default branch; nothing happens if there is no such repository.
-    pub fn file(&mut self, repository: &str, path: &str, text: &str) -> &mut Self {
-        let key = repository.to_lowercase();
+    /// Changes a repository's facts (topics, properties, visibility, whether it is archived) without a word to anybody.
+    pub fn change_repository(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Repository),
+    ) -> &mut Self {
+        let key = name.to_lowercase();
         self.change(|organization| {
             if let Some(repository) = organization.repositories.get_mut(&key) {
-                repository.files.insert(path.to_owned(), text.to_owned());
+                change(repository);
+            }
+        })
+    }
+
+    /// Writes a file in a new commit on a repository's default branch; nothing happens if there is no such repository.
+    pub fn file(&mut self, repository: &str, path: &str, text: &str) -> &mut Self {
+        let changes = Changes::new().write(path, text);
+        self.change_repository(repository, |repository| {
+            let message = if repository.git.is_empty() { FIRST } else { "Write a file" };
+            write(repository, &changes, message);
+        })
+    }
+
+    /// Gives somebody a role on a repository.
+    pub fn collaborator(&mut self, repository: &str, login: &str, access: Access) -> &mut Self {
+        let user = self.world.add_user(login).id;
+        self.change_repository(repository, |repository| {
+            repository.collaborators.insert(user, access);
+        })
+    }
+
+    /// Gives a team a role on a repository.
+    pub fn team_access(&mut self, repository: &str, slug: &str, access: Access) -> &mut Self {
+        let team = self
+            .world
+            .organizations
+            .get(&self.id)
+            .and_then(|organization| organization.teams.get(&slug.to_lowercase()))
+            .map(|team| team.id);
+        self.change_repository(repository, |repository| {
+            if let Some(team) = team {
+                repository.teams.insert(team, access);
+            }
+        })
+    }
+
+    /// What every member may do with every repository; read unless told.
+    pub fn base_access(&mut self, access: Option<Access>) -> &mut Self {
+        self.change(|organization| organization.base_access = access)
+    }
+
+    /// Gives a team another name, and the slug that follows from it; its id stays.
+    pub fn rename_team(&mut self, slug: &str, name: &str) -> &mut Self {
+        let (old, new) = (slug.to_lowercase(), name.to_lowercase().replace(' ', "-"));
+        self.change(|organization| {
+            if let Some(mut team) = organization.teams.remove(&old) {
+                team.name = name.to_owned();
+                team.slug.clone_from(&new);
+                for child in organization.teams.values_mut() {
+                    if child.parent.as_deref() == Some(old.as_str()) {
+                        child.parent = Some(new.clone());
+                    }
+                }
+                organization.teams.insert(new, team);
+            }
+        })
+    }
+
+    /// Deletes a team with its child teams. A team made later under the same slug has another id.
+    pub fn delete_team(&mut self, slug: &str) -> &mut Self {
+        let mut waiting = vec![slug.to_lowercase()];
+        self.change(|organization| {
+            while let Some(slug) = waiting.pop() {
+                if let Some(team) = organization.teams.remove(&slug) {
+                    for repository in organization.repositories.values_mut() {
+                        repository.teams.remove(&team.id);
+                    }
+                }
+                let children = organization
+                    .teams
+                    .values()
+                    .filter(|team| team.parent.as_deref() == Some(slug.as_str()));
+                waiting.extend(children.map(|team| team.slug.clone()));
             }
         })
     }
@@ -247,6 +358,20 @@ impl<'a> OrganizationEditor<'a> {
             organization.properties.push(definition);
         })
     }
+}
+
+/// Puts changes into a commit on the default branch; what was so before the story began has its time, too.
+fn write(repository: &mut Repository, changes: &Changes, message: &str) {
+    if changes.is_empty() {
+        return;
+    }
+    let git = &mut repository.git;
+    let tip = git.head().cloned();
+    let mut files = tip.as_ref().map(|tip| tip.files.clone()).unwrap_or_default();
+    changes.apply(&mut files);
+    let parents = tip.map(|tip| tip.sha.clone()).into_iter().collect();
+    let sha = git.commit(parents, files, "ghost", message, MADE_AT).sha.clone();
+    git.branches.insert(git.default_branch.clone(), sha);
 }
 
 /// `release-tools` as a display name: `Release tools`.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::git::{Changes, Commit, FileChange, Files, Git, difference};
+use super::pull::{CheckRun, PullRequest};
+
 /// Who can see a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
@@ -46,13 +49,107 @@ pub struct Repository {
     pub topics: Vec<String>,
     /// Values of custom properties: a string or an array of strings.
     pub properties: BTreeMap<String, Value>,
-    /// Files of the default branch, path to text.
-    pub files: BTreeMap<String, String>,
+    /// What people were given by name, by user id.
+    pub collaborators: BTreeMap<u64, Access>,
+    /// What teams were given, by team id.
+    pub teams: BTreeMap<u64, Access>,
+    pub(crate) git: Git,
+    pub(crate) pulls: BTreeMap<u64, PullRequest>,
+    pub(crate) checks: BTreeMap<u64, CheckRun>,
+    /// The App's check suite of a commit.
+    pub(crate) suites: BTreeMap<String, u64>,
+}
+
+impl Repository {
+    /// The branch that counts.
+    #[must_use]
+    pub fn default_branch(&self) -> &str {
+        &self.git.default_branch
+    }
+
+    /// The newest commit of a branch.
+    #[must_use]
+    pub fn tip(&self, branch: &str) -> Option<&str> {
+        self.git.branches.get(branch).map(String::as_str)
+    }
+
+    /// A file of the default branch.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<String> {
+        let blob = self.git.head()?.files.get(path)?;
+        Some(String::from_utf8_lossy(&blob.bytes).into_owned())
+    }
+
+    /// Somebody's fork, as far as it is ever shown.
+    pub(crate) fn forked(&self, id: u64) -> Self {
+        let Repo(fork, _) = Repo::new(&self.name, self.visibility);
+        Self { id, fork: true, ..fork }
+    }
+
+    /// What a pull request does to files, since its history parted from its base.
+    pub(crate) fn changed_by(&self, pull: &PullRequest) -> Vec<FileChange> {
+        let base = self.git.tip(&pull.base).map_or(pull.base_sha.as_str(), |tip| tip.sha.as_str());
+        // Merged, it is in its base already: what counts is the base before.
+        let base = if pull.open { base } else { pull.base_sha.as_str() };
+        let nothing = Files::new();
+        let old = self.git.merge_base(base, &pull.head_sha).map_or(&nothing, |base| &base.files);
+        self.git.get(&pull.head_sha).map(|head| difference(old, &head.files)).unwrap_or_default()
+    }
+
+    /// A commit by any name git has for it; pull requests have names as well.
+    pub(crate) fn commit(&self, name: &str) -> Option<&Commit> {
+        let bare = name.strip_prefix("refs/").unwrap_or(name);
+        let pull = bare.strip_prefix("pull/").and_then(|rest| rest.strip_suffix("/head"));
+        let known = match pull.and_then(|number| self.pulls.get(&number.parse().ok()?)) {
+            Some(pull) => self.git.get(&pull.head_sha),
+            None => self.git.resolve(name),
+        };
+        known.map(AsRef::as_ref)
+    }
+}
+
+/// What somebody may do with a repository, in GitHub's five roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// See it.
+    Read,
+    /// See it and sort its issues.
+    Triage,
+    /// Push to it.
+    Write,
+    /// Push to it and manage it without what is dangerous.
+    Maintain,
+    /// Everything.
+    Admin,
+}
+
+impl Access {
+    /// GitHub's `role_name`.
+    #[must_use]
+    pub fn role_name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Triage => "triage",
+            Self::Write => "write",
+            Self::Maintain => "maintain",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// GitHub's `permission`, which knows three roles only.
+    #[must_use]
+    pub fn permission(self) -> &'static str {
+        match self {
+            Self::Read | Self::Triage => "read",
+            Self::Write | Self::Maintain => "write",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// How to make a [`Repository`]; the id is given when it is added.
 #[derive(Debug, Clone)]
-pub struct Repo(pub(super) Repository);
+pub struct Repo(pub(super) Repository, pub(super) Changes);
 
 impl Repo {
     /// A repository everybody can see.
@@ -74,7 +171,7 @@ impl Repo {
     }
 
     fn new(name: &str, visibility: Visibility) -> Self {
-        Self(Repository {
+        let repository = Repository {
             id: 0,
             name: name.to_owned(),
             description: None,
@@ -83,8 +180,14 @@ impl Repo {
             fork: false,
             topics: Vec::new(),
             properties: BTreeMap::new(),
-            files: BTreeMap::new(),
-        })
+            collaborators: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            git: Git::default(),
+            pulls: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            suites: BTreeMap::new(),
+        };
+        Self(repository, Changes::new())
     }
 
     /// With these topics.
@@ -108,10 +211,17 @@ impl Repo {
         self
     }
 
-    /// With this file on the default branch.
+    /// With this file in its first commit. A repository without files has no commit: it is empty.
     #[must_use]
     pub fn file(mut self, path: &str, text: &str) -> Self {
-        self.0.files.insert(path.to_owned(), text.to_owned());
+        self.1 = self.1.write(path, text);
+        self
+    }
+
+    /// With a default branch of another name than `main`.
+    #[must_use]
+    pub fn default_branch(mut self, name: &str) -> Self {
+        self.0.git.default_branch = name.to_owned();
         self
     }
 
