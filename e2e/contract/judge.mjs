@@ -175,7 +175,7 @@ export class Judge {
   match(api, method, path) {
     const bare = path.replace(/^\/api\/v3(?=\/|$)/, '') || '/';
     // What `Link` and `repositories_url` name by number, the description names by login.
-    const named = bare.replace(/^\/organizations\/\d+(?=\/)/, '/orgs/by-number');
+    const named = bare.replace(/^\/organizations\/\d+(?=\/)/, '/orgs/by-number').replace(/^\/repositories\/\d+(?=\/|$)/, '/repos/by/number');
     return this.routes.get(api).find(method, named);
   }
 
@@ -255,7 +255,7 @@ export class Judge {
     if (versions.length > 1) wrong('header X-GitHub-Api-Version', 'is given more than once', versions);
     if (versions.some((version) => version !== '2022-11-28')) wrong('header X-GitHub-Api-Version', 'is not the version of the description', versions);
     for (const type of request.headers.accept ?? []) {
-      if (!/^(\*\/\*|application\/json|application\/vnd\.github(\.v3)?(\.raw)?(\+json)?)$/.test(type)) wrong('header Accept', 'is no type GitHub knows', type);
+      if (!/^(\*\/\*|application\/json|application\/vnd\.github(\.v3)?(\.(raw|sha))?(\+json)?)$/.test(type)) wrong('header Accept', 'is no type GitHub knows', type);
     }
     const credentials = request.headers.authorization ?? [];
     if (credentials.length > 1) wrong('header Authorization', 'is given more than once');
@@ -299,7 +299,7 @@ export class Judge {
       if (status < 400) return;
       content = ERROR;
     }
-    if (status === 200 && /\.raw/.test(request.headers.accept?.[0] ?? '')) return;
+    if (status === 200 && /\.(raw|sha)\b/.test(request.headers.accept?.[0] ?? '')) return;
     const type = (response.headers['content-type'] ?? [])[0] ?? '';
     if (!/^application\/(scim\+)?json; charset=utf-8$/.test(type)) wrong('header Content-Type', 'is not application/json; charset=utf-8', type);
     const body = json(response.body);
@@ -402,7 +402,7 @@ function routes(document) {
         if (fits && (!best || literal > best.literal)) best = { operation, item, parameters, literal };
       }
       // The one parameter that goes over slashes.
-      const file = /^\/repos\/([^/]+)\/([^/]+)\/contents\/(.+)$/.exec(path);
+      const file = /^\/repos\/([^/]+)\/([^/]+)\/contents\/(.*)$/.exec(path);
       if (!best && file && method === 'GET' && contents) {
         const [, owner, repo, name] = file;
         best = { operation: contents.get, item: contents, parameters: new Map([['owner', owner], ['repo', repo], ['path', decodeURIComponent(name)]]) };

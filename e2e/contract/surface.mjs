@@ -49,7 +49,7 @@ function send(base, method, path, { token, body, headers, purpose } = {}) {
       } catch {
         // Not every answer has a body, and the proxy has looked at it already.
       }
-      resolve({ status: response.statusCode, body: value, link: response.headers.link ?? '' });
+      resolve({ status: response.statusCode, body: value, link: response.headers.link ?? '', etag: response.headers.etag });
     });
     request.end(text);
   });
@@ -317,6 +317,121 @@ async function elsewhere() {
   await expect(200, 'GET', `/organizations/${org.body.id}/personal-access-token-requests`, acme);
 }
 
+const REPO = '/repos/acme/policy';
+const policy = { organization: 'acme', repository: 'policy' };
+const commit = (by, changes, more = {}) => people('POST', '/commits', { ...policy, by, changes, ...more });
+
+/** Everything that reading rules from a repository takes; the App is asked for more permissions first. */
+async function code() {
+  const app = await send(proxy.api, 'GET', '/app', { token: jwt() });
+  const events = ['check_run', 'check_suite', 'custom_property_values', 'pull_request', 'push', 'repository', 'team'];
+  await people('PATCH', '/app', { permissions: { checks: 'write', pull_requests: 'read' }, events });
+  await people('POST', '/installations', { organization: 'acme', permissions: { ...app.body.permissions, checks: 'write', pull_requests: 'read' } });
+  acme.token = (await expect(201, 'POST', tokens, { token: jwt(), body: {} })).body.token;
+  const files = { 'rules.toml': 'schema = 1\n', 'rules/other.toml': 'a = 1\nb = 2\nc = 3\n' };
+  await people('POST', '/world', { organization: 'acme', repositories: [{ name: 'policy', files }, { name: 'empty' }] });
+  const first = (await expect(200, 'GET', `${REPO}/git/ref/heads%2Fmain`, acme)).body.object.sha;
+  const { sha } = await commit('kim', { 'rules.toml': 'schema = 2\n', 'large.txt': 'x'.repeat(1024 * 1024 + 1) });
+  await expect(200, 'GET', REPO, acme);
+  await expect(404, 'GET', `${REPO}/git/ref/heads%2Fnowhere`, acme);
+  await expect(409, 'GET', '/repos/acme/empty/git/ref/heads%2Fmain', acme);
+  await expect(200, 'GET', `${REPO}/branches/main`, acme);
+  await expect(404, 'GET', `${REPO}/branches/nowhere`, acme);
+  for (const name of ['main', sha, first]) await expect(200, 'GET', `${REPO}/commits/${name}`, acme);
+  await expect(422, 'GET', `${REPO}/commits/nowhere`, acme);
+  await expect(409, 'GET', '/repos/acme/empty/commits/main', acme);
+  await expect(200, 'GET', `${REPO}/commits/main`, { ...acme, headers: { accept: 'application/vnd.github.sha' } });
+  await expect(200, 'GET', `${REPO}/git/trees/main`, acme);
+  const tree = await expect(200, 'GET', `${REPO}/git/trees/${sha}?recursive=1`, acme);
+  await expect(404, 'GET', `${REPO}/git/trees/nowhere`, acme);
+  await expect(200, 'GET', `${REPO}/git/blobs/${tree.body.tree.find((entry) => entry.type === 'blob').sha}`, acme);
+  await expect(404, 'GET', `${REPO}/git/blobs/${'0'.repeat(40)}`, acme);
+  for (const path of ['rules.toml', 'large.txt', 'rules', '', `rules.toml?ref=${first}`, 'rules.toml?ref=refs%2Fheads%2Fmain']) await expect(200, 'GET', `${REPO}/contents/${path}`, acme);
+  await expect(404, 'GET', `${REPO}/contents/rules.toml?ref=nowhere`, acme);
+  const tagged = await expect(200, 'GET', `${REPO}/contents/rules.toml`, acme);
+  await expect(304, 'GET', `${REPO}/contents/rules.toml`, { ...acme, headers: { 'if-none-match': tagged.etag } });
+  for (const login of ['olga', 'kim']) await expect(200, 'GET', `${REPO}/collaborators/${login}/permission`, acme);
+  await expect(404, 'GET', `${REPO}/collaborators/nobody-at-all/permission`, acme);
+  await expect(200, 'GET', '/installation/repositories?per_page=5', acme);
+}
+
+async function pulls() {
+  const changes = { 'rules.toml': 'schema = 3\n', 'rules/new.toml': 'a = 1\nb = 2\nc = 4\n', 'rules/other.toml': null, 'more.toml': '' };
+  const one = await people('POST', '/pulls', { ...policy, by: 'kim', branch: 'looser', title: 'Looser', changes });
+  await people('POST', '/pulls', { ...policy, by: 'ada', branch: 'patch-1', fork: true, changes: { 'rules.toml': null } });
+  await pages(`${REPO}/pulls?per_page=1&state=all`, acme);
+  await expect(200, 'GET', `${REPO}/pulls?state=open&head=acme%3Alooser&base=main&sort=updated&direction=asc`, acme);
+  await expect(422, 'GET', `${REPO}/pulls?state=odd`, { ...acme, purpose: true });
+  for (const number of [1, 2]) await expect(200, 'GET', `${REPO}/pulls/${number}`, acme);
+  await expect(404, 'GET', `${REPO}/pulls/99`, acme);
+  const files = await pages(`${REPO}/pulls/1/files?per_page=2`, acme);
+  if (!files.some((file) => file.status === 'renamed' && file.previous_filename === 'rules/other.toml')) wrong.push('a rename is not shown as one');
+  await checks(one.head_sha);
+  const act = (number, action, more = {}) => people('POST', `/pulls/${number}`, { ...policy, by: 'olga', action, ...more });
+  await act(1, 'push', { changes: { 'more.toml': 'x' } });
+  await act(1, 'edit', { title: 'Not so loose' });
+  await act(2, 'push', { changes: { 'more.toml': 'x' } });
+  await act(2, 'close');
+  await act(2, 'reopen');
+  await act(1, 'merge');
+  await expect(200, 'GET', `${REPO}/pulls/1`, acme);
+  await expect(200, 'GET', `${REPO}/commits/main`, acme);
+  await idle();
+}
+
+async function checks(sha) {
+  const CHECKS = `${REPO}/check-runs`;
+  const note = { path: 'rules.toml', start_line: 1, end_line: 1, start_column: 1, end_column: 4, annotation_level: 'warning', message: 'no', title: 't', raw_details: 'd' };
+  const output = { title: 'Rules', summary: 's', text: 't', annotations: Array.from({ length: 50 }, () => note) };
+  const actions = [{ label: 'Again', description: 'Judge again', identifier: 'again' }];
+  const run = await expect(201, 'POST', CHECKS, { ...acme, body: { name: 'rules', head_sha: sha, status: 'in_progress', started_at: '2026-01-01T00:00:00Z', output, actions } });
+  await expect(200, 'PATCH', `${CHECKS}/${run.body.id}`, { ...acme, body: { conclusion: 'failure', external_id: 'x', details_url: 'http://rules.invalid/', output: { summary: 'more', annotations: [note] } } });
+  await expect(201, 'POST', CHECKS, { ...acme, body: { name: 'bare', head_sha: sha } });
+  await expect(200, 'GET', `${CHECKS}/${run.body.id}`, acme);
+  await expect(404, 'GET', `${CHECKS}/1`, acme);
+  await pages(`${CHECKS}/${run.body.id}/annotations?per_page=20`, acme);
+  await expect(200, 'GET', `${REPO}/commits/${sha}/check-runs?per_page=1`, acme);
+  await expect(200, 'GET', `${REPO}/commits/looser/check-runs?check_name=rules&filter=all&status=completed&app_id=${fakehub.app_id}`, acme);
+  const refused = (body) => expect(422, 'POST', CHECKS, { ...acme, body: { name: 'rules', head_sha: sha, ...body }, purpose: true });
+  await refused({ head_sha: '0'.repeat(40) });
+  await refused({ status: 'completed' });
+  await refused({ output: { title: 't', summary: 's'.repeat(65_536) } });
+  await refused({ output: { ...output, annotations: [...output.annotations, note] } });
+  await refused({ output: { ...output, annotations: [{ ...note, end_line: 2 }] } });
+  await people('POST', '/rerequest', { ...policy, by: 'kim', run: run.body.id });
+  await people('POST', '/rerequest', { ...policy, by: 'kim', commit: sha });
+}
+
+/** What owners do with repositories and teams. */
+async function estate() {
+  const { id } = (await expect(200, 'GET', REPO, acme)).body;
+  await people('PATCH', '/repositories/acme/policy', { visibility: 'public', topics: ['rules'], properties: { tier: 'critical' }, collaborators: { ada: 'write' } });
+  await people('PATCH', '/repositories/acme/policy', { visibility: 'private', archived: true, properties: { tier: null } });
+  await people('PATCH', '/repositories/acme/policy', { archived: false });
+  await commit('kim', { a: 'a' }, { branch: 'next' });
+  await people('POST', '/branches', { ...policy, by: 'kim', branch: 'next', commit: 'main' });
+  await people('POST', '/branches', { ...policy, by: 'kim', branch: 'other', commit: 'next' });
+  await people('POST', '/branches', { ...policy, by: 'kim', branch: 'other' });
+  await people('PATCH', '/repositories/acme/policy', { default_branch: 'next' });
+  await people('PATCH', '/repositories/acme/policy', { name: 'rules' });
+  await expect(301, 'GET', REPO, acme);
+  await expect(301, 'GET', `${REPO}/branches/next`, acme);
+  await expect(200, 'GET', `/repositories/${id}`, acme);
+  await expect(200, 'GET', `/repositories/${id}/contents/rules.toml`, acme);
+  await people('PATCH', '/repositories/acme/rules', { owner: 'examplejs' });
+  await expect(404, 'GET', '/repos/acme/rules', acme);
+  await people('PATCH', '/repositories/examplejs/rules', { owner: 'acme' });
+  await people('DELETE', '/repositories/acme/rules');
+  await people('POST', '/join', { organization: 'acme', user: 'newcomer' });
+  await people('POST', '/join', { organization: 'acme', user: 'newcomer', team: 'docs' });
+  await people('PATCH', '/teams/acme/docs', { name: 'Writers' });
+  await people('DELETE', '/teams/acme/writers');
+  await people('POST', '/installations', { organization: 'acme', action: 'choose', repositories: ['web'] });
+  await expect(200, 'GET', '/app/installations', { token: jwt() });
+  await people('POST', '/installations', { organization: 'acme', action: 'choose' });
+  await idle();
+}
+
 /** Webhooks that no call above has caused. */
 async function events() {
   await people('POST', '/leave', { organization: 'acme', user: 'gustavo' });
@@ -331,7 +446,7 @@ async function events() {
   await idle();
 }
 
-for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, events]) {
+for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, code, pulls, estate, events]) {
   try {
     await part();
   } catch (why) {

@@ -1,5 +1,6 @@
 //! The control API under `/_fakehub/`, for programs that are not this process. Every route is described in README.md.
 
+mod code;
 mod input;
 mod output;
 mod setup;
@@ -17,7 +18,7 @@ use crate::gate::Arrived;
 use crate::hub::Fakehub;
 use crate::shared::Shared;
 use crate::tokens::Review;
-use input::{Advance, Ask, FaultInput, Handle, HoldInput, Leave, ReviewInput, SendInput};
+use input::{Advance, Ask, Belonging, FaultInput, Handle, HoldInput, ReviewInput, SendInput};
 use setup::{InstallationInput, SwitchInput, WorldInput};
 
 type Reply = Result<Answer, Error>;
@@ -62,6 +63,7 @@ fn look(hub: &Fakehub, arrived: &Arrived, parts: &[&str]) -> Reply {
         ["requests", id, "reviews"] => output::reviews(hub, id_of(id)?),
         ["grants"] => output::grants(hub, &organization),
         ["revocations"] => output::revocations(hub, &organization),
+        ["check_runs"] => code::check_runs(hub, arrived, &organization),
         ["calls"] => output::calls(hub, text(arrived, "operation").as_deref()),
         ["deliveries"] => output::deliveries(hub),
         ["faults"] => hub.shared.faults.to_json(),
@@ -107,8 +109,16 @@ fn act(hub: &Fakehub, arrived: &Arrived, method: &str, parts: &[&str]) -> Reply 
         }
         ("DELETE", ["tokens", id]) => hub.delete_token(id_of(id)?).map(|()| done),
         ("POST", ["tokens", id, "use"]) => hub.use_token(id_of(id)?).map(|()| done),
+        ("POST", ["join"]) => {
+            let input: Belonging = read(arrived)?;
+            match input.team {
+                Some(team) => hub.add_team_member(&input.organization, &team, &input.user)?,
+                None => hub.add_member(&input.organization, &input.user)?,
+            }
+            Ok(done)
+        }
         ("POST", ["leave"]) => {
-            let input: Leave = read(arrived)?;
+            let input: Belonging = read(arrived)?;
             match input.team {
                 Some(team) => hub.remove_team_member(&input.organization, &team, &input.user)?,
                 None => hub.remove_member(&input.organization, &input.user)?,
@@ -211,7 +221,7 @@ fn operate(hub: &Fakehub, arrived: &Arrived, method: &str, parts: &[&str]) -> Re
             });
             Ok(done)
         }
-        _ => Ok(*Answer::not_found()),
+        _ => code::act(hub, arrived, method, parts),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A stateful fake of GitHub's personal access token endpoints, over real HTTP. This file is the map; it holds no logic.
+//! A stateful fake of GitHub: personal access token requests, and a repository with rules, over real HTTP. This file is the map; no logic.
 //!
 //! Every answer comes from one state: organizations, people, teams, repositories, tokens, requests, installations.
 //! People act through [`Fakehub`], the App acts over HTTP at [`Fakehub::api_url`], and each sees what the other did.
@@ -30,6 +30,7 @@
 //! - [`Config`] and [`Switches`]: how it starts, and its answers to what GitHub's documentation leaves open.
 //! - [`World`] and [`worlds`]: who and what exists.
 //! - [`Fakehub`]: what people do, what became of it, which calls came, which webhooks went.
+//! - [`Config::rules_in_a_repository`]: an App that reads a repository, hears of pushes and writes check runs.
 //! - [`Fault`] and [`Hold`]: failures on cue, and calls that wait until a test lets them go or cuts them.
 //!
 //! # Time

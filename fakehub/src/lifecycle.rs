@@ -379,7 +379,7 @@ impl State {
         for token in theirs {
             self.delete_token(token)?;
         }
-        let body = self.member_removed_body(organization, id);
+        let body = self.member_body("member_removed", organization, id);
         self.world.add_organization(login).without(user);
         if let Some(body) = body {
             self.send("organization", Some("member_removed"), organization, body);
@@ -401,11 +401,46 @@ impl State {
             .map(|user| user.id)
             .ok_or_else(|| Error::UnknownUser(user.to_owned()))?;
         self.world.add_organization(login).without_team_member(slug, user);
+        self.tell_of_membership("removed", organization, slug, id);
+        Ok(())
+    }
+
+    /// A person joins a team; `membership.added` is sent.
+    pub(crate) fn add_team_member(
+        &mut self,
+        login: &str,
+        slug: &str,
+        user: &str,
+    ) -> Result<(), Error> {
+        let organization = self.organization_id(login)?;
+        self.team_name(login, slug)?;
+        let id = self.world.add_user(user).id;
+        self.world.add_organization(login).team(slug, [user]);
+        self.tell_of_membership("added", organization, slug, id);
+        Ok(())
+    }
+
+    /// A person joins the organization; `organization.member_added` is sent.
+    pub(crate) fn add_member(&mut self, login: &str, user: &str) -> Result<(), Error> {
+        let organization = self.organization_id(login)?;
+        let id = self.world.add_user(user).id;
+        let known = self.world.organizations.get(&organization);
+        if known.is_some_and(|known| known.members.contains_key(&id)) {
+            return Err(Error::NotAllowed(format!("{user} is a member already")));
+        }
+        self.world.add_organization(login).member(user);
+        if let Some(body) = self.member_body("member_added", organization, id) {
+            self.send("organization", Some("member_added"), organization, body);
+        }
+        Ok(())
+    }
+
+    fn tell_of_membership(&mut self, action: &str, organization: u64, slug: &str, user: u64) {
         let body = self.world.organizations.get(&organization).and_then(|known| {
             let team = known.teams.get(&slug.to_lowercase())?;
-            let member = self.world.users.get(&id)?;
+            let member = self.world.users.get(&user)?;
             Some(serde_json::json!({
-                "action": "removed",
+                "action": action,
                 "scope": "team",
                 "member": render::webhook_user(member, &self.urls),
                 "sender": render::webhook_user(member, &self.urls),
@@ -415,17 +450,21 @@ impl State {
             }))
         });
         if let Some(body) = body {
-            self.send("membership", Some("removed"), organization, body);
+            self.send("membership", Some(action), organization, body);
         }
-        Ok(())
     }
 
-    fn member_removed_body(&self, organization: u64, user: u64) -> Option<Value> {
+    fn member_body(&self, action: &str, organization: u64, user: u64) -> Option<Value> {
         let known = self.world.organizations.get(&organization)?;
         let member = self.world.users.get(&user)?;
         Some(serde_json::json!({
-            "action": "member_removed",
-            "membership": render::member_webhook_membership(known, member, &self.urls),
+            "action": action,
+            "membership": render::member_webhook_membership(
+                known,
+                member,
+                action == "member_added",
+                &self.urls,
+            ),
             "organization": render::organization_webhook(known, &self.urls),
             "sender": render::simple_user(member, &self.urls),
             "installation": render::simple_installation(self.installation_of(organization)?.id),

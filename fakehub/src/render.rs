@@ -12,7 +12,7 @@ mod user;
 mod webhook;
 
 pub(crate) use app::{installation, integration, integration_simple, simple_installation};
-pub(crate) use check::{Writer, annotation, check_run, check_suite};
+pub(crate) use check::{Writer, annotation, check_run, check_suite, check_suite_of_run};
 pub(crate) use git::{
     blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, tree,
 };
@@ -26,7 +26,7 @@ pub(crate) use repository::{
     Place, collaborator_permission, full_repository, minimal_repository, property_schema,
     property_values, repository_stub, repository_webhook,
 };
-pub(crate) use user::{bot, ghost, public_user, simple_user, webhook_user};
+pub(crate) use user::{bot, ghost, plain_gravatars, public_user, simple_user, webhook_user};
 pub(crate) use webhook::{PatEvent, pat_request_event};
 
 /// The two roots of URLs in bodies: the API's (with a prefix, if the caller used one) and the site's.

@@ -48,6 +48,43 @@ impl Control {
 }
 
 #[tokio::test]
+async fn a_pull_request_without_a_line_of_rust() {
+    let (hub, _) = acme(Config::default()).await;
+    let control = Control::of(&hub);
+    let app = json!({ "permissions": { "checks": "write", "pull_requests": "read" }, "events": ["push"] });
+    assert_eq!(control.send(Method::PATCH, "/app", app).await.status, 200);
+    let client = Client::installed(&hub, hub.install("acme").unwrap()).await;
+    let policy = |more: Value| {
+        let mut body = json!({ "repository": "web", "by": "kim" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let changes = json!({ "rules.toml": "schema = 1", "old": "" });
+    control.post("/commits", policy(json!({ "changes": changes }))).await;
+    let changes = json!({ "rules.toml": "schema = 2", "old": null });
+    let pull =
+        control.post("/pulls", policy(json!({ "branch": "next", "changes": changes }))).await;
+    let body = json!({ "name": "rules", "head_sha": pull["head_sha"], "conclusion": "success" });
+    assert_eq!(client.post("/repos/acme/web/check-runs", body).await.status, 201);
+    let runs = control.get("/check_runs?repository=web").await;
+    assert_eq!(runs[0]["conclusion"], "success");
+    let again = policy(json!({ "run": runs[0]["id"] }));
+    control.post("/rerequest", again).await;
+    let merged = control.post("/pulls/1", policy(json!({ "action": "merge" }))).await;
+    assert_eq!(merged["sha"].as_str(), hub.sha("acme", "web", "main").as_deref());
+    assert_eq!(client.get("/repos/acme/web/contents/old").await.status, 404);
+    let settings =
+        json!({ "name": "site", "visibility": "public", "collaborators": { "ada": "admin" } });
+    assert_eq!(control.send(Method::PATCH, "/repositories/acme/web", settings).await.status, 200);
+    let role = client.get("/repos/acme/site/collaborators/ada/permission").await.body;
+    assert_eq!(role["permission"], "admin");
+    let wrong = json!({ "visibility": "secret" });
+    assert_eq!(control.send(Method::PATCH, "/repositories/acme/site", wrong).await.status, 422);
+    control.send(Method::DELETE, "/repositories/acme/site", json!({})).await;
+    assert_eq!(client.get("/repos/acme/site").await.status, 404);
+}
+
+#[tokio::test]
 async fn a_whole_story_without_a_line_of_rust() {
     let (hub, installation) = acme(Config::default()).await;
     let control = Control::of(&hub);

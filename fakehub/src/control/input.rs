@@ -125,7 +125,7 @@ pub(super) struct ReviewInput {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Leave {
+pub(super) struct Belonging {
     pub(super) organization: String,
     pub(super) user: String,
     pub(super) team: Option<String>,

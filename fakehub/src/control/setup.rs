@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::code::visibility_of;
 use crate::answer::Answer;
 use crate::config::{AppSender, EditedRequest, SettledReview, StaleBulk};
 use crate::error::Error;
@@ -16,10 +17,12 @@ use crate::world::{Repo, World};
 #[serde(deny_unknown_fields)]
 pub(super) struct InstallationInput {
     organization: String,
-    /// `install` (unless told), `suspend`, `unsuspend` or `uninstall`.
+    /// `install` (unless told), `choose`, `suspend`, `unsuspend` or `uninstall`.
     action: Option<String>,
     /// For `install`: exactly these, instead of all that patwarden wants.
     permissions: Option<BTreeMap<String, String>>,
+    /// For `choose`: these only; absent is all.
+    repositories: Option<Vec<String>>,
 }
 
 impl InstallationInput {
@@ -31,6 +34,14 @@ impl InstallationInput {
                     None => hub.install(&self.organization)?,
                 };
                 Ok(Answer::json(201, json!({ "installation_id": id })))
+            }
+            Some("choose") => {
+                let names: Option<Vec<&str>> = self
+                    .repositories
+                    .as_ref()
+                    .map(|names| names.iter().map(String::as_str).collect());
+                hub.choose_repositories(&self.organization, names.as_deref())
+                    .map(|()| Answer::ok(json!({})))
             }
             Some("suspend") => {
                 hub.suspend(&self.organization, true).map(|()| Answer::ok(json!({})))
@@ -165,16 +176,8 @@ impl WorldInput {
         }
         for repository in self.repositories {
             if !known.contains(&repository.name.to_lowercase()) {
-                let mut repo = match repository.visibility.as_deref() {
-                    None | Some("private") => Repo::private(&repository.name),
-                    Some("public") => Repo::public(&repository.name),
-                    Some("internal") => Repo::internal(&repository.name),
-                    Some(_) => {
-                        return Err(Error::Invalid(
-                            "`visibility` is `public`, `private` or `internal`".to_owned(),
-                        ));
-                    }
-                };
+                let visibility = repository.visibility.as_deref().unwrap_or("private");
+                let mut repo = Repo::new(&repository.name, visibility_of(visibility)?);
                 repo = repo.topics(repository.topics);
                 for (name, value) in repository.properties {
                     repo = repo.property(&name, value);

@@ -247,6 +247,27 @@ impl Fakehub {
         self.shared.with(|state| state.remove_member(organization, login))
     }
 
+    /// A person joins as a member; `organization.member_added` is sent.
+    ///
+    /// # Errors
+    /// When there is no such organization.
+    pub fn add_member(&self, organization: &str, login: &str) -> Result<(), Error> {
+        self.shared.with(|state| state.add_member(organization, login))
+    }
+
+    /// A person joins a team, and the organization with it; `membership.added` is sent.
+    ///
+    /// # Errors
+    /// When there is no such organization or team.
+    pub fn add_team_member(
+        &self,
+        organization: &str,
+        team: &str,
+        login: &str,
+    ) -> Result<(), Error> {
+        self.shared.with(|state| state.add_team_member(organization, team, login))
+    }
+
     /// A person leaves a team; `membership.removed` is sent.
     ///
     /// # Errors

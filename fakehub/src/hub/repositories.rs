@@ -1,5 +1,7 @@
 //! What owners do with repositories and teams on GitHub's pages. Each step sends its webhook, if the App hears it.
 
+use serde_json::Value;
+
 use super::Fakehub;
 use crate::error::Error;
 use crate::world::{Access, Visibility};
@@ -97,6 +99,23 @@ impl Fakehub {
         self.shared.with(|state| {
             let id = state.repository_id(organization, repository)?;
             state.set_topics(id, topics)
+        })
+    }
+
+    /// Gives a custom property of a repository another value, or none; sends `custom_property_values.updated`.
+    ///
+    /// # Errors
+    /// When there is no such repository.
+    pub fn set_property(
+        &self,
+        organization: &str,
+        repository: &str,
+        name: &str,
+        value: Option<Value>,
+    ) -> Result<(), Error> {
+        self.shared.with(|state| {
+            let id = state.repository_id(organization, repository)?;
+            state.set_property(id, name, value)
         })
     }
 

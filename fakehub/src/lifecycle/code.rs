@@ -367,10 +367,10 @@ impl State {
             let pull = told.place.repository.pulls.get(&number)?;
             let fields = more.as_object_mut()?;
             fields.insert("number".to_owned(), json!(number));
-            fields.insert(
-                "pull_request".to_owned(),
-                render::pull_full(&told.place, told.world, pull),
-            );
+            let mut shown = render::pull_full(&told.place, told.world, pull);
+            // Some of this event's actions have users without null.
+            render::plain_gravatars(&mut shown);
+            fields.insert("pull_request".to_owned(), shown);
             Some(more)
         });
     }
@@ -388,9 +388,9 @@ impl State {
             let run = told.place.repository.checks.get(&run)?;
             let writer = Writer { app: told.app, wishes: told.wishes };
             let mut shown = render::check_run(&told.place, writer, run);
-            let suite = told.suite(&run.head_sha, &branch_of(told.place.repository, &run.head_sha));
-            let fields = shown.as_object_mut()?;
-            fields.insert("check_suite".to_owned(), suite?.get("check_suite")?.clone());
+            let branch = branch_of(told.place.repository, &run.head_sha);
+            let suite = render::check_suite_of_run(&told.place, writer, &run.head_sha, &branch)?;
+            shown.as_object_mut()?.insert("check_suite".to_owned(), suite);
             Some(json!({ "check_run": shown }))
         });
     }

@@ -223,6 +223,28 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn set_property(
+        &mut self,
+        id: u64,
+        name: &str,
+        value: Option<Value>,
+    ) -> Result<(), Error> {
+        let known = self.repository_mut(id)?;
+        let before = match value.clone() {
+            Some(value) => known.properties.insert(name.to_owned(), value),
+            None => known.properties.remove(name),
+        };
+        let by = self.owner_for(id);
+        let values = |value: Option<Value>| json!([{ "property_name": name, "value": value }]);
+        self.tell(id, "custom_property_values", Some("updated"), &by, |_| {
+            Some(json!({
+                "new_property_values": values(value),
+                "old_property_values": values(before),
+            }))
+        });
+        Ok(())
+    }
+
     /// An installation reaches other repositories from now on.
     pub(crate) fn choose_repositories(
         &mut self,
@@ -350,7 +372,7 @@ impl State {
         Ok(())
     }
 
-    fn team_name(&self, organization: &str, slug: &str) -> Result<String, Error> {
+    pub(super) fn team_name(&self, organization: &str, slug: &str) -> Result<String, Error> {
         let id = self.organization_id(organization)?;
         let known = self.world.organizations.get(&id);
         let team = known.and_then(|known| known.teams.get(&slug.to_lowercase()));

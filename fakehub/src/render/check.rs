@@ -77,7 +77,7 @@ pub(crate) fn annotation(place: &Place<'_>, run: &CheckRun, one: &Annotation) ->
     })
 }
 
-/// `check_suite` of a webhook: the App's checks of a commit. The branch is empty where the commit is of a fork.
+/// `check_suite` of its own event: the App's checks of a commit. The branch is empty where the commit is of a fork.
 pub(crate) fn check_suite(
     place: &Place<'_>,
     writer: Writer<'_>,
@@ -86,15 +86,45 @@ pub(crate) fn check_suite(
     branch: &str,
 ) -> Option<Value> {
     let commit = place.repository.git.get(sha)?;
-    let id = place.repository.suites.get(sha).copied().unwrap_or(1);
-    let api = format!("{}/check-suites/{id}", place.api());
-    let runs = place.repository.checks.values().filter(|run| run.head_sha == sha);
-    let last = runs.clone().next_back();
     let name = world.user(&commit.author).and_then(|user| user.name.clone());
     let person = json!({
         "name": name.unwrap_or_else(|| commit.author.clone()),
         "email": mail(&commit.author),
     });
+    let count = place.repository.checks.values().filter(|run| run.head_sha == sha).count();
+    let mut out = check_suite_of_run(place, writer, sha, branch)?;
+    let fields = out.as_object_mut()?;
+    let runs = format!("{}/check-runs", fields.get("url")?.as_str()?);
+    if let Value::Object(more) = json!({
+        "rerequestable": true,
+        "runs_rerequestable": true,
+        "latest_check_runs_count": count,
+        "check_runs_url": runs,
+        "head_commit": {
+            "id": sha,
+            "tree_id": commit.tree(),
+            "message": commit.message,
+            "timestamp": zulu(commit.at),
+            "author": person,
+            "committer": person,
+        },
+    }) {
+        fields.extend(more);
+    }
+    Some(out)
+}
+
+/// The shorter form of a check suite, which the event of a run holds.
+pub(crate) fn check_suite_of_run(
+    place: &Place<'_>,
+    writer: Writer<'_>,
+    sha: &str,
+    branch: &str,
+) -> Option<Value> {
+    let commit = place.repository.git.get(sha)?;
+    let id = place.repository.suites.get(sha).copied().unwrap_or(1);
+    let api = format!("{}/check-suites/{id}", place.api());
+    let last = place.repository.checks.values().rev().find(|run| run.head_sha == sha);
     Some(json!({
         "id": id,
         "node_id": node_id("CheckSuite", id),
@@ -109,17 +139,5 @@ pub(crate) fn check_suite(
         "app": integration_simple(writer.app, writer.wishes, place.urls),
         "created_at": zulu(commit.at),
         "updated_at": zulu(commit.at),
-        "rerequestable": true,
-        "runs_rerequestable": true,
-        "latest_check_runs_count": runs.count(),
-        "check_runs_url": format!("{api}/check-runs"),
-        "head_commit": {
-            "id": sha,
-            "tree_id": commit.tree(),
-            "message": commit.message,
-            "timestamp": zulu(commit.at),
-            "author": person,
-            "committer": person,
-        },
     }))
 }

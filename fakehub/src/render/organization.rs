@@ -85,13 +85,14 @@ pub(crate) fn membership(
 pub(crate) fn member_webhook_membership(
     organization: &Organization,
     user: &User,
+    member: bool,
     urls: &Urls,
 ) -> Value {
     let api = format!("{}/orgs/{}", urls.api, organization.login);
     json!({
         "url": format!("{api}/memberships/{}", user.login),
-        "state": "inactive",
-        "role": "unaffiliated",
+        "state": if member { "active" } else { "inactive" },
+        "role": if member { "member" } else { "unaffiliated" },
         "organization_url": api,
         "user": webhook_user(user, urls),
     })

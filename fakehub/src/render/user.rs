@@ -33,6 +33,23 @@ pub(crate) fn webhook_user(user: &User, urls: &Urls) -> Value {
     out
 }
 
+/// Makes every user inside a body one of those whose `gravatar_id` is not null.
+pub(crate) fn plain_gravatars(body: &mut Value) {
+    match body {
+        Value::Array(items) => items.iter_mut().for_each(plain_gravatars),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == "gravatar_id" {
+                    *value = json!("");
+                } else {
+                    plain_gravatars(value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The schema `public-user`.
 pub(crate) fn public_user(user: &User, urls: &Urls) -> Value {
     let mut out = simple_user(user, urls);

@@ -170,7 +170,7 @@ impl Repo {
         Self::new(name, Visibility::Internal)
     }
 
-    fn new(name: &str, visibility: Visibility) -> Self {
+    pub(crate) fn new(name: &str, visibility: Visibility) -> Self {
         let repository = Repository {
             id: 0,
             name: name.to_owned(),
