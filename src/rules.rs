@@ -23,6 +23,7 @@ mod protected;
 mod quantity;
 mod reason;
 pub mod render;
+pub mod review;
 mod rule;
 pub mod schema;
 pub mod starter;

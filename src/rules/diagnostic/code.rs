@@ -74,7 +74,7 @@ codes! {
         Cycle = "cycle": "`next` leads back to where it began.",
         TooOften = "too-often": "A digest more than once a day.",
         BadTest = "bad-test": "A case that cannot be understood.",
-        StateNow = "state-now": "A case that touches a clock without saying what time it is.",
+        StateNow = "state-now": "A case that touches a clock or a waiver without saying what time it is.",
         FailingTest = "failing-test": "A case that does not come out as it says.",
     }
     Warning {

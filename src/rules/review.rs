@@ -1,0 +1,203 @@
+//! What is said of a change of the rules to whoever proposes it: every diagnostic at its line, what the cases come to, and
+//! what would come out otherwise. Text only; how it is sent is not known here.
+
+use std::fmt::Write as _;
+
+use crate::domain::{cut, for_people};
+
+use super::{
+    cases::{self, Report},
+    diagnostic::{Diagnostic, Severity},
+    load::Loaded,
+    plan::{Names, Plan},
+    policy::{Mode, Policy},
+};
+
+/// The longest text that GitHub takes in a check run, in characters.
+///
+/// Source: <https://docs.github.com/rest/checks/runs#create-a-check-run>.
+pub const LONGEST_TEXT: usize = 65_535;
+
+/// The most annotations of one review: more help nobody.
+const MOST_ANNOTATIONS: usize = 500;
+
+/// The longest message at a line.
+const LONGEST_MESSAGE: usize = 4_000;
+
+/// How many failing cases are told in the summary; all of them are annotated.
+const FAILING_CASES: usize = 20;
+
+/// What is said of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// Whether the rules could be used as they are.
+    pub passed: bool,
+    /// One line.
+    pub title: String,
+    /// Markdown of at most [`LONGEST_TEXT`] characters.
+    pub summary: String,
+    /// What is said at lines.
+    pub annotations: Vec<Annotation>,
+}
+
+/// Something said at a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The file's path in the repository.
+    pub path: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The first and the last column, from 1.
+    pub columns: (usize, usize),
+    /// How bad.
+    pub severity: Severity,
+    /// The code.
+    pub title: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What a change would do, or why that is not shown.
+#[derive(Clone, Debug)]
+pub enum Consequences {
+    /// What differs, and whether people may be named.
+    Known(Box<Plan>, Names),
+    /// Who proposes the change may not see what is on record: answers would tell it, one question at a time.
+    NotForTheAuthor,
+    /// There is nothing to compare with: no policy is in force.
+    NothingInForce,
+    /// The record could not be read in time.
+    NotRead,
+}
+
+/// Puts it into words.
+#[must_use]
+pub fn review(loaded: &Loaded, consequences: &Consequences) -> Review {
+    let report = cases::run(loaded);
+    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let passed = loaded.policy.is_some();
+    Review {
+        passed,
+        title: title(loaded.policy.as_ref(), &report, errors, consequences),
+        summary: summary(loaded, &report, errors, consequences),
+        annotations: loaded.diagnostics.iter().take(MOST_ANNOTATIONS).map(annotation).collect(),
+    }
+}
+
+fn title(
+    policy: Option<&Policy>,
+    report: &Report,
+    errors: usize,
+    consequences: &Consequences,
+) -> String {
+    if policy.is_none() {
+        return format!("{} in the rules: they would not be used", many(errors, "error"));
+    }
+    let cases = many(report.cases.len(), "case");
+    match consequences {
+        Consequences::Known(plan, _) if plan.changes_nothing() => {
+            format!("valid; {cases} pass; nothing on record comes out otherwise")
+        }
+        Consequences::Known(plan, _) => format!(
+            "valid; {cases} pass; {} milder, {} stricter, {} uncovered",
+            plan.loosened(),
+            plan.flips.len() - plan.loosened(),
+            plan.uncovered.len()
+        ),
+        _ => format!("valid; {cases} pass"),
+    }
+}
+
+fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Consequences) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    match &loaded.policy {
+        None => {
+            let _ = writeln!(
+                text,
+                "**These rules would not be used.** There {} {}; the rules in force would stay, and nothing would be \
+                 approved until the file is mended.",
+                if errors == 1 { "is" } else { "are" },
+                many(errors, "error")
+            );
+        }
+        Some(policy) => {
+            let doubts = loaded.diagnostics.len() - errors;
+            let _ = writeln!(
+                text,
+                "The rules are valid: {}, {} to look at.",
+                many(policy.rule_count(), "rule"),
+                many(doubts, "warning")
+            );
+            match policy.mode() {
+                Mode::Shadow => text.push_str(
+                    "\n> **SHADOW**: with this mode everything is decided and recorded, and nothing is sent to GitHub.\n",
+                ),
+                Mode::ApproveOnly => text.push_str("\n> **approve-only**: with this mode nothing is denied.\n"),
+                Mode::Enforce => {}
+            }
+        }
+    }
+    let failing: Vec<_> = report.cases.iter().filter(|case| !case.passed).collect();
+    let _ = writeln!(
+        text,
+        "\n### Cases\n\n{} of {} pass.",
+        report.cases.len() - failing.len(),
+        report.cases.len()
+    );
+    for case in failing.iter().take(FAILING_CASES) {
+        let _ = writeln!(
+            text,
+            "- `{}`: {}",
+            code(&case.name),
+            case.problems
+                .iter()
+                .map(|problem| format!("`{}`", code(problem)))
+                .collect::<Vec<_>>()
+                .join("; ")
+        );
+    }
+    if !report.unexercised.is_empty() {
+        let rules: Vec<_> = report.unexercised.iter().map(|rule| format!("`{rule}`")).collect();
+        let _ = writeln!(text, "\nNo case exercises {}.", cut(&rules.join(", "), 2_000));
+    }
+    text.push_str("\n### What this change would do\n\n");
+    match consequences {
+        Consequences::Known(plan, names) => {
+            let room = LONGEST_TEXT.saturating_sub(text.chars().count());
+            text.push_str(&plan.markdown(room, *names));
+        }
+        Consequences::NotForTheAuthor => text.push_str(
+            "Not shown: it is made from what people asked for, and who proposed this change cannot push to this repository. \
+             Somebody who can may run `patwarden rules plan`.\n",
+        ),
+        Consequences::NothingInForce => {
+            text.push_str("There are no rules in force to compare with.\n");
+        }
+        Consequences::NotRead => {
+            text.push_str("The record could not be read in time; `patwarden rules plan` shows it.\n");
+        }
+    }
+    cut(&text, LONGEST_TEXT)
+}
+
+/// Text that others wrote, inside a quotation of code: nothing ends it, nothing in it is markup.
+fn code(text: &str) -> String {
+    cut(&for_people(text).replace('`', "'"), 500)
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn annotation(diagnostic: &Diagnostic) -> Annotation {
+    let place = &diagnostic.place;
+    Annotation {
+        path: place.file.clone(),
+        line: place.line,
+        columns: (place.column, place.column + place.width() - 1),
+        severity: diagnostic.severity,
+        title: diagnostic.code.as_str().to_owned(),
+        message: cut(&diagnostic.in_words(), LONGEST_MESSAGE),
+    }
+}
