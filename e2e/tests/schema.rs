@@ -38,7 +38,12 @@ fn the_schema_takes_what_is_shipped_and_refuses_slips() {
     let schema = Command::new(binary("patwarden")).args(["rules", "schema"]).output().unwrap();
     assert!(schema.status.success());
     let schema: Value = serde_json::from_slice(&schema.stdout).unwrap();
-    let files = ["small-org.toml", "foundation.toml", "enterprise/enterprise.toml", "enterprise/bank-core.toml"];
+    let files = [
+        "small-org.toml",
+        "foundation.toml",
+        "enterprise/enterprise.toml",
+        "enterprise/bank-core.toml",
+    ];
     let text = |file: &str| fs::read_to_string(root().join("rules").join(file)).unwrap();
     let good: Vec<Value> = files.iter().map(|file| json!([file, as_json(&text(file))])).collect();
     let small = text("small-org.toml");

@@ -133,9 +133,16 @@ pub fn run(loaded: &Loaded) -> Report {
     Report { cases, unexercised, one_sided, conditions }
 }
 
+/// More rules times cases than this are not looked at one by one.
+const MOST_WORK: usize = 1_000_000;
+
 /// The conditions that are met in no case, or in all of them, among the cases that come so far: a condition is asked only
 /// where the others of its rule are met, or else it may fail unnoticed.
 fn one_sided(outcomes: &[Outcome<'_>]) -> Vec<OneSided> {
+    let work: usize = outcomes.iter().map(|outcome| outcome.policy.rules.len()).sum();
+    if work > MOST_WORK {
+        return Vec::new();
+    }
     let mut seen: BTreeMap<(&RuleId, &str), (bool, bool)> = BTreeMap::new();
     for outcome in outcomes {
         let request = &outcome.case.situation.request;

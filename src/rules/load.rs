@@ -79,6 +79,10 @@ impl Loaded {
 pub const MAX_FILE: usize = 1024 * 1024;
 /// The most files of one layer.
 pub const MAX_FILES: usize = 1_000;
+/// All files together, in bytes.
+pub const MAX_TOTAL: usize = 16 * 1024 * 1024;
+/// The most that is told of what is wrong.
+const MAX_DIAGNOSTICS: usize = 2_000;
 /// The most rules of one policy.
 pub const MAX_RULES: usize = 10_000;
 
@@ -154,7 +158,14 @@ pub fn load_layers(sources: &Sources) -> Loaded {
         let message = format!("there are more than {MAX_FILES} files");
         diagnostics.push(Diagnostic::new(Code::TooLarge, Place::start(&extra.name), message));
     }
+    let mut bytes = 0;
     for (layer, file) in sources.files().take(MAX_FILES) {
+        bytes += file.text.len();
+        if bytes > MAX_TOTAL {
+            let message = format!("all files together have more than {MAX_TOTAL} bytes");
+            diagnostics.push(Diagnostic::new(Code::TooLarge, Place::start(&file.name), message));
+            break;
+        }
         diagnostics.extend(read(file, layer, &mut draft));
     }
     let mut cases = std::mem::take(&mut draft.cases);
@@ -175,6 +186,11 @@ pub fn load_layers(sources: &Sources) -> Loaded {
     }
     let place = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.place.column, d.code);
     diagnostics.sort_by_cached_key(place);
+    // Of very many the errors first: an error must not be lost among warnings.
+    if diagnostics.len() > MAX_DIAGNOSTICS {
+        diagnostics.sort_by_key(|diagnostic| !diagnostic.is_error());
+        diagnostics.truncate(MAX_DIAGNOSTICS);
+    }
     let policy = compiled.as_ref().map(|compiled| compiled.policy.clone());
     let policy = policy.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Loaded { policy, diagnostics, compiled, cases }

@@ -132,30 +132,39 @@ pub(crate) struct TextPattern {
     source: String,
     regex: Regex,
     prefix: Option<String>,
+    size: usize,
 }
 
-/// Compiled size in bytes and nesting that a rule's regex may have: generous for a naming convention, and
-/// ten thousand of them still fit into memory.
+/// Compiled size in bytes and nesting that a rule's regex may have: generous for a naming convention.
 const REGEX_SIZE: usize = 64 * 1024;
 const REGEX_NESTING: u32 = 32;
+
+/// The size that is tried first. How large a regex is compiled cannot be asked, only whether it is larger than a limit.
+const SMALL_REGEX: usize = 512;
 
 impl TextPattern {
     /// A regex over the whole text.
     pub(crate) fn whole(source: &str) -> Result<Self, String> {
         // Alone first: `a)|(b` would be accepted between the brackets added here, and mean something else.
         compile(source)?;
-        let regex = compile(&format!("\\A(?:{source})\\z"))?;
-        Ok(Self { source: source.to_owned(), regex, prefix: literal_prefix(source) })
+        let (regex, size) = compile(&format!("\\A(?:{source})\\z"))?;
+        Ok(Self { source: source.to_owned(), regex, size, prefix: literal_prefix(source) })
     }
 
     /// A regex that may match anywhere in the text.
     pub(crate) fn anywhere(source: &str) -> Result<Self, String> {
-        Ok(Self { source: source.to_owned(), regex: compile(source)?, prefix: None })
+        let (regex, size) = compile(source)?;
+        Ok(Self { source: source.to_owned(), regex, size, prefix: None })
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
         self.prefix.as_deref().is_none_or(|prefix| text.starts_with(prefix))
             && self.regex.is_match(text)
+    }
+
+    /// Bytes that it takes at most, compiled.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -176,12 +185,17 @@ impl PartialEq for TextPattern {
 
 impl Eq for TextPattern {}
 
-fn compile(source: &str) -> Result<Regex, String> {
-    RegexBuilder::new(source)
-        .size_limit(REGEX_SIZE)
-        .nest_limit(REGEX_NESTING)
-        .build()
-        .map_err(|error| error.to_string())
+/// The regex, and a bound on its size.
+fn compile(source: &str) -> Result<(Regex, usize), String> {
+    let mut size = SMALL_REGEX;
+    loop {
+        let built = RegexBuilder::new(source).size_limit(size).nest_limit(REGEX_NESTING).build();
+        match built {
+            Ok(regex) => return Ok((regex, size)),
+            Err(error) if size >= REGEX_SIZE => return Err(error.to_string()),
+            Err(_) => size *= 2,
+        }
+    }
 }
 
 /// The letters, digits, `-` and `_` with which every match of `source` begins. Only what is evident:

@@ -46,7 +46,7 @@ macro_rules! codes {
 codes! {
     Error {
         Syntax = "syntax": "The file is not TOML.",
-        TooLarge = "too-large": "The files exceed a limit: 1 MB a file, 1,000 files, 10,000 rules, 2,000 cases.",
+        TooLarge = "too-large": "The files exceed a limit: 1 MB a file, 16 MB in all, 1,000 files, 10,000 rules, 2,000 cases, 16 MB of compiled regular expressions.",
         WrongLayer = "wrong-layer": "A file says of itself that it is another layer's than the one it is read for.",
         UnsupportedSchema = "unsupported-schema": "`schema` is missing, or is not a version this program knows.",
         UnknownKey = "unknown-key": "A key that means nothing here.",

@@ -64,6 +64,7 @@ pub(crate) struct Draft {
     names: BTreeMap<(&'static str, String), (Layer, Place)>,
     /// Where a case of each name stands.
     tests: BTreeMap<String, Place>,
+    pattern_bytes: usize,
 }
 
 const KEYS: &[&str] = &[
@@ -103,6 +104,7 @@ impl Draft {
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>, table: &Spanned<DeTable<'_>>) {
         let tests_only = reader.file.is_tests();
         let keys = if tests_only { &["schema", "tests"] } else { KEYS };
+        reader.pattern_bytes = self.pattern_bytes;
         reader.enter("", keys);
         let (mut schema, mut said_layer) = (tests_only, false);
         for (key, value) in table.get_ref() {
@@ -121,6 +123,7 @@ impl Draft {
             }
         }
         reader.leave();
+        self.pattern_bytes = reader.pattern_bytes;
         let layer = reader.layer;
         let named = reader.named_groups.drain(..);
         self.named_groups.extend(named.map(|(name, place)| NamedGroup { name, place, layer }));

@@ -29,6 +29,8 @@ pub(crate) struct Reader<'s> {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Every group of reviewers that is named, also by a table that is wrong in another part.
     pub(crate) named_groups: Vec<(String, Place)>,
+    /// What the regular expressions read so far take, compiled, those of the files before included.
+    pub(crate) pattern_bytes: usize,
     lines: Lines,
     /// The tables that enclose what is being read, with the keys each may have.
     scopes: Vec<(String, Vec<&'static str>)>,
@@ -40,6 +42,7 @@ impl<'s> Reader<'s> {
             file,
             layer,
             diagnostics: Vec::new(),
+            pattern_bytes: 0,
             lines: Lines::of(&file.text),
             named_groups: Vec::new(),
             scopes: Vec::new(),

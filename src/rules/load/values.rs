@@ -196,6 +196,9 @@ pub(crate) fn globs(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> O
     (!globs.is_empty()).then(|| Patterns::new(globs))
 }
 
+/// All regular expressions of a policy, compiled, in bytes.
+const MAX_PATTERN_BYTES: usize = 16 * 1024 * 1024;
+
 pub(crate) fn regex(
     reader: &mut Reader<'_>,
     value: &Value<'_>,
@@ -204,7 +207,18 @@ pub(crate) fn regex(
 ) -> Option<TextPattern> {
     let text = reader.string(value, path)?;
     match compile(text) {
-        Ok(pattern) => Some(pattern),
+        Ok(pattern) => {
+            reader.pattern_bytes += pattern.size();
+            if reader.pattern_bytes <= MAX_PATTERN_BYTES {
+                return Some(pattern);
+            }
+            // Told once; the others are not kept.
+            if reader.pattern_bytes - pattern.size() <= MAX_PATTERN_BYTES {
+                let message = "the regular expressions so far take more than 16 MB, compiled";
+                reader.error(Code::TooLarge, value.span(), message);
+            }
+            None
+        }
         Err(why) => {
             let message = format!("`{path}` is not a regular expression that can be used: {why}");
             reader.error(Code::BadPattern, value.span(), message);

@@ -54,14 +54,14 @@ impl Draft {
     fn policy(&self, lowest: Layer, files: &[SourceFile]) -> Option<Policy> {
         let bounds: BTreeMap<Layer, Bounds> =
             Layer::ALL.into_iter().map(|layer| (layer, self.bounds_of(layer))).collect();
+        let mut waivers: BTreeMap<&str, Vec<waiver::Compiled>> = BTreeMap::new();
+        for (id, draft) in self.waivers.iter().filter(|(_, draft)| draft.layer <= lowest) {
+            let waiver = waiver::Compiled::new(id, &draft.waiver, draft.place.clone());
+            waivers.entry(&draft.waiver.rule).or_default().push(waiver);
+        }
         let rules = self.rules.iter().filter(|rule| rule.layer <= lowest).filter_map(|rule| {
             let mut rule = compile(rule, bounds.get(&rule.layer)?);
-            rule.waivers = self
-                .waivers
-                .iter()
-                .filter(|(_, draft)| draft.layer <= lowest && draft.waiver.rule == rule.id.as_str())
-                .map(|(id, draft)| waiver::Compiled::new(id, &draft.waiver, draft.place.clone()))
-                .collect();
+            rule.waivers = waivers.remove(rule.id.as_str()).unwrap_or_default();
             Some(rule)
         });
         let rules = rules.collect();

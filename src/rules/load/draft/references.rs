@@ -1,10 +1,10 @@
 //! What only shows once all files are read: names that nothing bears, cycles, waivers of what cannot be waived.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{MAX_RULES, SourceFile, Standing, lints, nearest::nearest, reader::shown},
-    Draft, DraftWaiver, disabled,
+    Draft, DraftRule, DraftWaiver, disabled,
 };
 use crate::rules::{
     diagnostic::{Code, Diagnostic, Place},
@@ -13,14 +13,23 @@ use crate::rules::{
     rule::{Enforcement, Verb},
 };
 
+/// How many names are written out.
+const SHOWN: usize = 10;
+
+/// Once so much is wrong, no nearest words are looked for any more: each is a walk through all names.
+const HELPED: usize = 20;
+
 impl Draft {
     /// Checks what the files say of each other. What a change above made impossible is taken out of the lower
     /// layer, and said.
     pub(crate) fn check(&mut self, files: &[SourceFile], diagnostics: &mut Vec<Diagnostic>) {
         let start = Place::start(files.first().map_or("rules", |file| file.name.as_str()));
         if self.blocks.values().all(|blocks| blocks.files == 0) {
-            let message = "there is no file of rules";
-            diagnostics.push(Diagnostic::new(Code::MissingKey, start, message));
+            // Unless it was too large to be read.
+            if !diagnostics.iter().any(Diagnostic::is_error) {
+                let message = "there is no file of rules";
+                diagnostics.push(Diagnostic::new(Code::MissingKey, start, message));
+            }
             return;
         }
         self.check_defaults(diagnostics);
@@ -39,7 +48,10 @@ impl Draft {
         let with_rules = || self.blocks.iter().filter(|(_, blocks)| blocks.files > 0);
         let Some((top, blocks)) = with_rules().next() else { return };
         match &blocks.default {
-            None if !diagnostics.iter().any(|d| d.code == Code::Syntax) => {
+            None if !diagnostics
+                .iter()
+                .any(|d| matches!(d.code, Code::Syntax | Code::TooLarge)) =>
+            {
                 let help = "what happens when no rule applies: `decision = \"escalate\"` or `\"deny\"`, and `to`";
                 let message = "there is no `[default]`";
                 let place = blocks.first_file.clone().unwrap_or_else(|| Place::start("rules"));
@@ -72,9 +84,10 @@ impl Draft {
         // A group that is there but wrong is reported where it is wrong.
         let known = |name: &str, layer: Layer| {
             name == "owners"
-                || self.names.iter().any(|((kind, known), (of, _))| {
-                    *kind == "reviewers" && known == name && *of <= layer
-                })
+                || self
+                    .names
+                    .get(&("reviewers", name.to_owned()))
+                    .is_some_and(|(of, _)| *of <= layer)
                 || self.reviewers.get(name).is_some_and(|group| group.layer <= layer)
         };
         let visible = |layer: Layer| -> BTreeSet<&str> {
@@ -88,13 +101,15 @@ impl Draft {
                 continue;
             }
             let message = format!("there are no reviewers `{}`", shown(name));
-            let visible = visible(named.layer);
-            let help = nearest(name, visible.iter().copied()).map_or_else(
+            let visible =
+                if diagnostics.len() < HELPED { visible(named.layer) } else { BTreeSet::new() };
+            let near = nearest(name, visible.iter().copied());
+            let help = near.map_or_else(
                 || {
                     format!(
                         "add a table [reviewers.{}], or name one of: {}",
                         shown(name),
-                        Vec::from_iter(visible.iter().copied()).join(", ")
+                        Vec::from_iter(visible.iter().copied().take(SHOWN)).join(", ")
                     )
                 },
                 |near| format!("did you mean `{near}`?"),
@@ -127,37 +142,46 @@ impl Draft {
         }
     }
 
+    /// Follows `next` from every group, each group once: however long the ring, it is found in one pass.
     fn check_cycles(&self, diagnostics: &mut Vec<Diagnostic>) {
         let next =
             |name: &str| Some(self.reviewers.get(name)?.reviewers.next.as_ref()?.to.as_str());
-        let mut told: BTreeSet<&str> = BTreeSet::new();
-        for (start, group) in &self.reviewers {
-            let mut seen = vec![start.as_str()];
-            let mut at = start.as_str();
-            while let Some(to) = next(at) {
-                if to == start {
-                    if !seen.iter().any(|name| told.contains(name)) {
-                        let way = format!("{} → {to}", seen.join(" → "));
-                        let message = format!("`next` leads back to where it began: {way}");
-                        let place = group.next.clone().unwrap_or_else(|| group.place.clone());
-                        diagnostics.push(Diagnostic::new(Code::Cycle, place, message));
-                    }
-                    told.extend(seen.iter().copied());
-                    break;
-                }
-                if seen.contains(&to) {
-                    break;
-                }
-                seen.push(to);
-                at = to;
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        for start in self.reviewers.keys() {
+            let mut way: Vec<&str> = Vec::new();
+            let mut on_way: BTreeSet<&str> = BTreeSet::new();
+            let mut at = Some(start.as_str());
+            while let Some(name) = at.filter(|name| !done.contains(name) && on_way.insert(name)) {
+                way.push(name);
+                at = next(name);
             }
+            // Back on the way itself, and not on one that was followed before.
+            if let Some(back) = at.filter(|name| on_way.contains(name))
+                && let Some(ring) = way.iter().position(|name| *name == back)
+                && let Some(group) = self.reviewers.get(back)
+            {
+                let ring = way.get(ring..).unwrap_or_default();
+                let mut shown: Vec<String> =
+                    ring.iter().take(SHOWN).map(|name| shown(name)).collect();
+                if ring.len() > SHOWN {
+                    shown.push("…".to_owned());
+                }
+                shown.push(self::shown(back));
+                let message = format!("`next` leads back to where it began: {}", shown.join(" → "));
+                let place = group.next.clone().unwrap_or_else(|| group.place.clone());
+                diagnostics.push(Diagnostic::new(Code::Cycle, place, message));
+            }
+            done.append(&mut on_way);
         }
     }
 
     fn check_waivers(&mut self, diagnostics: &mut Vec<Diagnostic>) {
         let mut gone = Vec::new();
+        let rules: BTreeMap<String, &DraftRule> =
+            self.rules.iter().map(|rule| (format!("{}.{}", rule.verb, rule.id), rule)).collect();
         for (id, waiver) in &self.waivers {
-            let Some(problem) = self.problem_of(waiver) else { continue };
+            let helped = diagnostics.len() < HELPED;
+            let Some(problem) = problem_of(waiver, &rules, helped) else { continue };
             if waiver.layer > Layer::Enterprise && self.standing == Standing::Before {
                 gone.push(id.clone());
                 diagnostics.push(disabled(problem, "the waiver silences nothing"));
@@ -166,40 +190,6 @@ impl Draft {
             }
         }
         self.waivers.retain(|id, _| !gone.contains(id));
-    }
-
-    fn problem_of(&self, waiver: &DraftWaiver) -> Option<Diagnostic> {
-        let name = &waiver.waiver.rule;
-        // An upper layer is complete without the ones below.
-        let rules = || self.rules.iter().filter(|rule| rule.layer <= waiver.layer);
-        let rule = rules().find(|rule| format!("{}.{}", rule.verb, rule.id) == *name);
-        match rule {
-            None => {
-                let ids: Vec<_> = rules()
-                    .filter(|rule| rule.verb != Verb::Approve)
-                    .map(|rule| format!("{}.{}", rule.verb, rule.id))
-                    .collect();
-                let near = nearest(name, ids.iter().map(String::as_str));
-                let message = format!("there is no rule `{}` to be waived", shown(name));
-                let mut problem = Diagnostic::new(Code::UnknownRule, waiver.place.clone(), message);
-                problem.help = near.map(|near| format!("did you mean `{near}`?"));
-                Some(problem)
-            }
-            Some(rule) if rule.verb == Verb::Approve => {
-                let message = "a waiver silences a deny or escalate rule, never an approve rule";
-                Some(Diagnostic::new(Code::BadValue, waiver.place.clone(), message))
-            }
-            Some(rule) if rule.enforcement != Enforcement::Soft => {
-                let message = format!(
-                    "`{name}` is {}, and only a soft rule can be waived",
-                    rule.enforcement.as_str()
-                );
-                let problem =
-                    Diagnostic::new(Code::WaiverOfHardRule, waiver.place.clone(), message);
-                Some(problem.related(rule.place.clone(), "the rule"))
-            }
-            Some(_) => None,
-        }
     }
 
     /// A placeholder of the ceiling needs a ceiling, in its own layer or above.
@@ -232,5 +222,38 @@ impl Draft {
                 }
             }
         }
+    }
+}
+
+/// What is wrong with what a waiver names.
+fn problem_of(
+    waiver: &DraftWaiver,
+    rules: &BTreeMap<String, &DraftRule>,
+    helped: bool,
+) -> Option<Diagnostic> {
+    let name = &waiver.waiver.rule;
+    // An upper layer is complete without the ones below.
+    match rules.get(name).filter(|rule| rule.layer <= waiver.layer) {
+        None => {
+            let possible = rules.iter().filter(|(_, rule)| helped && rule.verb != Verb::Approve);
+            let near = nearest(name, possible.map(|(id, _)| id.as_str()));
+            let message = format!("there is no rule `{}` to be waived", shown(name));
+            let mut problem = Diagnostic::new(Code::UnknownRule, waiver.place.clone(), message);
+            problem.help = near.map(|near| format!("did you mean `{near}`?"));
+            Some(problem)
+        }
+        Some(rule) if rule.verb == Verb::Approve => {
+            let message = "a waiver silences a deny or escalate rule, never an approve rule";
+            Some(Diagnostic::new(Code::BadValue, waiver.place.clone(), message))
+        }
+        Some(rule) if rule.enforcement != Enforcement::Soft => {
+            let message = format!(
+                "`{name}` is {}, and only a soft rule can be waived",
+                rule.enforcement.as_str()
+            );
+            let problem = Diagnostic::new(Code::WaiverOfHardRule, waiver.place.clone(), message);
+            Some(problem.related(rule.place.clone(), "the rule"))
+        }
+        Some(_) => None,
     }
 }
