@@ -9,9 +9,12 @@ mod effects;
 mod installations;
 mod leases;
 mod limits;
+mod names;
 mod open;
+mod owners;
 mod policies;
 mod requests;
+mod teams;
 
 use std::{sync::Arc, time::Duration};
 

@@ -34,6 +34,8 @@ ids! {
     UserId
     /// A repository.
     RepositoryId
+    /// A team. Slugs follow its name; this stays.
+    TeamId
 }
 
 /// A user's or organization's login: shown as GitHub wrote it, compared without regard to case.

@@ -98,6 +98,9 @@ CREATE TABLE requests (
 CREATE INDEX requests_due ON requests (due_at, organization_id) WHERE due_at IS NOT NULL;
 CREATE INDEX requests_due_of ON requests (organization_id, due_at, request_id) WHERE due_at IS NOT NULL;
 CREATE INDEX requests_open ON requests (organization_id, request_id) WHERE state NOT IN ('settled', 'gone');
+-- What an owner asked for lately, and what came of it: rules count both.
+CREATE INDEX requests_heard_of ON requests (organization_id, owner_id, woken_at);
+CREATE INDEX requests_moved ON requests (organization_id, owner_id, state_since);
 
 -- What was decided, on what grounds, under which policy. Rows are only ever added.
 CREATE TABLE decisions (
@@ -134,6 +137,26 @@ CREATE TABLE effects (
     sent_at         INTEGER,
     ended_at        INTEGER,
     PRIMARY KEY (organization_id, request_id, fingerprint, effect, ordinal)
+);
+CREATE INDEX effects_unfinished ON effects (organization_id) WHERE state IN ('recorded', 'sent');
+
+-- Which team a slug named when a rule first asked for it. `team` as rules of this organization write it: `slug`
+-- for one of its own, `organization/slug` for another's.
+CREATE TABLE teams (
+    organization_id INTEGER NOT NULL,
+    team            TEXT    NOT NULL,
+    team_id         INTEGER NOT NULL,
+    seen_at         INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, team)
+);
+
+-- Under which names a repository was seen, in lower case, and when first.
+CREATE TABLE repository_names (
+    organization_id INTEGER NOT NULL,
+    repository_id   INTEGER NOT NULL,
+    name            TEXT    NOT NULL,
+    seen_at         INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, repository_id, name)
 );
 
 -- The policies under which decisions were made, as they were written.
