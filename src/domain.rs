@@ -10,7 +10,8 @@ mod world;
 
 pub use fingerprint::Fingerprint;
 pub use ids::{
-    GrantId, InstallationId, Login, OrganizationId, RepositoryId, RequestId, TeamId, TokenId, UserId,
+    GrantId, InstallationId, Login, OrganizationId, RepositoryId, RequestId, TeamId, TokenId,
+    UserId,
 };
 pub use installation::Installation;
 pub use permissions::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissions, known_levels};

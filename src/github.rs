@@ -12,7 +12,7 @@ mod write;
 pub use app::{App, AppCredentials, ClientOptions, InstallationClients};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
-pub use read::{Grants, Listing, Read};
+pub use read::{CustomProperties, Grants, Listing, Read};
 pub use wire::{RequestEvent, RequestEventAction, Sender, parse_request_event};
 pub use write::{Review, Write};
 
@@ -23,3 +23,6 @@ pub(crate) const REASON_LIMIT: usize = 1024;
 
 /// The most token ids that one filtered list takes.
 pub(crate) const TOKEN_IDS_A_LIST: usize = 50;
+
+/// The most logins that one filtered list takes.
+pub(crate) const OWNERS_A_LIST: usize = 10;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    gather,
+    gather::{self, Learned, Sources},
     judge::{self, HeldBack, Judged},
     lifecycle::{State, Verdict},
     look::Seen,
@@ -67,14 +67,20 @@ impl Worker<'_> {
                 self.park(std::slice::from_ref(row), after(now, 30), &note).await?;
                 continue;
             };
-            let gathered =
-                gather::gather(read, &engine.cache, &engine.clock, request, policy.needs()).await;
+            let sources = Sources {
+                read,
+                store: &engine.store,
+                cache: &engine.cache,
+                clock: &engine.clock,
+                together: seen,
+            };
+            let gathered = gather::gather(sources, request, policy.needs()).await?;
             let oldest =
                 gather::oldest(&gathered.facts).map_or(looked_at, |read_at| read_at.min(looked_at));
             let held_back =
                 HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
             let judged = judge::judge(&policy, &held_back, request, gathered.facts);
-            let row = self.record(row, request, &policy, judged).await?;
+            let row = self.record(row, request, &policy, judged, &gathered.learned).await?;
             decided.extend(
                 row.filter(|row| matches!(row.state, State::Decided(_)))
                     .map(|row| Decided { row, oldest }),
@@ -96,6 +102,7 @@ impl Worker<'_> {
         request: &TokenRequest,
         policy: &Arc<Policy>,
         judged: Judged,
+        learned: &Learned,
     ) -> Result<Option<RequestRow>, StoreError> {
         let engine = self.engine;
         let key = row.key();
@@ -135,6 +142,7 @@ impl Worker<'_> {
         })
         .await?;
         let Some(Happened { row, mut entries }) = happened else { return Ok(None) };
+        learned.note(&mut tx, key.organization, now).await?;
         self.record_effect(&mut tx, &row, &judged, decision_id).await?;
         crate::crash::point("decision-written");
         tx.commit().await?;

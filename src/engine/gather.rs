@@ -1,33 +1,38 @@
 //! Facts for one request: only those that the policy asks for, each read at most once in half a minute.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+mod properties;
+mod record;
+mod repositories;
+mod teams;
+mod tokens;
+
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
+use super::look::Seen;
 use crate::{
     clock::Clock,
     domain::{
-        OrganizationId, RepositorySelection, RequestKind, Role, TeamRef, TokenRequest, UserId,
+        OrganizationId, RepositoryId, RepositorySelection, Role, TeamId, TokenRequest, UserId,
     },
     github::{CallError, Read},
     rules::facts::{Fact, Facts, Needs},
+    store::{RequestKey, Store, StoreError, Tx},
 };
 
 /// How old a shared fact may be. Facts behind an approval must be younger than a minute when the call is
 /// sent; half of that is left for the way there.
 const SHARED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-type Members = Result<Arc<HashSet<UserId>>, String>;
-
 /// What was read of one organization and may serve several requests.
 #[derive(Default)]
-pub(super) struct Shared {
-    teams: HashMap<(String, String), (Timestamp, Members)>,
+struct Shared {
+    teams: teams::Teams,
     roles: HashMap<UserId, (Timestamp, Role)>,
+    tokens: HashMap<UserId, tokens::OwnersTokens>,
+    properties: Option<properties::Properties>,
 }
 
 /// What was read, by organization.
@@ -45,125 +50,137 @@ impl Cache {
     }
 }
 
+/// Where facts come from.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) read: &'a Read,
+    pub(super) store: &'a Store,
+    pub(super) cache: &'a Cache,
+    pub(super) clock: &'a Clock,
+    /// The requests that are judged one after the other now: one call may serve several of them.
+    pub(super) together: &'a [Seen],
+}
+
 /// Facts, and the limit that GitHub set while they were read: then nothing more is asked of it.
 pub(super) struct Gathered {
     pub(super) facts: Facts,
     pub(super) limited_until: Option<Timestamp>,
+    pub(super) learned: Learned,
 }
 
-/// Reads what `needs` names about `request`. A look-up that fails is a fact that is unknown, not an error.
+/// What was seen for the first time, and is kept with the decision that rests on it.
+#[derive(Default)]
+pub(super) struct Learned {
+    teams: Vec<(String, TeamId)>,
+    names: Vec<(RepositoryId, String)>,
+}
+
+impl Learned {
+    /// Keeps it.
+    pub(super) async fn note(
+        &self,
+        tx: &mut Tx,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (team, id) in &self.teams {
+            tx.note_team(organization, team, *id, now).await?;
+        }
+        for (repository, name) in &self.names {
+            tx.note_name(organization, *repository, name, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads what `needs` names about `request`. A look-up at GitHub that fails is a fact that is unknown, not an error.
 pub(super) async fn gather(
-    read: &Read,
-    cache: &Cache,
-    clock: &Clock,
+    sources: Sources<'_>,
     request: &TokenRequest,
     needs: &Needs,
-) -> Gathered {
-    let mut facts = Facts::nothing_read(clock.now());
-    let mut limited_until = None;
-    let mut unknown = |error: &CallError| {
-        if let CallError::RateLimited { until } = error {
-            limited_until = Some(*until);
-        }
-        error.to_string()
-    };
-    let shared = cache.of(request.organization.id).await;
+) -> Result<Gathered, StoreError> {
+    let mut facts = Facts::nothing_read(sources.clock.now());
+    let shared = sources.cache.of(request.organization.id).await;
     let mut shared = shared.lock().await;
+    let mut gatherer =
+        Gatherer { sources, request, limited_until: None, learned: Learned::default() };
     if needs.owner_role {
-        facts.owner_role = role(read, &mut shared, clock, request)
-            .await
-            .unwrap_or_else(|error| Fact::unknown(unknown(&error)));
+        facts.owner_role = gatherer.role(&mut shared).await;
     }
-    for team in &needs.teams {
-        let fact = match member(read, &mut shared, clock, request, team).await {
-            Ok(fact) => fact,
-            Err(error) => Fact::unknown(unknown(&error)),
-        };
-        facts.owner_teams.insert(team.clone(), fact);
+    if !needs.teams.is_empty() {
+        facts.owner_teams = gatherer.teams(&mut shared, &needs.teams).await?;
     }
-    drop(shared);
     if needs.repositories && request.repository_selection == RepositorySelection::Subset {
-        facts.repositories =
-            match read.request_repositories(&request.organization, request.id).await {
-                Ok(repositories) => Fact::known(
-                    repositories,
-                    format!(
-                        "GET /orgs/{}/personal-access-token-requests/{}/repositories",
-                        request.organization.login, request.id
-                    ),
-                    clock.now(),
-                ),
-                Err(error) => Fact::unknown(unknown(&error)),
-            };
+        gatherer.repositories(&mut shared, &needs.custom_properties, &mut facts).await?;
+    }
+    if needs.owner_active_tokens {
+        facts.owner_active_tokens = gatherer.active_tokens(&mut shared).await?;
     }
     if needs.kind {
-        // The list does not say; a token that has access already is one that was edited.
-        let grants = read.grants_of(&request.organization, &[request.token.id]).await;
-        let grant = grants.and_then(|grants| Ok(grants.of(request.token.id)?.is_some()));
-        facts.kind = match grant {
-            Ok(has_access) => Fact::known(
-                if has_access { RequestKind::Change } else { RequestKind::New },
-                format!("GET /orgs/{}/personal-access-tokens", request.organization.login),
-                clock.now(),
-            ),
-            Err(error) => Fact::unknown(unknown(&error)),
-        };
+        facts.kind = gatherer.kind(&mut shared, needs.owner_active_tokens).await;
     }
-    facts.now = clock.now();
-    Gathered { facts, limited_until }
+    gatherer.counts(needs, &mut facts).await?;
+    facts.now = sources.clock.now();
+    let Gatherer { limited_until, learned, .. } = gatherer;
+    Ok(Gathered { facts, limited_until, learned })
 }
 
-async fn role(
-    read: &Read,
-    shared: &mut Shared,
-    clock: &Clock,
-    request: &TokenRequest,
-) -> Result<Fact<Role>, CallError> {
-    let source =
-        format!("GET /orgs/{}/memberships/{}", request.organization.login, request.owner.login);
-    if let Some((read_at, role)) =
-        shared.roles.get(&request.owner.id).filter(|(at, _)| fresh(*at, clock))
-    {
-        return Ok(Fact::known(*role, source, *read_at));
-    }
-    let role = read.role(&request.organization, &request.owner.login).await?;
-    let now = clock.now();
-    shared.roles.retain(|_, (at, _)| fresh(*at, clock));
-    shared.roles.insert(request.owner.id, (now, role));
-    Ok(Fact::known(role, source, now))
+/// Reads the facts for one request, one after the other.
+struct Gatherer<'a> {
+    sources: Sources<'a>,
+    request: &'a TokenRequest,
+    limited_until: Option<Timestamp>,
+    learned: Learned,
 }
 
-async fn member(
-    read: &Read,
-    shared: &mut Shared,
-    clock: &Clock,
-    request: &TokenRequest,
-    team: &TeamRef,
-) -> Result<Fact<bool>, CallError> {
-    let organization = team.organization_or(&request.organization.login).to_owned();
-    let source = format!("GET /orgs/{organization}/teams/{}/members", team.slug());
-    let key = (organization, team.slug().to_owned());
-    let cached = shared.teams.get(&key).filter(|(at, _)| fresh(*at, clock)).cloned();
-    let (read_at, members) = match cached {
-        Some(cached) => cached,
-        None => {
-            let members: Members = match read.team_members(&key.0, &key.1).await {
-                Ok(members) => Ok(Arc::new(members)),
-                // No such team, or one that we may not see: who is in it is not known.
-                Err(CallError::NotFound) => {
-                    Err(format!("there is no team `{team}` that the App can see"))
-                }
-                Err(error) => return Err(error),
-            };
-            let entry = (clock.now(), members);
-            shared.teams.insert(key, entry.clone());
-            entry
+impl Gatherer<'_> {
+    /// What a call comes to, unless GitHub asked us to wait: then it is not made.
+    async fn ask<T>(
+        &mut self,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        if let Some(until) = self.limited_until {
+            return Err(CallError::RateLimited { until });
         }
-    };
-    Ok(match members {
-        Ok(members) => Fact::known(members.contains(&request.owner.id), source, read_at),
-        Err(why) => Fact::unknown(why),
-    })
+        let answer = call.await;
+        if let Err(CallError::RateLimited { until }) = &answer {
+            self.limited_until = Some(*until);
+        }
+        answer
+    }
+
+    fn now(&self) -> Timestamp {
+        self.sources.clock.now()
+    }
+
+    fn is_fresh(&self, read_at: Timestamp) -> bool {
+        let age = self.now().duration_since(read_at);
+        age < SHARED_FOR && age > -SHARED_FOR
+    }
+
+    fn key(&self) -> RequestKey {
+        RequestKey { organization: self.request.organization.id, request: self.request.id }
+    }
+
+    async fn role(&mut self, shared: &mut Shared) -> Fact<Role> {
+        let (organization, owner) = (&self.request.organization, &self.request.owner);
+        let source = format!("GET /orgs/{}/memberships/{}", organization.login, owner.login);
+        if let Some((read_at, role)) =
+            shared.roles.get(&owner.id).filter(|(at, _)| self.is_fresh(*at))
+        {
+            return Fact::known(*role, source, *read_at);
+        }
+        let read = self.sources.read;
+        match self.ask(read.role(organization, &owner.login)).await {
+            Ok(role) => {
+                let now = self.now();
+                shared.roles.retain(|_, (at, _)| self.is_fresh(*at));
+                shared.roles.insert(owner.id, (now, role));
+                Fact::known(role, source, now)
+            }
+            Err(error) => Fact::unknown(error.to_string()),
+        }
+    }
 }
 
 /// When the oldest of the facts that are known was read.
@@ -174,17 +191,26 @@ pub(super) fn oldest(facts: &Facts) -> Option<Timestamp> {
             Fact::Unknown { .. } => None,
         }
     }
-    facts
-        .owner_teams
+    // Named one by one: a fact that comes to be read must be counted here, too.
+    let Facts {
+        now: _,
+        owner_role,
+        owner_teams,
+        owner_active_tokens,
+        owner_requests,
+        owner_denials,
+        repositories,
+        custom_properties_unread: _,
+        kind,
+    } = facts;
+    let counts = owner_requests.values().chain(owner_denials.values()).filter_map(read_at);
+    owner_teams
         .values()
         .filter_map(read_at)
-        .chain(read_at(&facts.owner_role))
-        .chain(read_at(&facts.repositories))
-        .chain(read_at(&facts.kind))
+        .chain(counts)
+        .chain(read_at(owner_role))
+        .chain(read_at(owner_active_tokens))
+        .chain(read_at(repositories))
+        .chain(read_at(kind))
         .min()
-}
-
-fn fresh(read_at: Timestamp, clock: &Clock) -> bool {
-    let age = clock.now().duration_since(read_at);
-    age < SHARED_FOR && age > -SHARED_FOR
 }

@@ -1,12 +1,15 @@
 //! What patwarden reads from GitHub. Nothing in here changes anything.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Limits, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
+use super::{Limits, OWNERS_A_LIST, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
 use crate::domain::{
-    Grant, GrantId, Login, Organization, Repository, RequestId, Role, TokenId, TokenRequest,
-    UserId, cut, for_people,
+    Grant, GrantId, Login, Organization, Repository, RepositoryId, RequestId, Role, TeamId,
+    TokenId, TokenRequest, UserId, cut, for_people,
 };
+
+/// The custom properties of each repository: values by name in lower case.
+pub type CustomProperties = HashMap<RepositoryId, BTreeMap<String, Vec<String>>>;
 
 /// Pending requests as listed, with the rows that could not be read kept apart: one row that we do not
 /// understand must neither hide the others nor count as absent.
@@ -34,16 +37,27 @@ impl Listing {
 #[derive(Debug, Default)]
 pub struct Grants {
     grants: Vec<Grant>,
-    unreadable: Vec<(Option<TokenId>, String)>,
+    unreadable: Vec<UnreadableGrant>,
+}
+
+#[derive(Debug)]
+struct UnreadableGrant {
+    token: Option<TokenId>,
+    owner: Option<UserId>,
+    why: String,
 }
 
 impl Grants {
     fn add(&mut self, rows: Vec<serde_json::Value>, organization: &Organization) {
         for row in rows {
-            let token = row.get("token_id").and_then(serde_json::Value::as_i64).map(TokenId);
+            let number = |row: Option<&serde_json::Value>| row.and_then(serde_json::Value::as_i64);
+            let token = number(row.get("token_id")).map(TokenId);
+            let owner = number(row.get("owner").and_then(|owner| owner.get("id"))).map(UserId);
             match serde_json::from_value::<wire::GrantRow>(row) {
                 Ok(row) => self.grants.push(row.of(organization)),
-                Err(error) => self.unreadable.push((token, why(&error))),
+                Err(error) => {
+                    self.unreadable.push(UnreadableGrant { token, owner, why: why(&error) });
+                }
             }
         }
     }
@@ -54,10 +68,24 @@ impl Grants {
     /// [`CallError::Unreadable`] when a row that may be this token's could not be read.
     pub fn of(&self, token: TokenId) -> Result<Option<&Grant>, CallError> {
         let found = self.grants.iter().find(|grant| grant.token.id == token);
-        let unreadable = self.unreadable.iter().find(|(id, _)| id.is_none_or(|id| id == token));
+        let unreadable =
+            self.unreadable.iter().find(|row| row.token.is_none_or(|row| row == token));
         match (found, unreadable) {
-            (None, Some((_, why))) => Err(CallError::Unreadable { why: why.clone() }),
+            (None, Some(row)) => Err(CallError::Unreadable { why: row.why.clone() }),
             (found, _) => Ok(found),
+        }
+    }
+
+    /// What the tokens of one of those owners may do.
+    ///
+    /// # Errors
+    /// [`CallError::Unreadable`] when a row that may be this owner's could not be read: nobody knows how many
+    /// there are.
+    pub fn of_owner(&self, owner: UserId) -> Result<Vec<&Grant>, CallError> {
+        match self.unreadable.iter().find(|row| row.owner.is_none_or(|row| row == owner)) {
+            Some(row) => Err(CallError::Unreadable { why: row.why.clone() }),
+            // By id: who has this login may have changed since.
+            None => Ok(self.grants.iter().filter(|grant| grant.owner.id == owner).collect()),
         }
     }
 }
@@ -146,6 +174,30 @@ impl Read {
         Ok(found)
     }
 
+    /// The access that the tokens of these users have now: at most ten users a call, and a call for each page.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn grants_of_owners(
+        &self,
+        organization: &Organization,
+        owners: &[Login],
+    ) -> Result<Grants, CallError> {
+        let mut found = Grants::default();
+        for owners in owners.chunks(OWNERS_A_LIST) {
+            let owners: String = owners
+                .iter()
+                .map(|owner| format!("&owner%5B%5D={}", segment(owner.as_str())))
+                .collect();
+            let path = format!(
+                "/orgs/{}/personal-access-tokens?per_page=100{owners}",
+                segment(organization.login.as_str())
+            );
+            found.add(self.caller.pages(&path).await?, organization);
+        }
+        Ok(found)
+    }
+
     /// The repositories that a pending request with a `subset` asks for.
     ///
     /// # Errors
@@ -219,6 +271,50 @@ impl Read {
         let rows: Vec<wire::User> = self.caller.pages(&path).await?;
         Ok(rows.into_iter().map(|user| UserId(user.id)).collect())
     }
+
+    /// A team's id, by its slug.
+    ///
+    /// # Errors
+    /// Whatever the call came to; [`CallError::NotFound`] when no team that we may see has this slug.
+    pub async fn team(&self, organization: &str, slug: &str) -> Result<TeamId, CallError> {
+        let path = format!("/orgs/{}/teams/{}", segment(organization), segment(slug));
+        let team: wire::Team = self.caller.get(&path).await?;
+        Ok(TeamId(team.id))
+    }
+
+    /// A hundred of an organization's teams, which in most is all of them: ids by slug in lower case.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn some_teams(
+        &self,
+        organization: &str,
+    ) -> Result<HashMap<String, TeamId>, CallError> {
+        let path = format!("/orgs/{}/teams?per_page=100", segment(organization));
+        let (teams, _): (Vec<wire::Team>, _) = self.caller.page(&path).await?;
+        Ok(teams.into_iter().map(|team| (team.slug.to_lowercase(), TeamId(team.id))).collect())
+    }
+
+    /// The values that the repositories of an organization have for the custom properties of these names, which
+    /// are in lower case. A repository of which GitHub says nothing that we can read is not in it.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn custom_properties(
+        &self,
+        organization: &Organization,
+        names: &BTreeSet<String>,
+    ) -> Result<CustomProperties, CallError> {
+        let path = format!(
+            "/orgs/{}/properties/values?per_page=100",
+            segment(organization.login.as_str())
+        );
+        let rows: Vec<serde_json::Value> = self.caller.pages(&path).await?;
+        let rows = rows.into_iter().filter_map(|row| serde_json::from_value(row).ok());
+        Ok(rows
+            .map(|row: wire::PropertyValues| (RepositoryId(row.repository_id), row.of(names)))
+            .collect())
+    }
 }
 
 /// One segment of a path. Logins and slugs come from rule files and from GitHub; neither may add a
@@ -243,7 +339,7 @@ fn token_ids(tokens: &[TokenId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{Login, Organization, OrganizationId, TokenId};
+    use crate::domain::{Login, Organization, OrganizationId, TokenId, UserId};
 
     use super::{Grants, Listing, segment};
 
@@ -262,6 +358,8 @@ mod tests {
         grants.add(vec![row.clone()], &organization);
         assert_eq!((listing.requests.len(), listing.unreadable.len()), (0, 1));
         assert!(grants.of(TokenId(3)).is_err());
+        assert!(grants.of_owner(UserId(2)).is_err(), "nobody knows how many they are");
+        assert_eq!(grants.of_owner(UserId(1)), Ok(Vec::new()));
         row["permissions"] = serde_json::json!({});
         listing.add(vec![row], &organization);
         assert_eq!(listing.requests.len(), 1);

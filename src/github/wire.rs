@@ -1,7 +1,7 @@
 //! What GitHub sends, as far as we read it: unknown fields are ignored, nothing here leaves this folder
 //! but as one of our own nouns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -226,6 +226,43 @@ impl Membership {
             "billing_manager" => Some(Role::BillingManager),
             _ => None,
         }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Team {
+    pub(super) id: i64,
+    pub(super) slug: String,
+}
+
+/// The custom properties of one repository.
+#[derive(Deserialize)]
+pub(super) struct PropertyValues {
+    pub(super) repository_id: i64,
+    properties: Vec<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct PropertyValue {
+    property_name: String,
+    value: serde_json::Value,
+}
+
+impl PropertyValues {
+    /// The values by name in lower case, of the properties that are `wanted`: an empty list where one has no
+    /// value. One that we cannot read is left out, and so not known.
+    pub(super) fn of(self, wanted: &BTreeSet<String>) -> BTreeMap<String, Vec<String>> {
+        let read = |row| {
+            let PropertyValue { property_name, value } = serde_json::from_value(row).ok()?;
+            let name = property_name.to_ascii_lowercase();
+            let values = match value {
+                serde_json::Value::Null => Some(Vec::new()),
+                serde_json::Value::String(text) => Some(vec![text]),
+                list => serde_json::from_value(list).ok(),
+            };
+            wanted.contains(&name).then_some(name).zip(values)
+        };
+        self.properties.into_iter().filter_map(read).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::{PermissionGroup, Repository, TeamRef, cut, for_people};
 use super::{
     condition::{Condition, PropertyTest, RepositoryTest, age, unused_for, visible_length},
     decision::{RuleId, UnknownFact, Unmet},
-    facts::Fact,
+    facts::{Fact, Facts},
     pattern::write_any_of,
     permission_set::Within,
     quantity::{Measure, Span},
@@ -226,11 +226,12 @@ pub(crate) fn unknowns(rule: &RuleId, check: &Check, subject: &Subject<'_>) -> V
                         .listed()
                         .flat_map(|(repository, _)| {
                             test.unread(repository).into_iter().map(|part| {
-                                let why = unread_part(repository, &part);
+                                let why = unread_part(repository, &part, subject.facts);
                                 fact(&format!("repositories.{part}"), why, true)
                             })
                         })
                         .collect();
+                    unread.dedup();
                     unread.truncate(NAMES);
                     unread
                 }
@@ -246,9 +247,14 @@ pub(crate) fn unknowns(rule: &RuleId, check: &Check, subject: &Subject<'_>) -> V
     }
 }
 
-fn unread_part(repository: &Repository, part: &str) -> String {
-    if part.starts_with("custom_properties.") && repository.custom_properties.is_some() {
-        return format!("GitHub lists no such property of {}", repository.name);
+fn unread_part(repository: &Repository, part: &str, facts: &Facts) -> String {
+    if part.starts_with("custom_properties.") {
+        if let Some(why) = &facts.custom_properties_unread {
+            return why.clone();
+        }
+        if repository.custom_properties.is_some() {
+            return format!("GitHub lists no such property of {}", repository.name);
+        }
     }
     format!("GitHub did not tell it of {}", repository.name)
 }

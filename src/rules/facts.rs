@@ -76,6 +76,9 @@ pub struct Facts {
     pub owner_denials: BTreeMap<Span, Fact<u64>>,
     /// The repositories behind a `subset`; not asked for `none` and `all`.
     pub repositories: Fact<Vec<Repository>>,
+    /// Why the custom properties of those were not read, where rules ask for them and they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_properties_unread: Option<String>,
     /// Whether the token is new here or was approved before.
     pub kind: Fact<RequestKind>,
 }
@@ -92,6 +95,7 @@ impl Facts {
             owner_requests: BTreeMap::new(),
             owner_denials: BTreeMap::new(),
             repositories: Fact::not_asked(),
+            custom_properties_unread: None,
             kind: Fact::not_asked(),
         }
     }

@@ -110,7 +110,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let store = Store::open(&folder.path().join("store.sqlite")).await.expect("a store");
         for (statement, indexes) in [
-            (HEARD_OF, &["requests_heard_of (organization_id=? AND owner_id=? AND woken_at>?)"][..]),
+            (
+                HEARD_OF,
+                &["requests_heard_of (organization_id=? AND owner_id=? AND woken_at>?)"][..],
+            ),
             (DENIED, &["requests_moved (organization_id=? AND owner_id=? AND state_since>?)"]),
             (
                 APPROVED,

@@ -127,6 +127,8 @@ impl Situation {
             owner_role: fact(hidden("owner.role"), self.role, self.now),
             owner_teams: teams.collect(),
             repositories: fact(hidden("repositories"), repositories.collect(), self.now),
+            custom_properties_unread: hidden("repositories.custom_properties")
+                .then(|| "the case says so".to_owned()),
             kind: fact(hidden("request.kind"), self.kind, self.now),
             now: self.now,
         }
