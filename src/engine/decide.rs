@@ -73,6 +73,7 @@ impl Worker<'_> {
                 cache: &engine.cache,
                 clock: &engine.clock,
                 together: seen,
+                looked_at,
             };
             let gathered = gather::gather(sources, request, policy.needs()).await?;
             let oldest =

@@ -59,6 +59,8 @@ pub(super) struct Sources<'a> {
     pub(super) clock: &'a Clock,
     /// The requests that are judged one after the other now: one call may serve several of them.
     pub(super) together: &'a [Seen],
+    /// When GitHub's list showed them.
+    pub(super) looked_at: Timestamp,
 }
 
 /// Facts, and the limit that GitHub set while they were read: then nothing more is asked of it.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fakehub::{Actor, Config, Effect, Fakehub, Outcome, Repo, RequestIds, TokenSpec};
+use fakehub::{Actor, Config, Effect, Fakehub, Hold, Outcome, Repo, RequestIds, TokenSpec};
 use patwarden::{
     audit,
     clock::Clock,
@@ -39,6 +39,9 @@ pub const REPOSITORIES: &str = "orgs/list-pat-grant-request-repositories";
 pub const GRANT_REPOSITORIES: &str = "orgs/list-pat-grant-repositories";
 pub const MEMBERSHIP: &str = "orgs/get-membership-for-user";
 pub const TEAM: &str = "teams/list-members-in-org";
+pub const TEAM_BY_SLUG: &str = "teams/get-by-name";
+pub const TEAMS_OF: &str = "teams/list";
+pub const PROPERTIES: &str = "orgs/custom-properties-for-repos-get-organization-values";
 pub const INSTALLATIONS: &str = "apps/list-installations";
 pub const ACCESS_TOKEN: &str = "apps/create-installation-access-token";
 
@@ -300,6 +303,23 @@ impl Scene {
     /// Somebody asks `acme`.
     pub fn ask(&self, spec: TokenSpec) -> RequestIds {
         self.hub.request_token("acme", spec).unwrap()
+    }
+
+    /// So many people's requests, all of them there before the bot looks.
+    pub async fn ask_together(
+        &self,
+        many: usize,
+        spec: impl Fn(usize) -> TokenSpec,
+    ) -> Vec<RequestIds> {
+        let held = self.hub.hold(Hold::before(LIST));
+        let first = self.ask(spec(0));
+        soon("the bot looks for the first", held.reached()).await;
+        let mut asked = vec![first];
+        asked.extend((1..many).map(|number| self.ask(spec(number))));
+        soon("all webhooks arrive", self.hub.webhooks_sent()).await;
+        self.until_read().await;
+        held.release();
+        asked
     }
 
     pub async fn key(&self, request: u64) -> RequestKey {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fakehub::{Fakehub, Hold, RequestIds, TokenSpec};
+use fakehub::{Fakehub, RequestIds, TokenSpec};
 
 use crate::common::{
-    ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, REPOSITORIES,
-    REVIEW, RULES, Scene, Set, TEAM, harmless, soon, writing,
+    ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, PROPERTIES,
+    REPOSITORIES, REVIEW, RULES, Set, TEAM, TEAM_BY_SLUG, TEAMS_OF, harmless, writing,
 };
 
 /// Rules that name no fact but what the list shows.
@@ -25,6 +25,29 @@ when.permissions.any_at_least.repository = { administration = "write" }
 reason = "Tokens may not administer repositories."
 "#;
 
+/// Rules that name every fact there is.
+const ALL_FACTS: &str = r#"schema = 1
+mode = "enforce"
+[default]
+decision = "escalate"
+to = "owners"
+[approve.read]
+when.owner.role = ["member"]
+when.owner.active_tokens = { at_most = 200 }
+when.request.kind = ["new"]
+when.repositories.all.custom_properties.tier = { is_set = false }
+unless.owner.teams = ["contractors", "acme/interns"]
+allow.lifetime = "90d"
+allow.repositories = ["*"]
+allow.permissions.repository = { contents = "read" }
+[deny.too-many]
+when.owner.denials = { at_least = 3, within = "7d" }
+reason = "Three requests were denied within a week. Ask an owner."
+[escalate.many]
+when.owner.requests = { at_least = 200, within = "1d" }
+to = "owners"
+"#;
+
 const TEAMS: &str = r#"schema = 1
 mode = "enforce"
 [default]
@@ -36,23 +59,6 @@ allow.lifetime = "90d"
 allow.repositories = ["*"]
 allow.permissions.repository = { contents = "read" }
 "#;
-
-/// So many people's requests, all of them there before the bot looks.
-async fn asked_together(
-    scene: &Scene,
-    many: usize,
-    spec: impl Fn(usize) -> TokenSpec,
-) -> Vec<RequestIds> {
-    let held = scene.hub.hold(Hold::before(LIST));
-    let first = scene.ask(spec(0));
-    soon("the bot looks for the first", held.reached()).await;
-    let mut asked = vec![first];
-    asked.extend((1..many).map(|number| scene.ask(spec(number))));
-    soon("all webhooks arrive", scene.hub.webhooks_sent()).await;
-    scene.until_read().await;
-    held.release();
-    asked
-}
 
 fn summary(hub: &Fakehub) -> String {
     let mut counts = std::collections::BTreeMap::new();
@@ -84,7 +90,7 @@ async fn one_request_costs_a_list_a_review_and_a_comparison() {
 async fn a_hundred_that_wait_together_cost_one_listing_and_two_comparisons() {
     let scene = Set::default().open().await;
     let asked =
-        asked_together(&scene, 100, |number| harmless("kim").named(&format!("n{number}"))).await;
+        scene.ask_together(100, |number| harmless("kim").named(&format!("n{number}"))).await;
     for ids in &asked {
         scene.until_it_stands(ids.request_id, "approved by a rule").await;
     }
@@ -125,8 +131,52 @@ async fn a_fact_that_no_rule_names_is_not_asked_for() {
         let all = summary(&scene.hub);
         assert_eq!(scene.calls(MEMBERSHIP), membership, "{all}");
         assert_eq!(scene.calls(TEAM), team, "{all}");
+        assert_eq!(scene.calls(TEAM_BY_SLUG), team, "which team the slug names: {all}");
+        assert_eq!(scene.calls(TEAMS_OF), 0, "{all}");
+        assert_eq!(scene.calls(PROPERTIES), 0, "{all}");
+        assert_eq!(scene.calls(GRANTS), 1, "to compare: {all}");
         scene.end().await;
     }
+}
+
+#[tokio::test]
+async fn every_fact_there_is_costs_a_call_each_for_all_who_ask_together() {
+    let scene = Set::default().rules(ALL_FACTS).open().await;
+    scene.hub.world(|world| {
+        world
+            .add_organization("acme")
+            .team("contractors", ["chiara"])
+            .team("interns", ["ben"])
+            .property_definition(fakehub::PropertyDefinition {
+                name: "tier".to_owned(),
+                value_type: "string".to_owned(),
+                required: false,
+                default_value: None,
+                allowed_values: Vec::new(),
+            });
+    });
+    let people = ["kim", "lee", "ada"];
+    let asked = scene
+        .ask_together(9, |number| harmless(people[number % 3]).named(&format!("n{number}")))
+        .await;
+    for ids in &asked {
+        scene.until_it_stands(ids.request_id, "approved by a rule").await;
+    }
+    let all = summary(&scene.hub);
+    for (operation, calls) in [
+        (MEMBERSHIP, 3),
+        (TEAM, 2),
+        (TEAMS_OF, 1),
+        (TEAM_BY_SLUG, 0),
+        (PROPERTIES, 1),
+        (REPOSITORIES, 9),
+    ] {
+        assert_eq!(scene.calls(operation), calls, "{operation}: {all}");
+    }
+    // The tokens of the first owner, then, newer than their requests, those of all three; and two comparisons. Whether
+    // a request is a change stands in the same lists.
+    assert_eq!(scene.calls(GRANTS), 4, "{all}");
+    scene.end().await;
 }
 
 #[tokio::test]
@@ -143,10 +193,9 @@ async fn repositories_are_read_once_to_judge_and_once_to_compare() {
 async fn a_teams_members_are_read_once_for_all_who_ask_together() {
     let scene = Set::default().rules(TEAMS).open().await;
     let people = ["kim", "lee", "ada"];
-    let asked = asked_together(&scene, 30, |number| {
-        harmless(people[number % 3]).named(&format!("n{number}"))
-    })
-    .await;
+    let asked = scene
+        .ask_together(30, |number| harmless(people[number % 3]).named(&format!("n{number}")))
+        .await;
     for (number, ids) in asked.iter().enumerate() {
         if people[number % 3] == "ada" {
             scene.until_left_to_people(ids.request_id).await;
@@ -155,6 +204,7 @@ async fn a_teams_members_are_read_once_for_all_who_ask_together() {
         }
     }
     assert_eq!(scene.calls(TEAM), 1, "{}", summary(&scene.hub));
+    assert_eq!(scene.calls(TEAM_BY_SLUG), 1, "{}", summary(&scene.hub));
     scene.end().await;
 }
 
@@ -175,8 +225,7 @@ async fn facts_are_read_anew_after_half_a_minute() {
 async fn a_call_that_comes_too_late_for_its_facts_is_not_sent() {
     // While our turn to write has not come, a minute passes: the facts behind the decision are old.
     let scene = Set::default().flag("write-interval", "600ms").open().await;
-    let asked =
-        asked_together(&scene, 3, |number| harmless("kim").named(&format!("n{number}"))).await;
+    let asked = scene.ask_together(3, |number| harmless("kim").named(&format!("n{number}"))).await;
     scene.until_it_stands(asked[0].request_id, "approved by a rule").await;
     scene.hub.world(|world| {
         world.add_organization("acme").owner("kim");
@@ -194,8 +243,7 @@ async fn a_call_that_comes_too_late_for_its_facts_is_not_sent() {
 async fn reviews_of_one_organization_keep_their_distance() {
     let scene = Set::default().flag("write-interval", "200ms").open().await;
     let began = std::time::Instant::now();
-    let asked =
-        asked_together(&scene, 5, |number| harmless("kim").named(&format!("n{number}"))).await;
+    let asked = scene.ask_together(5, |number| harmless("kim").named(&format!("n{number}"))).await;
     for ids in &asked {
         scene.until_it_stands(ids.request_id, "approved by a rule").await;
     }

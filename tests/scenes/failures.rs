@@ -5,8 +5,9 @@ use std::time::Duration;
 use fakehub::{Fault, Hold, SettledReview};
 
 use crate::common::{
-    ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, REPOSITORIES,
-    REVIEW, Scene, Set, TEAM, administrating, harmless, until,
+    ACCESS_TOKEN, GRANT_REPOSITORIES, GRANTS, INSTALLATIONS, LIST, MEMBERSHIP, PROPERTIES,
+    REPOSITORIES, REVIEW, Scene, Set, TEAM, TEAM_BY_SLUG, TEAMS_OF, administrating, harmless,
+    until,
 };
 
 /// Rules that ask for a role and a team, so that each of the calls is made.
@@ -24,6 +25,21 @@ allow.permissions.repository = { contents = "read" }
 [deny.administration]
 when.permissions.any_at_least.repository = { administration = "write" }
 reason = "Tokens may not administer repositories."
+"#;
+
+/// Rules that ask for facts that others do without.
+const MORE_RULES: &str = r#"schema = 1
+mode = "enforce"
+[default]
+decision = "escalate"
+to = "owners"
+[approve.read]
+when.owner.active_tokens = { at_most = 5 }
+unless.owner.teams = ["contractors", "interns"]
+unless.repositories.any.custom_properties.tier = ["1"]
+allow.lifetime = "90d"
+allow.repositories = ["*"]
+allow.permissions.repository = { contents = "read" }
 "#;
 
 type Way = fn(Fault) -> Fault;
@@ -55,13 +71,27 @@ fn ways() -> Vec<(&'static str, Way)> {
 }
 
 async fn opened() -> Scene {
-    Set::default().rules(RULES).flag("github-timeout", "250ms").open().await
+    opened_with(RULES).await
+}
+
+async fn opened_with(rules: &str) -> Scene {
+    let scene = Set::default().rules(rules).flag("github-timeout", "250ms").open().await;
+    scene.hub.world(|world| {
+        let mut acme = world.add_organization("acme");
+        acme.team("contractors", ["ada"]).team("interns", ["ben"]);
+        acme.repository(fakehub::Repo::private("web").property("tier", "3"));
+    });
+    scene
 }
 
 /// While a call fails, nothing is approved; once it does not, the request is decided without a restart.
 async fn nothing_opens(operation: &str, fails_before_review: bool) {
+    nothing_opens_under(RULES, operation, fails_before_review).await;
+}
+
+async fn nothing_opens_under(rules: &str, operation: &str, fails_before_review: bool) {
     for (name, way) in ways() {
-        let scene = opened().await;
+        let scene = opened_with(rules).await;
         let fault = scene.hub.fault(way(Fault::on(operation)));
         let asked = scene.ask(harmless("kim"));
         until(&format!("{operation} met with {name}"), || async {
@@ -106,6 +136,34 @@ async fn a_role_that_cannot_be_read_opens_nothing() {
 #[tokio::test]
 async fn a_team_that_cannot_be_read_opens_nothing() {
     nothing_opens(TEAM, true).await;
+}
+
+#[tokio::test]
+async fn a_team_whose_id_cannot_be_read_opens_nothing() {
+    nothing_opens(TEAM_BY_SLUG, true).await;
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_counted_open_nothing() {
+    nothing_opens_under(MORE_RULES, GRANTS, true).await;
+}
+
+#[tokio::test]
+async fn custom_properties_that_cannot_be_read_open_nothing() {
+    nothing_opens_under(MORE_RULES, PROPERTIES, true).await;
+}
+
+#[tokio::test]
+async fn a_list_of_teams_that_cannot_be_read_is_done_without() {
+    for (name, way) in ways() {
+        let scene = opened_with(MORE_RULES).await;
+        let fault = scene.hub.fault(way(Fault::on(TEAMS_OF)));
+        let asked = scene.ask(harmless("kim"));
+        scene.time_passes_until_settled(asked.request_id).await;
+        assert!(scene.hub.fault_fired(fault) > 0, "{name}");
+        assert_eq!(scene.on_github(asked.request_id), "approved", "{name}");
+        scene.end().await;
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod common;
 
 mod calls;
 mod edits;
+mod facts;
 mod failures;
 mod lists;
 mod order;

@@ -107,10 +107,10 @@ impl Gatherer<'_> {
     /// the same call.
     async fn owners_tokens(&mut self, shared: &mut Shared) -> Result<OwnersTokens, CallError> {
         let (read, request) = (self.sources.read, self.request);
-        // Read before the request was made, a list may lack the approval that makes it a change.
+        // Read before the request was seen, a list may lack the approval that makes it a change.
         let serves = |request: &TokenRequest, shared: &Shared| {
             let known = shared.tokens.get(&request.owner.id)?;
-            let serves = self.is_fresh(known.read_at) && known.asked_at >= request.created_at;
+            let serves = self.is_fresh(known.read_at) && known.asked_at >= self.sources.looked_at;
             serves.then(|| known.clone())
         };
         if let Some(known) = serves(request, shared) {
