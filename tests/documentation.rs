@@ -203,6 +203,7 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "organization_personal_access_token_requests: write",
             "organization_personal_access_tokens: write",
             "members: read",
+            "organization_custom_properties: read",
             "metadata: read",
         ],
         "what the code calls needs these and no more"
