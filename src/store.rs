@@ -1,6 +1,7 @@
 //! The only place with SQL: a durable record of deliveries, requests, decisions, effects and leases.
 //!
-//! One SQLite file, WAL, `synchronous=FULL`. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
+//! Two SQLite files, WAL, `synchronous=FULL`: what GitHub delivered, and everything else. A file has one writer, and a
+//! delivery is to wait for no other work. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
 //! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
 
 mod decisions;
@@ -16,23 +17,18 @@ mod policies;
 mod requests;
 mod teams;
 
-use std::{sync::Arc, time::Duration};
-
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
-pub use deliveries::{Accepted, Backlog, Delivery, StoredDelivery, UNNAMED_EVENT, UnreadDelivery};
+pub(crate) use deliveries::StoredDelivery;
+pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
 pub use limits::ParkedRow;
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
-
-/// How long anything waits for its turn to write.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,30 +51,23 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     writer: SqlitePool,
-    /// Held by whatever writes but the intake: a delivery never waits for more than one of them.
-    turn: Arc<Semaphore>,
     readers: SqlitePool,
-    intake: tokio::sync::mpsc::Sender<deliveries::Waiting>,
+    inbox: deliveries::Inbox,
     holder: leases::Holder,
 }
 
 /// One transaction that writes. Dropped without [`Tx::commit`], it leaves nothing behind.
 pub struct Tx {
     inner: Transaction<'static, Sqlite>,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl Store {
-    /// Begins a transaction that writes. There is one writer; others wait their turn, five seconds for each
-    /// other and five for the intake.
+    /// Begins a transaction that writes. There is one writer; others wait their turn, for five seconds.
     ///
     /// # Errors
     /// When the turn does not come in time, or the database refuses.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.turn).acquire_owned()).await;
-        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+        Ok(Tx { inner: self.writer.begin_with("BEGIN IMMEDIATE").await? })
     }
 
     /// Begins a transaction that is allowed only while `lease` is held, and renews it.

@@ -101,6 +101,40 @@ async fn a_store_of_another_version_is_not_brought_up_to_date_by_looking() {
 }
 
 #[tokio::test]
+async fn a_store_without_its_deliveries_is_left_as_it_is_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("patwarden.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    let deliveries = folder.path().join("patwarden.sqlite.deliveries");
+    fs::remove_file(&deliveries).unwrap();
+    let there = || {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = there();
+    let (_, error, code) = list(&path);
+    assert!(
+        error.contains("patwarden.sqlite.deliveries is missing")
+            && error.contains("backup")
+            && error.contains("patwarden serve"),
+        "{error}"
+    );
+    assert_eq!(code, 1);
+    assert_eq!(there(), before, "nothing was made");
+    // Nor is somebody else's file taken for it.
+    fs::write(&deliveries, "Remember the milk, and more than sixteen letters.").unwrap();
+    assert!(list(&path).1.contains("is not a store of patwarden's"));
+    let error = Store::open(&path).await.err().unwrap().to_string();
+    assert!(error.contains("patwarden.sqlite.deliveries is not a store of patwarden's"), "{error}");
+    assert_eq!(fs::read_to_string(&deliveries).unwrap().len(), 49);
+    fs::remove_file(&deliveries).unwrap();
+    Store::open(&path).await.unwrap().close().await;
+    assert_eq!(list(&path).2, 0);
+}
+
+#[tokio::test]
 async fn the_list_says_that_github_limits_us_and_what_was_not_understood() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("patwarden.sqlite");

@@ -197,7 +197,8 @@ impl Run {
         .await;
         // Every delivery that was answered with 202, and not one of them lost.
         self.hub.webhooks_sent().await;
-        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        let deliveries = SqliteConnectOptions::new().filename(self.scene.deliveries_path());
+        let mut connection = deliveries.connect().await.unwrap();
         let deliveries = self.hub.deliveries();
         let mut acknowledged: Vec<&str> = deliveries
             .iter()

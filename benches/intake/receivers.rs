@@ -100,7 +100,7 @@ pub fn serve(kind: Kind, folder: &Path) {
                 Router::new().route(WEBHOOK_PATH, post(receive)).with_state(shared)
             }
             Kind::OneCommit => {
-                let pool = pool(&path).await;
+                let pool = pool(&folder.join("store.sqlite.deliveries")).await;
                 let receive = move |State(_): State<Shared>, delivery: VerifiedDelivery| {
                     let (pool, clock) = (pool.clone(), clock.clone());
                     async move {

@@ -17,6 +17,9 @@ use serde_json::Value;
 
 const MARKER: &str = "a-word-that-is-in-this-delivery-and-nowhere-else";
 
+/// The end of the name of the deliveries' log. The other file of the store has one too, which does not count.
+const LOG: &str = ".sqlite.deliveries-wal>";
+
 /// One line of the trace: which thread, and what it did. A call that another thread interrupted has two.
 struct Line<'a> {
     thread: &'a str,
@@ -36,7 +39,7 @@ fn syncs(lines: &[Line<'_>]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (begun, line) in lines.iter().enumerate() {
         let is_sync = line.text.starts_with("fdatasync(") || line.text.starts_with("fsync(");
-        if !is_sync || !line.text.contains("-wal>") {
+        if !is_sync || !line.text.contains(LOG) {
             continue;
         }
         if line.text.ends_with("= 0") {
@@ -66,7 +69,7 @@ fn in_order(trace: &str) -> Result<(), String> {
             .ok_or_else(|| format!("the trace shows no {what}"))
     };
     let written = first("write of the body to the log", &|text| {
-        text.starts_with("pwrite64(") && text.contains("-wal>") && text.contains(MARKER)
+        text.starts_with("pwrite64(") && text.contains(LOG) && text.contains(MARKER)
     })?;
     let answered = first("202", &|text| {
         let sends = ["write(", "writev(", "sendto(", "sendmsg("];
@@ -153,12 +156,13 @@ fn the_logs_sync_returns_before_the_202_is_written() {
 
 #[test]
 fn a_trace_in_another_order_is_not_accepted() {
-    let write = format!("7 pwrite64(9</x/bot.sqlite-wal>, \"{MARKER}\", 4096, 32) = 4096\n");
-    let sync = "7 fdatasync(9</x/bot.sqlite-wal>) = 0\n";
-    let other = "7 fdatasync(8</x/bot.sqlite>) = 0\n";
-    let failed = "7 fdatasync(9</x/bot.sqlite-wal>) = -1 EIO (Input/output error)\n";
+    let write = format!("7 pwrite64(9</x/bot.sqlite.deliveries-wal>, \"{MARKER}\", 4096, 32) = 4096\n");
+    let sync = "7 fdatasync(9</x/bot.sqlite.deliveries-wal>) = 0\n";
+    let other = "7 fdatasync(8</x/bot.sqlite.deliveries>) = 0\n";
+    let record = "7 fdatasync(8</x/bot.sqlite-wal>) = 0\n";
+    let failed = "7 fdatasync(9</x/bot.sqlite.deliveries-wal>) = -1 EIO (Input/output error)\n";
     let (begun, resumed) =
-        ("7 fdatasync(9</x/bot.sqlite-wal> <unfinished ...>\n", "7 <... fdatasync resumed>) = 0\n");
+        ("7 fdatasync(9</x/bot.sqlite.deliveries-wal> <unfinished ...>\n", "7 <... fdatasync resumed>) = 0\n");
     let answer = "8 writev(12<socket:[1]>, [{iov_base=\"HTTP/1.1 202 Accepted\\r\\n\", iov_len=60}], 1) = 60\n";
     assert_eq!(in_order(&format!("{write}{sync}{answer}")), Ok(()));
     assert_eq!(in_order(&format!("{write}{begun}{resumed}{answer}")), Ok(()));
@@ -167,6 +171,7 @@ fn a_trace_in_another_order_is_not_accepted() {
         format!("{answer}{write}{sync}"),
         format!("{sync}{write}{answer}"),
         format!("{write}{other}{answer}"),
+        format!("{write}{record}{answer}"),
         format!("{write}{failed}{answer}"),
         format!("{write}{begun}{answer}{resumed}"),
         format!("{write}{answer}"),

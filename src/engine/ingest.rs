@@ -1,6 +1,8 @@
 //! From deliveries to requests: each stored delivery is read once, in order, in one transaction with what
 //! it changes. Local work only: nothing here waits for GitHub.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::{
@@ -8,14 +10,14 @@ use super::{
     record,
 };
 use crate::{
-    audit::Audit,
+    audit::{self, Audit},
     clock::Clock,
-    domain::{Installation, cut, for_people},
+    domain::{Installation, InstallationId, Login, OrganizationId, cut, for_people},
     github::{RequestEvent, RequestEventAction, parse_request_event},
-    store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx},
+    store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx, UNNAMED_EVENT},
 };
 
-/// How many deliveries share a transaction: few enough that an accept never waits long for its turn.
+/// How many deliveries share a transaction: few enough that nothing else waits long for its turn.
 const AT_ONCE: i64 = 50;
 
 /// The most transactions in a row: while more comes in than is read, requests must still be worked on.
@@ -30,6 +32,21 @@ pub(super) struct Ingested {
     pub(super) look_around: bool,
 }
 
+/// What a delivery says.
+enum Said {
+    /// Something of a request.
+    Request(RequestEvent),
+    /// Something of where the App is installed; what, is not believed anyway.
+    Installation,
+    /// Why it cannot be understood.
+    Unclear(String),
+    /// Nothing that concerns us.
+    Nothing,
+}
+
+/// Where each organization's App is, as far as this transaction has read it.
+type Known = HashMap<OrganizationId, (InstallationId, Login)>;
+
 /// Reads deliveries that were not read yet.
 pub(super) async fn ingest(
     store: &Store,
@@ -38,31 +55,31 @@ pub(super) async fn ingest(
 ) -> Result<Ingested, StoreError> {
     let mut look_around = false;
     for _ in 0..TURNS {
-        if !store.has_unprocessed().await? {
-            return Ok(Ingested { more: false, look_around });
-        }
-        let now = clock.now();
-        let mut tx = store.begin().await?;
-        let deliveries = tx.unprocessed(AT_ONCE).await?;
-        let Some(last) = deliveries.last().map(|delivery| delivery.seq) else {
+        let read = store.unprocessed(AT_ONCE).await?;
+        let Some(last) = read.deliveries.last().map(|delivery| delivery.seq) else {
             return Ok(Ingested { more: false, look_around });
         };
-        let mut entries = Vec::new();
-        for delivery in &deliveries {
-            match delivery.event.as_str() {
-                "personal_access_token_request" => match parse_request_event(&delivery.body) {
-                    Ok(event) => {
-                        look_around |= !note_where(&mut tx, &event, now).await?;
-                        entries.extend(apply(&mut tx, event, now).await?);
-                    }
-                    Err(why) => not_understood(&mut tx, delivery, &why, now).await?,
-                },
-                // Whatever it says.
-                "installation" => look_around = true,
-                _ => {}
+        // Before the turn to write is taken: others wait for it.
+        let said: Vec<_> =
+            read.deliveries.into_iter().map(|one| (one.seq, said(&one), one.event)).collect();
+        let now = clock.now();
+        let mut tx = store.begin().await?;
+        if !tx.processed(read.after, last).await? {
+            // Another process was first.
+            continue;
+        }
+        let (mut entries, mut known) = (Vec::new(), Known::new());
+        for (seq, said, event) in said {
+            match said {
+                Said::Request(event) => {
+                    look_around |= !note_where(&mut tx, &mut known, &event, now).await?;
+                    entries.extend(apply(&mut tx, event, now).await?);
+                }
+                Said::Installation => look_around = true,
+                Said::Unclear(why) => not_understood(&mut tx, seq, &event, &why, now).await?,
+                Said::Nothing => {}
             }
         }
-        tx.processed_up_to(last).await?;
         crate::crash::point("ingest-written");
         tx.commit().await?;
         crate::crash::point("ingest-committed");
@@ -73,45 +90,64 @@ pub(super) async fn ingest(
     Ok(Ingested { more: true, look_around })
 }
 
+fn said(delivery: &StoredDelivery) -> Said {
+    match delivery.event.as_str() {
+        "personal_access_token_request" => {
+            parse_request_event(&delivery.body).map_or_else(Said::Unclear, Said::Request)
+        }
+        "installation" => Said::Installation,
+        UNNAMED_EVENT => Said::Unclear(
+            "it did not come with exactly one X-GitHub-Event: does a proxy change headers?".into(),
+        ),
+        _ => Said::Nothing,
+    }
+}
+
 async fn not_understood(
     tx: &mut Tx,
-    delivery: &StoredDelivery,
+    seq: i64,
+    event: &str,
     why: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let why = cut(&for_people(why), 300);
-    let (seq, event) = (delivery.seq, &delivery.event);
     tracing::warn!(seq, event, why, "a delivery was not understood; it is kept");
-    tx.could_not_read(delivery, &why, now).await
+    tx.could_not_read(seq, event, &why, now).await
 }
 
 /// Notes the installation that a webhook names for an organization of which none is known. Gives whether it is
 /// the one that is known: what is known is changed by what GitHub lists only, or a forged webhook could have
 /// us look at another organization's grants.
-async fn note_where(tx: &mut Tx, event: &RequestEvent, now: Timestamp) -> Result<bool, StoreError> {
+async fn note_where(
+    tx: &mut Tx,
+    known: &mut Known,
+    event: &RequestEvent,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let Some(id) = event.installation else { return Ok(true) };
-    match tx.installation(event.organization.id).await? {
-        Some(known) => Ok(known.id == id && known.organization.login == event.organization.login),
-        None => {
-            let organization = event.organization.clone();
-            let installation = Installation { id, organization, suspended: false };
-            tx.note_installation(&installation, now).await?;
-            Ok(false)
-        }
+    let organization = &event.organization;
+    if !known.contains_key(&organization.id)
+        && let Some(row) = tx.installation(organization.id).await?
+    {
+        known.insert(organization.id, (row.id, row.organization.login));
     }
+    if let Some((known, login)) = known.get(&organization.id) {
+        return Ok(*known == id && *login == organization.login);
+    }
+    let installation = Installation { id, organization: organization.clone(), suspended: false };
+    tx.note_installation(&installation, now).await?;
+    known.insert(organization.id, (id, organization.login.clone()));
+    Ok(false)
 }
 
 async fn apply(
     tx: &mut Tx,
     event: RequestEvent,
     now: Timestamp,
-) -> Result<Vec<crate::audit::Entry>, StoreError> {
+) -> Result<Vec<audit::Entry>, StoreError> {
     let key = RequestKey { organization: event.organization.id, request: event.id };
-    let known = tx.request(key).await?;
-    if known.is_none() {
-        tx.save_request(&first_heard_of(&event, now)).await?;
-    }
-    let in_doubt = known.and_then(|row| row.in_doubt).map(|doubt| doubt.verdict);
+    let row = tx.request(key).await?.unwrap_or_else(|| first_heard_of(&event, now));
+    let in_doubt = row.in_doubt.map(|doubt| doubt.verdict);
     let heard = |outcome| Event::Heard { outcome, who: who(&event), in_doubt };
     let what = match event.action {
         RequestEventAction::Created => Event::Woken,
@@ -120,7 +156,7 @@ async fn apply(
         RequestEventAction::Cancelled => heard(Outcome::Cancelled),
     };
     let woken = matches!(what, Event::Woken);
-    let happened = record::happen(tx, key, &what, now, |row| {
+    let happened = record::happen_to(tx, row, &what, now, |row| {
         row.organization.login = event.organization.login.clone();
         row.token_id = row.token_id.or(event.token_id);
         // A `created` for what was judged and left alone: it may have been edited. Look.
@@ -129,7 +165,7 @@ async fn apply(
         }
     })
     .await?;
-    Ok(happened.map(|happened| happened.entries).unwrap_or_default())
+    Ok(happened.entries)
 }
 
 fn who(event: &RequestEvent) -> Heard {

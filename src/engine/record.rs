@@ -29,7 +29,18 @@ pub(super) async fn happen(
     now: Timestamp,
     edit: impl FnOnce(&mut RequestRow),
 ) -> Result<Option<Happened>, StoreError> {
-    let Some(mut row) = tx.request(key).await? else { return Ok(None) };
+    let Some(row) = tx.request(key).await? else { return Ok(None) };
+    happen_to(tx, row, event, now, edit).await.map(Some)
+}
+
+/// The same for a row that was read in this transaction, or is new.
+pub(super) async fn happen_to(
+    tx: &mut Tx,
+    mut row: RequestRow,
+    event: &Event,
+    now: Timestamp,
+    edit: impl FnOnce(&mut RequestRow),
+) -> Result<Happened, StoreError> {
     let before = row.state.clone();
     let doubt = doubt_after(&row, event, now);
     row.in_doubt = doubt;
@@ -40,13 +51,16 @@ pub(super) async fn happen(
     edit(&mut row);
     let mut entries = Vec::new();
     if row.state != before {
-        if let Some((state, detail)) = outbox_after(&before, doubt.is_some(), &row) {
-            tx.end_effects(key, state, &detail, now).await?;
+        // Without a decision there is nothing in the outbox.
+        if row.decision_id.is_some()
+            && let Some((state, detail)) = outbox_after(&before, doubt.is_some(), &row)
+        {
+            tx.end_effects(row.key(), state, &detail, now).await?;
         }
         entries.extend(told(&row, now));
     }
     tx.save_request(&row).await?;
-    Ok(Some(Happened { row, entries }))
+    Ok(Happened { row, entries })
 }
 
 /// Whether a call of ours is in doubt after `event`. It stays so whatever is judged meanwhile: a call that was

@@ -1,4 +1,7 @@
 //! Webhook deliveries: accepted in groups that share one commit, read on in order.
+//!
+//! They have a file of their own, so that accepting one waits for no other work. How far they were read stands in
+//! the other file, beside what was made of them.
 
 use std::{
     fmt::Write,
@@ -17,8 +20,7 @@ const MOST_AT_ONCE: usize = 64;
 /// About so many bytes of bodies are read at once.
 const READ_AT_ONCE: i64 = 8 * 1024 * 1024;
 
-/// The event of a delivery that came without one `X-GitHub-Event`. Nothing can read it, so it is among those
-/// that were not understood as soon as it is kept.
+/// The event of a delivery that came without one `X-GitHub-Event`. Nothing can read it.
 pub const UNNAMED_EVENT: &str = "unnamed";
 
 /// One verified delivery.
@@ -47,14 +49,21 @@ pub enum Accepted {
 }
 
 /// A delivery with its place in the order of arrival.
-#[derive(Clone, Debug)]
-pub struct StoredDelivery {
+pub(crate) struct StoredDelivery {
     /// Its place.
-    pub seq: i64,
+    pub(crate) seq: i64,
     /// `X-GitHub-Event`.
-    pub event: String,
+    pub(crate) event: String,
     /// The payload.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Deliveries that were not read yet.
+pub(crate) struct Unprocessed {
+    /// Up to where everything was read when they were looked up.
+    pub(crate) after: i64,
+    /// The next ones, in order of arrival.
+    pub(crate) deliveries: Vec<StoredDelivery>,
 }
 
 /// A delivery that was signed and not understood.
@@ -81,7 +90,15 @@ pub struct Backlog {
     pub unread: i64,
 }
 
-pub(super) struct Waiting {
+/// The file of the deliveries.
+#[derive(Clone)]
+pub(super) struct Inbox {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    intake: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
     delivery: Delivery,
     answer: oneshot::Sender<Result<Accepted, Arc<sqlx::Error>>>,
 }
@@ -95,7 +112,7 @@ impl Store {
     pub async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
         let (answer, answered) = oneshot::channel();
         let closed = || StoreError::Unfit("the store is closing".to_owned());
-        self.intake.send(Waiting { delivery, answer }).await.map_err(|_| closed())?;
+        self.inbox.intake.send(Waiting { delivery, answer }).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?.map_err(|error| {
             StoreError::Unfit(format!("the delivery could not be stored: {error}"))
         })
@@ -106,18 +123,24 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM delivery_keys) AS stored, \
-                    (SELECT COUNT(*) FROM deliveries \
-                      WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries')) AS unprocessed, \
-                    (SELECT COUNT(*) FROM unread_deliveries) AS unread",
+        // The cursor first: what comes in meanwhile counts as not read, which it was.
+        let read = sqlx::query(
+            "SELECT value AS cursor, (SELECT COUNT(*) FROM unread_deliveries) AS unread \
+               FROM cursors WHERE name = 'deliveries'",
         )
         .fetch_one(&self.readers)
+        .await?;
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM delivery_keys) AS stored, \
+                    (SELECT COUNT(*) FROM deliveries WHERE seq > $1) AS unprocessed",
+        )
+        .bind(get::<i64>(&read, "cursor")?)
+        .fetch_one(&self.inbox.readers)
         .await?;
         Ok(Backlog {
             stored: get(&row, "stored")?,
             unprocessed: get(&row, "unprocessed")?,
-            unread: get(&row, "unread")?,
+            unread: get(&read, "unread")?,
         })
     }
 
@@ -144,34 +167,22 @@ impl Store {
             .collect()
     }
 
-    /// Whether a delivery waits to be read: asked before a transaction is begun for it.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn has_unprocessed(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query(
-            "SELECT COALESCE((SELECT MAX(seq) FROM deliveries), 0) \
-                  > (SELECT value FROM cursors WHERE name = 'deliveries') AS some",
-        )
-        .fetch_one(&self.readers)
-        .await?;
-        get(&row, "some")
-    }
-}
-
-impl Tx {
     /// The next deliveries in order of arrival that were not read yet, as many as fit into a few megabytes, and
     /// one at least.
-    pub(crate) async fn unprocessed(
-        &mut self,
-        limit: i64,
-    ) -> Result<Vec<StoredDelivery>, StoreError> {
+    ///
+    /// No transaction is open meanwhile, and another process may read the same ones:
+    /// [`Tx::processed`] tells.
+    pub(crate) async fn unprocessed(&self, limit: i64) -> Result<Unprocessed, StoreError> {
+        let row = sqlx::query("SELECT value FROM cursors WHERE name = 'deliveries'")
+            .fetch_one(&self.readers)
+            .await?;
+        let after: i64 = get(&row, "value")?;
         let sizes = sqlx::query(
-            "SELECT seq, LENGTH(body) AS bytes FROM deliveries \
-              WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') ORDER BY seq LIMIT $1",
+            "SELECT seq, LENGTH(body) AS bytes FROM deliveries WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
+        .bind(after)
         .bind(limit)
-        .fetch_all(&mut *self.inner)
+        .fetch_all(&self.inbox.readers)
         .await?;
         let (mut last, mut bytes) = (None, 0);
         for row in &sizes {
@@ -181,38 +192,44 @@ impl Tx {
             }
             last = Some(get::<i64>(row, "seq")?);
         }
-        let Some(last) = last else { return Ok(Vec::new()) };
+        let Some(last) = last else { return Ok(Unprocessed { after, deliveries: Vec::new() }) };
         let rows = sqlx::query(
-            "SELECT seq, event, body FROM deliveries \
-              WHERE seq > (SELECT value FROM cursors WHERE name = 'deliveries') AND seq <= $1 ORDER BY seq",
+            "SELECT seq, event, body FROM deliveries WHERE seq > $1 AND seq <= $2 ORDER BY seq",
         )
+        .bind(after)
         .bind(last)
-        .fetch_all(&mut *self.inner)
+        .fetch_all(&self.inbox.readers)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StoredDelivery {
-                    seq: get(row, "seq")?,
-                    event: get(row, "event")?,
-                    body: get(row, "body")?,
-                })
+        let deliveries = rows.iter().map(|row| {
+            Ok(StoredDelivery {
+                seq: get(row, "seq")?,
+                event: get(row, "event")?,
+                body: get(row, "body")?,
             })
-            .collect()
+        });
+        Ok(Unprocessed { after, deliveries: deliveries.collect::<Result<_, StoreError>>()? })
     }
+}
 
-    /// Everything up to `seq` was read, in this very transaction.
-    pub(crate) async fn processed_up_to(&mut self, seq: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE cursors SET value = $1 WHERE name = 'deliveries'")
-            .bind(seq)
-            .execute(&mut *self.inner)
-            .await?;
-        Ok(())
+impl Tx {
+    /// Everything after `after` and up to `seq` is read, in this very transaction. `false`: another process has read
+    /// some of it since it was looked up.
+    pub(crate) async fn processed(&mut self, after: i64, seq: i64) -> Result<bool, StoreError> {
+        let moved =
+            sqlx::query("UPDATE cursors SET value = $2 WHERE name = 'deliveries' AND value = $1")
+                .bind(after)
+                .bind(seq)
+                .execute(&mut *self.inner)
+                .await?
+                .rows_affected();
+        Ok(moved == 1)
     }
 
     /// Keeps a delivery that was signed and not understood.
     pub(crate) async fn could_not_read(
         &mut self,
-        delivery: &StoredDelivery,
+        seq: i64,
+        event: &str,
         why: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -220,8 +237,8 @@ impl Tx {
             "INSERT INTO unread_deliveries (seq, event, why, at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
         )
-        .bind(delivery.seq)
-        .bind(&delivery.event)
+        .bind(seq)
+        .bind(event)
         .bind(why)
         .bind(now.as_millisecond())
         .execute(&mut *self.inner)
@@ -230,31 +247,35 @@ impl Tx {
     }
 }
 
-/// Starts the task that commits what [`Store::accept`] hands over, as many at once as have arrived.
-pub(super) fn start(writer: SqlitePool) -> mpsc::Sender<Waiting> {
-    let (intake, mut arrived) = mpsc::channel::<Waiting>(4 * MOST_AT_ONCE);
-    tokio::spawn(async move {
-        let mut group = Vec::with_capacity(MOST_AT_ONCE);
-        while arrived.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
-            let stored = commit(&writer, &mut group).await;
-            match stored {
-                Ok(new) => {
-                    crate::crash::point("deliveries-committed");
-                    for (waiting, accepted) in group.drain(..).zip(new) {
-                        // Whoever hung up meanwhile will find it in the store.
-                        let _ = waiting.answer.send(Ok(accepted));
-                    }
+impl Inbox {
+    /// Starts the task that commits what [`Store::accept`] hands over, as many at once as have arrived.
+    pub(super) fn start(writer: SqlitePool, readers: SqlitePool) -> Self {
+        let (intake, arrived) = mpsc::channel(4 * MOST_AT_ONCE);
+        tokio::spawn(keep_committing(writer.clone(), arrived));
+        Self { writer, readers, intake }
+    }
+}
+
+async fn keep_committing(writer: SqlitePool, mut arrived: mpsc::Receiver<Waiting>) {
+    let mut group = Vec::with_capacity(MOST_AT_ONCE);
+    while arrived.recv_many(&mut group, MOST_AT_ONCE).await > 0 {
+        let stored = commit(&writer, &mut group).await;
+        match stored {
+            Ok(new) => {
+                crate::crash::point("deliveries-committed");
+                for (waiting, accepted) in group.drain(..).zip(new) {
+                    // Whoever hung up meanwhile will find it in the store.
+                    let _ = waiting.answer.send(Ok(accepted));
                 }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    for waiting in group.drain(..) {
-                        let _ = waiting.answer.send(Err(Arc::clone(&error)));
-                    }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for waiting in group.drain(..) {
+                    let _ = waiting.answer.send(Err(Arc::clone(&error)));
                 }
             }
         }
-    });
-    intake
+    }
 }
 
 async fn commit(writer: &SqlitePool, group: &mut [Waiting]) -> Result<Vec<Accepted>, sqlx::Error> {
@@ -320,17 +341,6 @@ async fn insert_bodies(
             .bind(std::mem::take(&mut delivery.body));
     }
     query.execute(&mut **tx).await?;
-    if group.iter().any(|waiting| waiting.delivery.event == UNNAMED_EVENT) {
-        sqlx::query(
-            "INSERT INTO unread_deliveries (seq, event, why, at) \
-             SELECT seq, event, 'it did not come with exactly one X-GitHub-Event: does a proxy change headers?', received_at \
-               FROM deliveries WHERE seq > (SELECT MAX(seq) FROM deliveries) - $1 AND event = $2",
-        )
-        .bind(i64::try_from(group.len()).unwrap_or(i64::MAX))
-        .bind(UNNAMED_EVENT)
-        .execute(&mut **tx)
-        .await?;
-    }
     Ok(())
 }
 
@@ -359,4 +369,38 @@ fn statements(head: &str, columns: usize, tail: &str) -> Vec<Arc<str>> {
 
 fn statement(statements: &[Arc<str>], rows: usize) -> Arc<str> {
     statements.get(rows).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_two_that_read_the_same_deliveries_one_counts() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("store.sqlite");
+        let store = Store::open(&path).await.expect("a store");
+        let other = Store::open(&path).await.expect("the same");
+        for number in 1..=3 {
+            let delivery = Delivery {
+                guid: vec![number],
+                hook_id: 1,
+                event: UNNAMED_EVENT,
+                body: Vec::new(),
+                received_at: Timestamp::UNIX_EPOCH,
+            };
+            store.accept(delivery).await.expect("room");
+        }
+        let some = store.unprocessed(2).await.expect("some");
+        let all = other.unprocessed(50).await.expect("all");
+        assert_eq!((some.deliveries.len(), all.deliveries.len()), (2, 3));
+        let mut tx = store.begin().await.expect("a turn");
+        assert!(tx.processed(some.after, 2).await.expect("an answer"));
+        tx.commit().await.expect("a commit");
+        let mut tx = other.begin().await.expect("a turn");
+        assert!(!tx.processed(all.after, 3).await.expect("an answer"));
+        drop(tx);
+        let rest = other.unprocessed(50).await.expect("the rest");
+        assert_eq!((rest.after, rest.deliveries.len()), (2, 1));
+    }
 }

@@ -1,25 +1,26 @@
-//! Opening the file: whether it is ours, rights, pragmas, migrations, and checkpoints that run aside.
+//! Opening the files: whether they are ours, rights, pragmas, migrations, and checkpoints that run aside.
 
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, SqlitePool,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Semaphore;
 
-use super::{LONGEST_WAIT, Store, StoreError, deliveries, get, leases};
+use super::{Store, StoreError, deliveries, get, leases};
 
 /// The first version without the bug that could corrupt a database when the WAL was reset.
 /// Source: <https://www.sqlite.org/changes.html>.
 const OLDEST_SQLITE: i64 = 3_051_003;
+
+/// How long anything waits for its turn to write.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How often the checkpointer looks. Every round syncs the file, and commits under way wait for the disk meanwhile:
 /// seldom is better, as long as the log stays short.
@@ -28,92 +29,116 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// How many pages (4 KiB) the log may grow to before writers are made to wait for it: 256 MiB.
 const LONGEST_LOG: i64 = 65_536;
 
+/// One of the two files of a store.
+struct File {
+    path: PathBuf,
+    /// A table that it has and nobody else's file.
+    mark: &'static str,
+    first: &'static str,
+}
+
+/// Both files.
+struct Files {
+    record: File,
+    deliveries: File,
+}
+
+impl Files {
+    fn of(path: &Path) -> Self {
+        Self {
+            record: File {
+                path: path.to_owned(),
+                mark: "decisions",
+                first: include_str!("migrations/sqlite/0001_first.sql"),
+            },
+            deliveries: File {
+                path: beside(path, ".deliveries"),
+                mark: "delivery_keys",
+                first: include_str!("migrations/sqlite-deliveries/0001_first.sql"),
+            },
+        }
+    }
+}
+
+/// What is named like a store and lies beside it.
+fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 impl Store {
-    /// Opens the store at `path`, and makes it when there is none. The file can be read by its owner only.
+    /// Opens the store at `path`, and makes it when there is none: this file, and beside it one with `.deliveries`
+    /// at the end of its name. They can be read by their owner only.
     ///
     /// # Errors
-    /// When the file cannot be used: rights, disk, a newer version's schema. Never on a network file
+    /// When a file cannot be used: rights, disk, a newer version's schema. Never on a network file
     /// system: `SQLite`'s log needs shared memory.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let files = Files::of(path);
         // Before anything of a file is touched that may be somebody else's.
-        look(path).await?;
-        make_private(path).map_err(|error| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            StoreError::Unfit(match folder.filter(|folder| !folder.exists()) {
-                Some(folder) => format!(
-                    "{} cannot be made: there is no directory {}; make it first",
-                    path.display(),
-                    folder.display()
-                ),
-                None => format!("{} cannot be opened: {error}", path.display()),
-            })
-        })?;
-        let options = options(path);
-        migrate(path, &options).await?;
-        Self::connect(path, options).await
+        let (record, deliveries) = (files.record.look().await?, files.deliveries.look().await?);
+        let lock = lock(path).await?;
+        // This one first: a record without deliveries is one that lost them.
+        for file in [&files.deliveries, &files.record] {
+            file.migrate().await?;
+        }
+        if matches!(record, Found::Nothing) && !matches!(deliveries, Found::Nothing) {
+            let file = files.deliveries.path.display();
+            tracing::warn!(%file, "these deliveries lie beside no store: all are read again, into a new one");
+        }
+        files.leave_a_gap().await?;
+        drop(lock);
+        Self::connect(files).await
     }
 
     /// Opens the store at `path` for commands that look into it: a file that is not there, is not a store, or
     /// was written by another version is left as it is.
     ///
     /// # Errors
-    /// When the file cannot be used, with what to do about it.
+    /// When a file cannot be used, with what to do about it.
     pub async fn open_existing(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
-        match look(path).await? {
-            Found::ThisVersion => Self::connect(path, options(path)).await,
-            Found::Nothing => Err(StoreError::Unfit(format!(
+        let files = Files::of(path);
+        let record = files.record.look().await?;
+        if matches!(record, Found::Nothing) {
+            return Err(StoreError::Unfit(format!(
                 "there is no store at {shown}: name the one that `patwarden serve` uses, with --database-url \
                  sqlite:PATH or PATWARDEN_DATABASE_URL"
+            )));
+        }
+        match (record, files.deliveries.look().await?) {
+            (Found::ThisVersion, Found::ThisVersion) => Self::connect(files).await,
+            (Found::ThisVersion, Found::Nothing) => Err(StoreError::Unfit(format!(
+                "the store at {shown} is not whole: {} is missing, which holds its deliveries. Bring it back from \
+                 where it was moved to, or from a backup. If it is lost, `patwarden serve` begins another one when \
+                 it starts, and finds pending requests by listing",
+                files.deliveries.path.display()
             ))),
-            Found::AnotherVersion => Err(StoreError::Unfit(format!(
+            _ => Err(StoreError::Unfit(format!(
                 "the store at {shown} was written by another version of patwarden. `patwarden serve` brings an older \
                  one up to date when it starts; a newer one needs the patwarden that wrote it"
             ))),
         }
     }
 
-    async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(LONGEST_WAIT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().pragma("wal_autocheckpoint", "0"))
-            .await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(LONGEST_WAIT)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone().read_only(true));
-        let checkpoints = options.connect().await?;
-        tokio::spawn(keep_the_log_short(checkpoints, writer.clone()));
-        let intake = deliveries::start(writer.clone());
-        let holder = leases::Holder::new(path).map_err(|error| {
+    async fn connect(files: Files) -> Result<Self, StoreError> {
+        let (writer, readers) = files.record.connect(4, Duration::ZERO).await?;
+        let (intake, inbox) = files.deliveries.connect(2, CHECKPOINT_EVERY / 2).await?;
+        let inbox = deliveries::Inbox::start(intake, inbox);
+        let holder = leases::Holder::new(&files.record.path).map_err(|error| {
             StoreError::Unfit(format!("no lock file beside the store: {error}"))
         })?;
-        let turn = Arc::new(Semaphore::new(1));
-        Ok(Self { writer, turn, readers, intake, holder })
+        Ok(Self { writer, readers, inbox, holder })
     }
 
     /// Closes the connections, once what they are at has ended. What is committed by then is on the disk;
     /// whoever still waits for a commit hears an error.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        for pool in [&self.inbox.readers, &self.inbox.writer, &self.readers, &self.writer] {
+            pool.close().await;
+        }
     }
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(LONGEST_WAIT)
-        .statement_cache_capacity(300)
-        .pragma("journal_size_limit", "67108864")
-        .disable_statement_logging()
 }
 
 /// What is at a path where a store may be.
@@ -124,69 +149,172 @@ enum Found {
     AnotherVersion,
 }
 
-/// Looks without changing anything: an error when it is not a store of ours.
-async fn look(path: &Path) -> Result<Found, StoreError> {
-    let not_ours = || {
-        StoreError::Unfit(format!(
-            "{} is not a store of patwarden's, and is left as it is: name another file",
-            path.display()
-        ))
-    };
-    match head(path) {
-        Ok(head) if head.is_empty() => return Ok(Found::Nothing),
-        // Source: <https://www.sqlite.org/fileformat.html#the_database_header>.
-        Ok(head) if head != b"SQLite format 3\0" => return Err(not_ours()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => {
-            return Err(StoreError::Unfit(format!("{} cannot be read: {error}", path.display())));
-        }
+impl File {
+    fn options(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(LONGEST_WAIT)
+            .statement_cache_capacity(300)
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging()
     }
-    let mut connection =
-        SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS tables, COALESCE(SUM(name IN ('_sqlx_migrations', 'delivery_keys')), 0) AS ours \
-           FROM sqlite_schema WHERE type = 'table'",
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    let found = match (get::<i64>(&row, "tables")?, get::<i64>(&row, "ours")?) {
-        // The second: killed before its first tables were there.
-        (0, _) | (1, 1) => Found::Nothing,
-        (_, 2) => version(&mut connection).await?,
-        _ => return Err(not_ours()),
-    };
-    connection.close().await?;
-    Ok(found)
+
+    /// The one connection that writes, and so many that read. Checkpoints begin after `later`, so that those of two
+    /// files do not fall together.
+    async fn connect(
+        &self,
+        readers: u32,
+        later: Duration,
+    ) -> Result<(SqlitePool, SqlitePool), StoreError> {
+        let options = self.options();
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(LONGEST_WAIT)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone().pragma("wal_autocheckpoint", "0"))
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(readers)
+            .acquire_timeout(LONGEST_WAIT)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().read_only(true));
+        let checkpoints = options.connect().await?;
+        tokio::spawn(keep_the_log_short(checkpoints, writer.clone(), later));
+        Ok((writer, readers))
+    }
+
+    /// Looks without changing anything: an error when it is no file of ours.
+    async fn look(&self) -> Result<Found, StoreError> {
+        let path = &self.path;
+        let not_ours = || {
+            StoreError::Unfit(format!(
+                "{} is not a store of patwarden's, and is left as it is: name another file",
+                path.display()
+            ))
+        };
+        match head(path) {
+            Ok(head) if head.is_empty() => return Ok(Found::Nothing),
+            // Source: <https://www.sqlite.org/fileformat.html#the_database_header>.
+            Ok(head) if head != b"SQLite format 3\0" => return Err(not_ours()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => {
+                return Err(StoreError::Unfit(format!(
+                    "{} cannot be read: {error}",
+                    path.display()
+                )));
+            }
+        }
+        let mut connection =
+            SqliteConnectOptions::new().filename(path).read_only(true).connect().await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS tables, COALESCE(SUM(name IN ('_sqlx_migrations', $1)), 0) AS ours \
+               FROM sqlite_schema WHERE type = 'table'",
+        )
+        .bind(self.mark)
+        .fetch_one(&mut connection)
+        .await?;
+        let found = match (get::<i64>(&row, "tables")?, get::<i64>(&row, "ours")?) {
+            // The second: killed before its first tables were there.
+            (0, _) | (1, 1) => Found::Nothing,
+            (_, 2) => self.version(&mut connection).await?,
+            _ => return Err(not_ours()),
+        };
+        connection.close().await?;
+        Ok(found)
+    }
+
+    async fn version(&self, connection: &mut SqliteConnection) -> Result<Found, StoreError> {
+        let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(connection)
+            .await?;
+        let applied = rows
+            .iter()
+            .map(|row| Ok((get::<i64>(row, "version")?, get::<Vec<u8>>(row, "checksum")?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let migrator = self.migrator();
+        let ours =
+            migrator.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
+        Ok(if ours.eq(applied) { Found::ThisVersion } else { Found::AnotherVersion })
+    }
+
+    fn migrator(&self) -> Migrator {
+        Migrator::with_migrations(vec![Migration::new(
+            1,
+            "first".into(),
+            MigrationType::Simple,
+            sqlx::SqlSafeStr::into_sql_str(self.first),
+            false,
+        )])
+    }
+
+    /// Makes the file when it is not there, and brings its tables up to date. Only under the lock.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        make_private(&self.path).map_err(|error| {
+            StoreError::Unfit(format!("{} cannot be opened: {error}", self.path.display()))
+        })?;
+        let mut connection = self.options().connect().await?;
+        let row =
+            sqlx::query("SELECT sqlite_version() AS version").fetch_one(&mut connection).await?;
+        let version: String = get(&row, "version")?;
+        if numbered(&version) < OLDEST_SQLITE {
+            return Err(StoreError::Unfit(format!(
+                "SQLite {version} can lose data when its log is reset; 3.51.3 or newer is needed"
+            )));
+        }
+        self.migrator().run(&mut connection).await.map_err(|error| {
+            StoreError::Unfit(format!(
+                "the tables of {} cannot be brought up to date: {error}. A store that a newer patwarden wrote needs \
+                 that patwarden",
+                self.path.display()
+            ))
+        })?;
+        connection.close().await?;
+        Ok(())
+    }
+}
+
+impl Files {
+    /// Where the deliveries end before what was read of them, they were lost or come from an older backup. The next
+    /// ones must have higher numbers than all that was read, or they would pass for read.
+    async fn leave_a_gap(&self) -> Result<(), StoreError> {
+        let mut record = self.record.options().connect().await?;
+        let row = sqlx::query("SELECT value FROM cursors WHERE name = 'deliveries'")
+            .fetch_one(&mut record)
+            .await?;
+        let cursor: i64 = get(&row, "value")?;
+        record.close().await?;
+        // Read before the deliveries are: another process may be at work, and its cursor is never ahead of them.
+        let mut deliveries = self.deliveries.options().connect().await?;
+        let gap = sqlx::query(
+            "INSERT INTO deliveries (seq, received_at, guid, hook_id, event, body) \
+             SELECT $1, 0, x'', 0, 'lost', x'' WHERE (SELECT COALESCE(MAX(seq), 0) FROM deliveries) < $1",
+        )
+        .bind(cursor)
+        .execute(&mut deliveries)
+        .await?
+        .rows_affected();
+        deliveries.close().await?;
+        if gap > 0 {
+            let file = self.deliveries.path.display();
+            tracing::warn!(
+                %file,
+                "this file ends before what was read of it: it was lost, or comes from an older backup. Deliveries \
+                 that were in it and not read yet are lost; pending requests are found by listing"
+            );
+        }
+        Ok(())
+    }
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     fs::File::open(path)?.take(16).read_to_end(&mut head)?;
     Ok(head)
-}
-
-async fn version(connection: &mut sqlx::SqliteConnection) -> Result<Found, StoreError> {
-    let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
-        .fetch_all(connection)
-        .await?;
-    let applied = rows
-        .iter()
-        .map(|row| Ok((get::<i64>(row, "version")?, get::<Vec<u8>>(row, "checksum")?)))
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let migrator = migrator();
-    let ours = migrator.iter().map(|migration| (migration.version, migration.checksum.to_vec()));
-    Ok(if ours.eq(applied) { Found::ThisVersion } else { Found::AnotherVersion })
-}
-
-fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sqlx::SqlSafeStr::into_sql_str(include_str!("migrations/sqlite/0001_first.sql")),
-        false,
-    )])
 }
 
 /// The file, its log and its index hold what organizations keep private.
@@ -201,35 +329,27 @@ fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<(), StoreError> {
-    // Two processes that start at once must not both migrate; the driver takes no lock for SQLite.
-    let mut lock_name = path.as_os_str().to_owned();
-    lock_name.push(".lock");
-    let unfit =
-        |error: io::Error| StoreError::Unfit(format!("no lock file beside the store: {error}"));
+/// Two processes that start at once must not both migrate; the driver takes no lock for `SQLite`.
+async fn lock(store: &Path) -> Result<fs::File, StoreError> {
+    let unfit = |error: io::Error| {
+        let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty());
+        StoreError::Unfit(match folder.filter(|folder| !folder.exists()) {
+            Some(folder) => format!(
+                "{} cannot be made: there is no directory {}; make it first",
+                store.display(),
+                folder.display()
+            ),
+            None => format!("no lock file beside the store {}: {error}", store.display()),
+        })
+    };
+    let name = beside(store, ".lock");
     // Who can open it can hold it, and keep us from starting.
-    make_private(Path::new(&lock_name)).map_err(unfit)?;
-    let lock = fs::OpenOptions::new().append(true).open(&lock_name).map_err(unfit)?;
-    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+    make_private(&name).map_err(unfit)?;
+    let lock = fs::OpenOptions::new().append(true).open(&name).map_err(unfit)?;
+    tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
         .await
         .map_err(|error| StoreError::Unfit(error.to_string()))?
-        .map_err(unfit)?;
-    let mut connection = options.connect().await?;
-    let row = sqlx::query("SELECT sqlite_version() AS version").fetch_one(&mut connection).await?;
-    let version: String = get(&row, "version")?;
-    if numbered(&version) < OLDEST_SQLITE {
-        return Err(StoreError::Unfit(format!(
-            "SQLite {version} can lose data when its log is reset; 3.51.3 or newer is needed"
-        )));
-    }
-    migrator().run(&mut connection).await.map_err(|error| {
-        StoreError::Unfit(format!(
-            "the store's tables cannot be brought up to date: {error}. A store that a newer patwarden wrote needs that patwarden"
-        ))
-    })?;
-    connection.close().await?;
-    drop(lock);
-    Ok(())
+        .map_err(unfit)
 }
 
 fn numbered(version: &str) -> i64 {
@@ -240,7 +360,8 @@ fn numbered(version: &str) -> i64 {
 
 /// Copies the log into the file from a connection of its own: a commit never waits for it, unless the log
 /// has grown beyond all reason.
-async fn keep_the_log_short(mut connection: sqlx::SqliteConnection, writer: SqlitePool) {
+async fn keep_the_log_short(mut connection: SqliteConnection, writer: SqlitePool, later: Duration) {
+    tokio::time::sleep(later).await;
     while !writer.is_closed() {
         tokio::time::sleep(CHECKPOINT_EVERY).await;
         let log_pages =

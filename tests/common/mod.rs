@@ -283,6 +283,11 @@ impl Scene {
         self.path("patwarden.sqlite")
     }
 
+    /// The other file of the store.
+    pub fn deliveries_path(&self) -> PathBuf {
+        self.path("patwarden.sqlite.deliveries")
+    }
+
     /// Waits until the bot has listed installations and, of each, what is pending.
     pub async fn looked_around(&self) {
         until("the first look around", || async {

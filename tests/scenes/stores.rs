@@ -1,23 +1,24 @@
 //! The record cannot be written: GitHub is told so, nothing is lost, nothing is approved from memory.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use patwarden::{
     clock::Clock,
-    store::{Accepted, Delivery, Store},
+    engine::lifecycle::{Outcome, State},
+    store::{Accepted, Delivery, Store, UNNAMED_EVENT},
 };
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
-use crate::common::{REVIEW, RULES, Set, harmless, soon, until, until_within, writing};
+use crate::common::{REVIEW, RULES, Scene, Set, harmless, soon, until, until_within, writing};
 
 async fn connection(path: &std::path::Path) -> sqlx::SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.unwrap()
 }
 
 #[tokio::test]
-async fn while_the_record_is_locked_github_hears_503_and_nothing_is_lost() {
+async fn while_deliveries_cannot_be_kept_github_hears_503_and_nothing_is_lost() {
     let scene = Set::default().flag("reconcile-interval", "60s").open().await;
-    let mut locker = connection(&scene.store_path()).await;
+    let mut locker = connection(&scene.deliveries_path()).await;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut locker).await.unwrap();
     let refused = scene.ask(harmless("kim"));
     until_within(Duration::from_secs(15), "GitHub hears of it", || async {
@@ -33,6 +34,89 @@ async fn while_the_record_is_locked_github_hears_503_and_nothing_is_lost() {
     scene.until_it_stands(refused.request_id, "approved by a rule").await;
     let later = scene.ask(harmless("lee"));
     scene.until_it_stands(later.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn while_the_record_is_locked_deliveries_are_taken_and_read_afterwards() {
+    let scene = Set::default().open().await;
+    let mut locker = connection(&scene.store_path()).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut locker).await.unwrap();
+    let asked = scene.ask(harmless("kim"));
+    soon("it is delivered", scene.hub.webhooks_sent()).await;
+    assert_eq!(scene.hub.deliveries().last().unwrap().status_code, 202);
+    // Longer than the bot waits for its turn.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    assert!(scene.row(asked.request_id).await.is_none());
+    assert_eq!(scene.store().backlog().await.unwrap().unprocessed, 1);
+    sqlx::query("ROLLBACK").execute(&mut locker).await.unwrap();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+/// A delivery that only its being read can tell of: no list shows it.
+async fn one_more_is_read(scene: &Scene, number: u8) {
+    let before = scene.store().backlog().await.unwrap().unread;
+    let delivery = Delivery {
+        guid: vec![number; 16],
+        hook_id: 1,
+        event: UNNAMED_EVENT,
+        body: Vec::new(),
+        received_at: scene.clock.now(),
+    };
+    assert_eq!(scene.store().accept(delivery).await.unwrap(), Accepted::New);
+    scene.bot().engine.wake();
+    until("it is read", || async {
+        (scene.store().backlog().await.unwrap().unread > before).then_some(())
+    })
+    .await;
+}
+
+fn remove(file: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{ending}", file.display()));
+    }
+}
+
+#[tokio::test]
+async fn after_either_file_was_lost_or_is_older_than_the_other_what_comes_in_is_read() {
+    let mut scene = Set::default().open().await;
+    let asked = scene.ask(harmless("kim"));
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    scene.stop().await;
+    let backup = scene.path("backup");
+    fs::copy(scene.deliveries_path(), &backup).unwrap();
+    scene.start().await;
+    one_more_is_read(&scene, 1).await;
+    scene.stop().await;
+    // Lost.
+    remove(&scene.deliveries_path());
+    scene.start().await;
+    one_more_is_read(&scene, 2).await;
+    scene.stop().await;
+    // Older.
+    remove(&scene.deliveries_path());
+    fs::copy(&backup, scene.deliveries_path()).unwrap();
+    scene.start().await;
+    one_more_is_read(&scene, 3).await;
+    // No second gap where there is none.
+    scene.stop().await;
+    let mut deliveries = connection(&scene.deliveries_path()).await;
+    let count = "SELECT COUNT(*) FROM deliveries";
+    let rows: i64 = sqlx::query_scalar(count).fetch_one(&mut deliveries).await.unwrap();
+    scene.start().await;
+    let again: i64 = sqlx::query_scalar(count).fetch_one(&mut deliveries).await.unwrap();
+    assert_eq!(again, rows);
+    deliveries.close().await.unwrap();
+    scene.stop().await;
+    // The other one: all is read again, and nothing is done again.
+    remove(&scene.store_path());
+    scene.start().await;
+    let row = scene.until_settled(asked.request_id).await;
+    assert!(matches!(row.state, State::Settled(Outcome::Approved, _)), "{}", row.state);
+    one_more_is_read(&scene, 4).await;
+    assert_eq!(scene.reviews(asked.request_id), (1, 0));
     scene.end().await;
 }
 
@@ -63,13 +147,15 @@ async fn while_the_record_is_full_nothing_is_acknowledged_and_nothing_is_sent() 
     // raises what a full disk raises, for every row.
     let scene = Set::default().open().await;
     let mut other = connection(&scene.store_path()).await;
-    for (name, table) in
-        [("a", "delivery_keys"), ("b", "requests"), ("c", "decisions"), ("d", "effects")]
-    {
-        let sql = format!(
+    let mut deliveries = connection(&scene.deliveries_path()).await;
+    let full = |name: &str, table: &str| {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
             "CREATE TRIGGER full_{name} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut other).await.unwrap();
+        )))
+    };
+    full("a", "delivery_keys").execute(&mut deliveries).await.unwrap();
+    for (name, table) in [("b", "requests"), ("c", "decisions"), ("d", "effects")] {
+        full(name, table).execute(&mut other).await.unwrap();
     }
     let refused = scene.ask(harmless("kim"));
     until("GitHub hears of it", || async {
@@ -79,7 +165,7 @@ async fn while_the_record_is_full_nothing_is_acknowledged_and_nothing_is_sent() 
     assert_eq!(scene.on_github(refused.request_id), "pending");
     assert_eq!(scene.calls(REVIEW), 0);
     // Room for deliveries, and for nothing else: known, and not acted on.
-    sqlx::query("DROP TRIGGER full_a").execute(&mut other).await.unwrap();
+    sqlx::query("DROP TRIGGER full_a").execute(&mut deliveries).await.unwrap();
     let known = scene.ask(harmless("lee"));
     soon("it is delivered", scene.hub.webhooks_sent()).await;
     assert!(scene.store().backlog().await.unwrap().unprocessed > 0);
@@ -116,7 +202,7 @@ async fn a_file_that_may_not_grow_refuses_and_keeps_what_it_has() {
     assert_eq!(store.accept(delivery(1)).await.unwrap(), Accepted::New);
     assert_eq!(store.accept(delivery(1)).await.unwrap(), Accepted::SeenBefore);
     store.close().await;
-    let mut connection = connection(&path).await;
+    let mut connection = connection(&folder.path().join("full.sqlite.deliveries")).await;
     let pages: i64 =
         sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut connection).await.unwrap();
     sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}")))
@@ -168,8 +254,9 @@ async fn nothing_secret_is_in_the_record() {
     scene.until_settled(asked.request_id).await;
     let secret = scene.hub.app().webhook_secret.clone();
     let key = scene.hub.app().private_key_pem.lines().nth(2).unwrap().to_owned();
-    for name in ["patwarden.sqlite", "patwarden.sqlite-wal"] {
-        let bytes = std::fs::read(scene.path(name)).unwrap_or_default();
+    let files = ["patwarden.sqlite", "patwarden.sqlite.deliveries"];
+    for name in files.into_iter().flat_map(|name| [name.to_owned(), format!("{name}-wal")]) {
+        let bytes = std::fs::read(scene.path(&name)).unwrap_or_default();
         for needle in [secret.as_str(), key.as_str(), "ghs_", "eyJ"] {
             let found = bytes.windows(needle.len()).any(|some| some == needle.as_bytes());
             assert!(!found, "{needle} is in {name}");

@@ -1,23 +1,6 @@
 -- Times are Unix milliseconds. Ids are GitHub's. Nothing secret is ever in here.
 
--- Which deliveries we have. Apart from the bodies, so that the large table has no second index.
-CREATE TABLE delivery_keys (
-    guid    BLOB    NOT NULL,
-    hook_id INTEGER NOT NULL,
-    PRIMARY KEY (guid, hook_id)
-) WITHOUT ROWID;
-
--- Their bodies, in order of arrival.
-CREATE TABLE deliveries (
-    seq         INTEGER PRIMARY KEY,
-    received_at INTEGER NOT NULL,
-    guid        BLOB    NOT NULL,
-    hook_id     INTEGER NOT NULL,
-    event       TEXT    NOT NULL,
-    body        BLOB    NOT NULL
-);
-
--- How far the deliveries have been read into the tables below.
+-- How far the deliveries, which have a file of their own, have been read into the tables below.
 CREATE TABLE cursors (
     name  TEXT    NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
