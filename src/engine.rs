@@ -47,11 +47,12 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The least time between two readings of what came in. The first delivery of a quiet time is read at once; what
-/// comes within this time is read together: every reading is a commit, and deliveries wait for it.
-const READ_EVERY: Duration = Duration::from_millis(10);
+/// comes within this time is read together: every reading is a commit, and the disk has no time for others meanwhile.
+const READ_EVERY: Duration = Duration::from_millis(25);
 
-/// The most requests that share a transaction: a delivery may have to wait for all of it.
-const ROWS_AT_ONCE: usize = 20;
+/// The most requests that share a transaction: few enough that a decision waits some milliseconds for it, and many
+/// enough that its syncs leave the disk to deliveries.
+const ROWS_AT_ONCE: usize = 100;
 
 /// How often the rule files are looked at.
 const RULES_EVERY: Duration = Duration::from_secs(5);
@@ -160,15 +161,20 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
+        let mut next_reading = Instant::now();
         while !stop.is_cancelled() && failed.is_none() {
-            let read_at = Instant::now();
-            if let Err(error) = self.start_workers(&mut workers).await {
-                tracing::error!(%error, "the store cannot be used; nothing is decided until it can");
-                let _ = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
+            let began = Instant::now();
+            match self.start_workers(&mut workers).await {
+                Ok(true) => next_reading = began + READ_EVERY,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the store cannot be used; nothing is decided until it can");
+                    let _ = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
+                }
             }
             let next = self.store.next_due().await.ok().flatten();
             tokio::select! {
-                () = self.woken(read_at) => {}
+                () = self.woken(next_reading) => {}
                 () = self.nap(next) => {}
                 Some(_) = workers.join_next(), if !workers.is_empty() => {}
                 Some(ended) = tasks.join_next() => failed = EngineFailed::after(ended, &stop),
@@ -186,9 +192,9 @@ impl Engine {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn woken(&self, read_at: Instant) {
+    async fn woken(&self, next_reading: Instant) {
         self.wake.notified().await;
-        tokio::time::sleep_until(read_at + READ_EVERY).await;
+        tokio::time::sleep_until(next_reading).await;
     }
 
     async fn nap(&self, next: Option<Timestamp>) {
@@ -204,7 +210,11 @@ impl Engine {
         }
     }
 
-    async fn start_workers(self: &Arc<Self>, workers: &mut JoinSet<()>) -> Result<(), StoreError> {
+    /// Reads what came in, and sees to it that somebody works on whatever is due. Gives whether something had come in.
+    async fn start_workers(
+        self: &Arc<Self>,
+        workers: &mut JoinSet<()>,
+    ) -> Result<bool, StoreError> {
         let ingested = ingest::ingest(&self.store, &self.clock, &self.audit).await?;
         if ingested.more {
             self.wake();
@@ -235,7 +245,7 @@ impl Engine {
                 });
             }
         }
-        Ok(())
+        Ok(ingested.some)
     }
 
     /// Works on one organization until nothing is due. `None` when it is somebody else's just now.

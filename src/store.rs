@@ -53,6 +53,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     inbox: deliveries::Inbox,
+    checkpoints: [SqlitePool; 2],
     holder: leases::Holder,
 }
 

@@ -156,13 +156,16 @@ fn the_logs_sync_returns_before_the_202_is_written() {
 
 #[test]
 fn a_trace_in_another_order_is_not_accepted() {
-    let write = format!("7 pwrite64(9</x/bot.sqlite.deliveries-wal>, \"{MARKER}\", 4096, 32) = 4096\n");
+    let write =
+        format!("7 pwrite64(9</x/bot.sqlite.deliveries-wal>, \"{MARKER}\", 4096, 32) = 4096\n");
     let sync = "7 fdatasync(9</x/bot.sqlite.deliveries-wal>) = 0\n";
     let other = "7 fdatasync(8</x/bot.sqlite.deliveries>) = 0\n";
     let record = "7 fdatasync(8</x/bot.sqlite-wal>) = 0\n";
     let failed = "7 fdatasync(9</x/bot.sqlite.deliveries-wal>) = -1 EIO (Input/output error)\n";
-    let (begun, resumed) =
-        ("7 fdatasync(9</x/bot.sqlite.deliveries-wal> <unfinished ...>\n", "7 <... fdatasync resumed>) = 0\n");
+    let (begun, resumed) = (
+        "7 fdatasync(9</x/bot.sqlite.deliveries-wal> <unfinished ...>\n",
+        "7 <... fdatasync resumed>) = 0\n",
+    );
     let answer = "8 writev(12<socket:[1]>, [{iov_base=\"HTTP/1.1 202 Accepted\\r\\n\", iov_len=60}], 1) = 60\n";
     assert_eq!(in_order(&format!("{write}{sync}{answer}")), Ok(()));
     assert_eq!(in_order(&format!("{write}{begun}{resumed}{answer}")), Ok(()));

@@ -26,6 +26,8 @@ const TURNS: usize = 20;
 /// What was read.
 #[derive(Default)]
 pub(super) struct Ingested {
+    /// There was something to be read.
+    pub(super) some: bool,
     /// There is more to be read.
     pub(super) more: bool,
     /// Something was said of where the App is installed. A webhook is no proof of that: GitHub is to be asked.
@@ -53,12 +55,13 @@ pub(super) async fn ingest(
     clock: &Clock,
     audit: &Audit,
 ) -> Result<Ingested, StoreError> {
-    let mut look_around = false;
+    let (mut some, mut look_around) = (false, false);
     for _ in 0..TURNS {
         let read = store.unprocessed(AT_ONCE).await?;
         let Some(last) = read.deliveries.last().map(|delivery| delivery.seq) else {
-            return Ok(Ingested { more: false, look_around });
+            return Ok(Ingested { some, more: false, look_around });
         };
+        some = true;
         // Before the turn to write is taken: others wait for it.
         let said: Vec<_> =
             read.deliveries.into_iter().map(|one| (one.seq, said(&one), one.event)).collect();
@@ -87,7 +90,7 @@ pub(super) async fn ingest(
             audit.write(entry);
         }
     }
-    Ok(Ingested { more: true, look_around })
+    Ok(Ingested { some, more: true, look_around })
 }
 
 fn said(delivery: &StoredDelivery) -> Said {

@@ -22,11 +22,13 @@ const OLDEST_SQLITE: i64 = 3_051_003;
 /// How long anything waits for its turn to write.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How often the checkpointer looks. Every round syncs the file, and commits under way wait for the disk meanwhile:
-/// seldom is better, as long as the log stays short.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
+/// How often the checkpointer looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many pages (4 KiB) the log may grow to before writers are made to wait for it: 256 MiB.
+/// How many pages (4 KiB) may wait for a quiet second to be copied into the file: 128 MiB.
+const MOST_WAITING: i64 = 32_768;
+
+/// How many pages the log may grow to before writers are made to wait for it: 256 MiB.
 const LONGEST_LOG: i64 = 65_536;
 
 /// One of the two files of a store.
@@ -123,19 +125,29 @@ impl Store {
     }
 
     async fn connect(files: Files) -> Result<Self, StoreError> {
-        let (writer, readers) = files.record.connect(4, Duration::ZERO).await?;
-        let (intake, inbox) = files.deliveries.connect(2, CHECKPOINT_EVERY / 2).await?;
+        let (writer, readers, of_record) = files.record.connect(4, Duration::ZERO).await?;
+        let (intake, inbox, of_inbox) = files.deliveries.connect(2, LOOK_EVERY / 2).await?;
+        let checkpoints = [of_record, of_inbox];
         let inbox = deliveries::Inbox::start(intake, inbox);
         let holder = leases::Holder::new(&files.record.path).map_err(|error| {
             StoreError::Unfit(format!("no lock file beside the store: {error}"))
         })?;
-        Ok(Self { writer, readers, inbox, holder })
+        Ok(Self { writer, readers, inbox, checkpoints, holder })
     }
 
     /// Closes the connections, once what they are at has ended. What is committed by then is on the disk;
     /// whoever still waits for a commit hears an error.
     pub async fn close(&self) {
-        for pool in [&self.inbox.readers, &self.inbox.writer, &self.readers, &self.writer] {
+        let [of_record, of_inbox] = &self.checkpoints;
+        // All of them: the last that closes a file removes its log, by name, and by then another may be there.
+        for pool in [
+            &self.inbox.readers,
+            of_inbox,
+            &self.inbox.writer,
+            &self.readers,
+            of_record,
+            &self.writer,
+        ] {
             pool.close().await;
         }
     }
@@ -161,30 +173,31 @@ impl File {
             .disable_statement_logging()
     }
 
-    /// The one connection that writes, and so many that read. Checkpoints begin after `later`, so that those of two
-    /// files do not fall together.
+    /// The one connection that writes, so many that read, and the one for checkpoints. Whether one is due is looked
+    /// at from `later` on, so that those of two files do not fall together.
     async fn connect(
         &self,
         readers: u32,
         later: Duration,
-    ) -> Result<(SqlitePool, SqlitePool), StoreError> {
+    ) -> Result<(SqlitePool, SqlitePool, SqlitePool), StoreError> {
         let options = self.options();
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(LONGEST_WAIT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().pragma("wal_autocheckpoint", "0"))
-            .await?;
+        let one = || {
+            SqlitePoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(LONGEST_WAIT)
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = one().connect_with(options.clone().pragma("wal_autocheckpoint", "0")).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(readers)
             .acquire_timeout(LONGEST_WAIT)
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true));
-        let checkpoints = options.connect().await?;
-        tokio::spawn(keep_the_log_short(checkpoints, writer.clone(), later));
-        Ok((writer, readers))
+        let checkpoints = one().connect_with(options).await?;
+        tokio::spawn(keep_the_log_short(checkpoints.clone(), later));
+        Ok((writer, readers, checkpoints))
     }
 
     /// Looks without changing anything: an error when it is no file of ours.
@@ -360,24 +373,76 @@ fn numbered(version: &str) -> i64 {
 
 /// Copies the log into the file from a connection of its own: a commit never waits for it, unless the log
 /// has grown beyond all reason.
-async fn keep_the_log_short(mut connection: SqliteConnection, writer: SqlitePool, later: Duration) {
+///
+/// It syncs all that it has copied, and commits under way wait for the disk meanwhile. So it is done after a second
+/// in which nothing was written, or when there is too much to wait for one.
+async fn keep_the_log_short(pool: SqlitePool, later: Duration) {
     tokio::time::sleep(later).await;
-    while !writer.is_closed() {
-        tokio::time::sleep(CHECKPOINT_EVERY).await;
-        let log_pages =
-            match sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut connection).await {
-                Ok(row) => get::<i64>(&row, "log").unwrap_or(0),
-                Err(error) => {
-                    tracing::debug!(%error, "checkpoint postponed");
-                    continue;
-                }
-            };
-        if log_pages > LONGEST_LOG
-            && let Err(error) =
-                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await
-        {
-            tracing::warn!(%error, log_pages, "the store's log grows and cannot be cut");
+    let mut seen = 0;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let shortened = match pool.acquire().await {
+            Ok(mut connection) => shorten_the_log(&mut connection, &mut seen).await,
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = shortened {
+            tracing::warn!(%error, "the store's log is not shortened now");
         }
     }
-    let _ = connection.close().await;
+}
+
+async fn shorten_the_log(
+    connection: &mut SqliteConnection,
+    seen: &mut i64,
+) -> Result<(), StoreError> {
+    // Another number whenever somebody else has written.
+    let row = sqlx::query("PRAGMA data_version").fetch_one(&mut *connection).await?;
+    let version = get(&row, "data_version")?;
+    let quiet = std::mem::replace(seen, version) == version;
+    // Says how things stand, and does nothing.
+    let row = sqlx::query("PRAGMA wal_checkpoint(NOOP)").fetch_one(&mut *connection).await?;
+    let (log, copied): (i64, i64) = (get(&row, "log")?, get(&row, "checkpointed")?);
+    if log == copied || (!quiet && log - copied < MOST_WAITING) {
+        return Ok(());
+    }
+    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *connection).await?;
+    if log > LONGEST_LOG {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn waiting(connection: &mut SqliteConnection) -> i64 {
+        let row = sqlx::query("PRAGMA wal_checkpoint(NOOP)").fetch_one(connection).await;
+        let row = row.expect("an answer");
+        get::<i64>(&row, "log").expect("a number")
+            - get::<i64>(&row, "checkpointed").expect("a number")
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_waits_until_nothing_is_written() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = Files::of(&folder.path().join("store.sqlite")).record;
+        file.migrate().await.expect("a file");
+        let options = file.options().pragma("wal_autocheckpoint", "0");
+        let mut writer = options.clone().connect().await.expect("a connection");
+        let mut aside = options.connect().await.expect("another");
+        let mut seen = 0;
+        for number in 1..=3 {
+            sqlx::query("UPDATE cursors SET value = $1")
+                .bind(number)
+                .execute(&mut writer)
+                .await
+                .expect("a commit");
+            shorten_the_log(&mut aside, &mut seen).await.expect("an answer");
+            assert!(waiting(&mut aside).await > 0, "something was written since it looked");
+        }
+        shorten_the_log(&mut aside, &mut seen).await.expect("an answer");
+        assert_eq!(waiting(&mut aside).await, 0);
+    }
 }
