@@ -25,8 +25,8 @@ fn page() -> String {
 fn generated(name: &str, expected: &str) {
     let page = page();
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (before, rest) = page.split_once(&begin).expect("the marker stands there");
-    let (found, after) = rest.split_once(&end).expect("the end marker stands there");
+    let (before, rest) = page.split_once(&begin).unwrap();
+    let (found, after) = rest.split_once(&end).unwrap();
     if std::env::var_os("UPDATE_DOCUMENTATION").is_some() {
         fs::write(PAGE, format!("{before}{begin}\n{}\n\n{end}{after}", expected.trim())).unwrap();
         return;

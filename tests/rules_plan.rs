@@ -126,7 +126,7 @@ fn a_check_run_shows_a_table_in_which_nothing_is_a_link_or_a_mention() {
 
     | | who | asks for | now | because |
     |---|---|---|---|---|
-    | milder | octocat, @​everybody \[click\]\(http&#58;//evil\) \|x\| (pending) | contents&#58;write on web for 30 d | escalate → **approve** | approve, by approve.readers |
+    | milder | octocat, @&#8203;everybody \[click\]\(http&#58;//evil\) \|x\| (pending) | contents&#58;write on web for 30 d | escalate → **approve** | approve, by approve.readers |
 
     ### Active tokens that no rule would approve any more
 

@@ -32,7 +32,7 @@ pub(super) enum Rules {
     Test(test::Test),
     /// Say what the rules make of a request, and why
     #[command(after_help = explain::EXAMPLE)]
-    Explain(explain::Explain),
+    Explain(Box<explain::Explain>),
     /// Say what a change of the rules would do: which recorded decisions would come out otherwise
     #[command(after_help = plan::EXAMPLE)]
     Plan(plan::Plan),

@@ -1,12 +1,15 @@
 //! `patwarden rules check`.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use super::{
     super::{Exit, output},
     RulesArgs, formats, print,
 };
-use crate::rules::{self, diagnostic::Diagnostic, load::Loaded};
+use crate::{
+    clock::Clock,
+    rules::{self, diagnostic::Diagnostic, load::Loaded},
+};
 
 pub(super) const EXAMPLE: &str = "\
 In a workflow:   patwarden rules check --format github rules/
@@ -45,7 +48,7 @@ impl Check {
         let mut loaded = self.rules.load()?;
         if let Some(policy) = &loaded.policy {
             // Loading reads no clock, so that a file means the same on every day; people want to know all the same.
-            let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+            let today = Clock::system().now().to_zoned(TimeZone::UTC).date();
             loaded.diagnostics.extend(rules::calendar::outdated(policy, today));
         }
         match if self.json { Format::Json } else { self.format } {

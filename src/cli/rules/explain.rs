@@ -53,8 +53,11 @@ struct Described {
     /// A team that the owner is in; may be given several times
     #[arg(long = "team", value_name = "SLUG")]
     teams: Vec<String>,
-    /// The owner's role: owner, member, billing_manager or stranger
-    #[arg(long, value_name = "ROLE")]
+    #[arg(
+        long,
+        value_name = "ROLE",
+        help = "The owner's role: owner, member, billing_manager or stranger"
+    )]
     role: Option<String>,
     /// The organization that is asked
     #[arg(long, value_name = "LOGIN")]

@@ -214,7 +214,7 @@ fn escaped(text: &str) -> String {
             // Between an at sign or a number sign and what follows: no mention, no reference.
             '@' | '#' => {
                 escaped.push(character);
-                escaped.push('\u{200B}');
+                escaped.push_str("&#8203;");
             }
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
                 escaped.push('\\');
