@@ -31,8 +31,10 @@ pub enum Event {
         mode: &'static str,
         /// Whether patwarden acts on it.
         acts: bool,
-        /// The policy.
+        /// The policy: its hash.
         policy: String,
+        /// Where its files came from: a path, or a repository and its commit.
+        policy_source: String,
         /// Why, in one sentence.
         why: String,
     },

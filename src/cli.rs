@@ -5,6 +5,7 @@ mod decisions;
 mod demo;
 mod describe;
 mod output;
+mod policy;
 mod replay;
 mod requests;
 mod rules;
@@ -57,6 +58,9 @@ enum Command {
     /// Check, test, explain and compare rule files; offline
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// Whose rules come from where, and whether they are in force
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// What is pending, what was decided and why
     #[command(subcommand)]
     Requests(requests::Requests),
@@ -167,6 +171,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(feature = "demo")]
         Command::Demo(command) => command.run().await,
         Command::Rules(command) => command.run().await,
+        Command::Policy(command) => command.run().await,
         Command::Requests(command) => command.run().await,
         Command::Decisions(command) => command.run().await,
         Command::Replay(command) => command.run().await,

@@ -31,14 +31,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use policy::{InForce, PolicySource, read_sources};
+pub use policy::{
+    ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, whose_of,
+};
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;
 
 use crate::{
     audit::Audit,
     clock::Clock,
-    domain::OrganizationId,
+    domain::{Organization, OrganizationId},
     github::{App, ClientOptions, InstallationClients},
     store::{RequestRow, Store, StoreError},
 };
@@ -92,7 +94,7 @@ pub struct Engine {
     store: Store,
     app: Arc<App>,
     clients: InstallationClients,
-    policy: PolicySource,
+    policies: Policies,
     clock: Clock,
     audit: Audit,
     options: EngineOptions,
@@ -109,7 +111,7 @@ impl Engine {
     pub fn new(
         store: Store,
         app: Arc<App>,
-        policy: PolicySource,
+        policies: Policies,
         clock: Clock,
         audit: Audit,
         options: EngineOptions,
@@ -118,7 +120,7 @@ impl Engine {
             clients: InstallationClients::new(Arc::clone(&app), options.client),
             store,
             app,
-            policy,
+            policies,
             clock,
             audit,
             options,
@@ -147,8 +149,8 @@ impl Engine {
 
     /// The rules in force.
     #[must_use]
-    pub fn policy(&self) -> &PolicySource {
-        &self.policy
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// Works until `stop`, then finishes what is under way.
@@ -159,6 +161,7 @@ impl Engine {
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&self).keep_reconciling(stop.clone()));
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
+        tasks.spawn(Arc::clone(&self).follow_repositories(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();
@@ -220,6 +223,8 @@ impl Engine {
             self.wake();
         }
         if ingested.look_around {
+            // Also a permission that was given or taken: repositories with rules may be readable now, or not any more.
+            self.policies.look_soon();
             self.reconcile_soon();
         }
         for organization in self.store.due_organizations(self.clock.now()).await? {
@@ -327,20 +332,31 @@ impl Engine {
     }
 
     async fn watch_rules(self: Arc<Self>, stop: CancellationToken) {
-        let mut changed = self.policy.watch();
+        let mut changed = self.policies.watch();
+        let mut told = 0;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RULES_EVERY) => {
-                    let source = self.policy.clone();
+                    let policies = self.policies.clone();
                     // Small files, but on a disk that may hang: never on a thread that serves.
-                    let _ = tokio::task::spawn_blocking(move || source.reload()).await;
+                    let _ = tokio::task::spawn_blocking(move || policies.reload()).await;
+                    match self.store.policy_logins().await {
+                        Ok(logins) => self.policies.rebind(&logins),
+                        Err(error) => tracing::warn!(%error, "the store was not asked who is trusted"),
+                    }
                 }
-                changed = changed.changed() => {
-                    if changed.is_err() {
+                news = changed.changed() => {
+                    if news.is_err() {
                         return;
                     }
-                    if let Err(error) = self.rules_changed().await {
-                        tracing::error!(%error, "what waits for rules could not be woken; it is tried by itself");
+                    let generation = *changed.borrow_and_update();
+                    match self.rules_changed(told).await {
+                        Ok(()) => told = generation,
+                        Err(error) => {
+                            tracing::error!(%error, "what waits for rules could not be woken; it is tried again");
+                            tokio::time::sleep(LOOK_EVERY).await;
+                            changed.mark_changed();
+                        }
                     }
                 }
                 () = stop.cancelled() => return,
@@ -348,19 +364,58 @@ impl Engine {
         }
     }
 
-    /// Other rules, or the same ones mended: whatever waited for them is judged now.
-    async fn rules_changed(&self) -> Result<(), StoreError> {
+    /// Other rules since that generation, or the same ones mended: whatever waited for them is judged now.
+    async fn rules_changed(&self, since: u64) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
-        if let Some(policy) = self.policy.in_force().policy {
-            let most = i64::try_from(self.options.most_at_once).unwrap_or(i64::MAX);
-            tx.hold_what_is_outdated(&judge::grounds(&policy), most).await?;
+        self.policies.keep(&self.store, now).await?;
+        let most = i64::try_from(self.options.most_at_once).unwrap_or(i64::MAX);
+        let mut any = false;
+        for organization in self.store.organizations_with_open_requests().await? {
+            if !self.policies.changed_since(since, &organization) {
+                continue;
+            }
+            any = true;
+            let mut tx = self.store.begin().await?;
+            if let Some(policy) = self.policies.in_force(&organization).policy {
+                tx.hold_what_is_outdated(organization.id, &judge::grounds(&policy), most).await?;
+            }
+            tx.hasten_unjudged(organization.id, now).await?;
+            tx.commit().await?;
         }
-        tx.hasten_unjudged(now).await?;
-        tx.commit().await?;
-        self.wake();
-        self.reconcile_soon();
+        self.note_policies().await?;
+        if any {
+            self.wake();
+            self.reconcile_soon();
+        }
         Ok(())
+    }
+
+    /// Keeps for people what is in force where the App is installed.
+    async fn note_policies(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let installed = self.store.installations().await?;
+        let organizations: Vec<Organization> =
+            installed.into_iter().map(|row| row.organization).collect();
+        self.policies.bind(&organizations, &self.store).await?;
+        let noted = self.store.policies_in_force().await?;
+        let mut tx = self.store.begin().await?;
+        for organization in &organizations {
+            let row = self.policies.in_force(organization).as_row(organization, now);
+            let before = noted.iter().find(|noted| noted.organization.id == organization.id);
+            if before.is_some_and(|before| before.says_the_same_as(&row)) {
+                continue;
+            }
+            let InForce { policy, broken, source, .. } = self.policies.in_force(organization);
+            let mode = policy.as_ref().map_or("none", |policy| policy.mode().as_str());
+            tracing::info!(organization = %organization.login, source, mode, broken, "the policy in force");
+            tx.note_policy_in_force(&row).await?;
+        }
+        for gone in noted {
+            if organizations.iter().all(|organization| organization.id != gone.organization.id) {
+                tx.forget_policy_in_force(gone.organization.id).await?;
+            }
+        }
+        tx.commit().await
     }
 
     /// Says in the log that people are needed. Asking them is for a later version.

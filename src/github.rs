@@ -6,6 +6,7 @@ mod error;
 mod limits;
 mod link;
 mod read;
+mod repositories;
 mod wire;
 mod write;
 
@@ -13,6 +14,9 @@ pub use app::{App, AppCredentials, ClientOptions, InstallationClients};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
 pub use read::{CustomProperties, Grants, Listing, Read};
+pub use repositories::{
+    Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
+};
 pub use wire::{RequestEvent, RequestEventAction, Sender, parse_request_event};
 pub use write::{Review, Write};
 

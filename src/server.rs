@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use webhook::{LARGEST_DELIVERY, Secrets, VerifiedDelivery};
 
-use crate::{clock::Clock, engine::Engine, store::Store};
+use crate::{clock::Clock, engine::Engine, github::RepositoryEvent, store::Store};
 
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +32,8 @@ pub const WEBHOOK_PATH: &str = "/webhooks/github";
 pub struct Shared {
     store: Store,
     wake: Arc<dyn Fn() + Send + Sync>,
+    /// Told of every event about a repository; says whether anybody follows it.
+    repository_changed: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
     secrets: Arc<Secrets>,
     budget: webhook::Budget,
     clock: Clock,
@@ -41,8 +43,9 @@ impl Shared {
     /// Deliveries signed with one of `secrets` go into `store`; then `engine` is told.
     #[must_use]
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
-        let engine = Arc::clone(engine);
-        Self::waking(store, secrets, clock, move || engine.wake())
+        let (engine, policies) = (Arc::clone(engine), engine.policies().clone());
+        let shared = Self::waking(store, secrets, clock, move || engine.wake());
+        Self { repository_changed: Arc::new(move |event| policies.heard_of(event)), ..shared }
     }
 
     /// The same with something else to be told: for benchmarks, which have no engine.
@@ -56,6 +59,7 @@ impl Shared {
         Self {
             store,
             wake: Arc::new(wake),
+            repository_changed: Arc::new(|_| false),
             secrets: Arc::new(secrets),
             budget: webhook::Budget::default(),
             clock,

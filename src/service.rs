@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Audit,
     clock::Clock,
-    engine::{Engine, EngineFailed, EngineOptions, PolicySource},
+    engine::{Engine, EngineFailed, EngineOptions, Policies},
     github::{App, AppCredentials, ClientOptions},
     server::{Bound, Secrets, Shared, router},
     settings::Settings,
@@ -56,10 +56,7 @@ impl Service {
             format!("cannot listen on {}: is something else there?", settings.listen)
         })?;
         let store = Store::open(&settings.database).await?;
-        let rules = settings.rules;
-        let highest = settings.highest_mode;
-        let policy =
-            tokio::task::spawn_blocking(move || PolicySource::new(rules, Some(highest))).await?;
+        let policies = Policies::open(settings.rules, &store, clock.now()).await?;
         let options = EngineOptions {
             reconcile_every: settings.reconcile_interval,
             most_at_once: settings.most_at_once,
@@ -68,7 +65,7 @@ impl Service {
         let engine = Engine::new(
             store.clone(),
             Arc::new(app),
-            policy,
+            policies,
             clock.clone(),
             audit.clone(),
             options,

@@ -4,6 +4,8 @@
 //! environment, the environment before the file, the file before the default. What the environment says is
 //! handed in by the commands; apart from settings, only `RUST_LOG` and `NO_COLOR` are read.
 
+mod rules;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -13,6 +15,8 @@ use std::{
 };
 
 use secrecy::SecretString;
+
+pub use rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings};
 
 use crate::{rules::Mode, telemetry::LogFormat};
 
@@ -68,7 +72,19 @@ pub const KEYS: &[Key] = &[
         "the record: sqlite:PATH, on a local disk",
         Some("sqlite:patwarden.sqlite"),
     ),
-    key("rules", "PATWARDEN_RULES", "the rules: a TOML file, or a directory of them", None),
+    key(
+        "rules",
+        "PATWARDEN_RULES",
+        "the rules of every organization that is not named with its own: a TOML file, a directory of them, or \
+         github:OWNER/REPOSITORY/PATH",
+        None,
+    ),
+    key(
+        "enterprise-rules",
+        "PATWARDEN_ENTERPRISE_RULES",
+        "the enterprise's rules, above those of all organizations, in the same forms",
+        None,
+    ),
     key(
         "listen",
         "PATWARDEN_LISTEN",
@@ -194,7 +210,7 @@ impl Sources {
         match text.parse::<toml::Table>() {
             Ok(table) => {
                 for name in table.keys() {
-                    if !KEYS.iter().any(|key| key.name == name) {
+                    if !Self::is_table(name) && !KEYS.iter().any(|key| key.name == name) {
                         self.problems
                             .push(format!("{}: there is no setting `{name}`", path.display()));
                     }
@@ -284,12 +300,10 @@ pub struct Settings {
     pub app: AppSettings,
     /// Where the record is.
     pub database: PathBuf,
-    /// Where the rules are.
-    pub rules: PathBuf,
+    /// Whose rules are where, and the most that they may do.
+    pub rules: RulesSettings,
     /// Where webhooks are received.
     pub listen: SocketAddr,
-    /// The most that a policy may do.
-    pub highest_mode: Mode,
     /// How often pending requests are listed anyway.
     pub reconcile_interval: Duration,
     /// The most waiting requests that a first run or a changed policy may act on unconfirmed.
@@ -348,18 +362,11 @@ impl Settings {
         let webhook_secrets = webhook_secrets(s);
         let api_url = s.parsed("api-url", api_url);
         let database = s.parsed("database-url", sqlite_path);
-        let rules = s.parsed("rules", |text| Ok(PathBuf::from(text)));
-        let rules = s.needed("rules", rules);
+        let rules = rules::check(s);
         let listen = s.parsed("listen", |text| {
             text.parse().map_err(|_| {
                 format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000")
             })
-        });
-        let highest_mode = s.parsed("highest-mode", |text| {
-            [Mode::Shadow, Mode::ApproveOnly, Mode::Enforce]
-                .into_iter()
-                .find(|mode| mode.as_str() == text)
-                .ok_or_else(|| format!("`{text}` is none of shadow, approve-only, enforce"))
         });
         let reconcile_interval = s.parsed("reconcile-interval", |text| span(text, (1, 24 * 3600)));
         let most_at_once = s.parsed("most-at-once", |text| {
@@ -388,7 +395,6 @@ impl Settings {
                 database: database?,
                 rules: rules?,
                 listen: listen?,
-                highest_mode: highest_mode?,
                 reconcile_interval: reconcile_interval?,
                 most_at_once: most_at_once?,
                 write_interval: write_interval?,
@@ -509,6 +515,11 @@ fn sqlite_path(text: &str) -> Result<PathBuf, String> {
         return Err("name a file: what is kept in memory is lost with the process".to_owned());
     }
     Ok(PathBuf::from(path))
+}
+
+fn highest_mode(text: &str) -> Result<Mode, String> {
+    let known = Mode::ALL.into_iter().find(|mode| mode.as_str() == text);
+    known.ok_or_else(|| format!("`{text}` is none of shadow, approve-only, enforce"))
 }
 
 /// A span of time between two numbers of seconds.

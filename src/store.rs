@@ -14,6 +14,8 @@ mod names;
 mod open;
 mod owners;
 mod policies;
+mod policies_in_force;
+mod policy_places;
 mod requests;
 mod teams;
 
@@ -28,6 +30,8 @@ pub use effects::{EffectKind, EffectRow, EffectState};
 pub use installations::InstallationRow;
 pub use leases::Lease;
 pub use limits::ParkedRow;
+pub use policies_in_force::PolicyInForceRow;
+pub use policy_places::{Found, Pin, PinnedBy, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 
 /// Why the store did not do what was asked.

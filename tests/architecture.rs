@@ -18,7 +18,7 @@ const IMPURE: &[(&str, &str)] = &[
     ("sqlx", "src/store"),
     ("reqwest", "src/github"),
     ("std::env", "src/settings.rs"),
-    ("std::fs", "src/engine/policy.rs"),
+    ("std::fs", "src/engine/policy/disk.rs"),
     ("std::net", "src/server"),
     ("SystemTime", "src/clock.rs: time comes in as a value"),
     ("Instant::now", "src/clock.rs: time comes in as a value"),

@@ -205,10 +205,11 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "members: read",
             "organization_custom_properties: read",
             "metadata: read",
+            "contents: read",
         ],
         "what the code calls needs these and no more"
     );
-    assert_eq!(events, ["personal_access_token_request"]);
+    assert_eq!(events, ["personal_access_token_request", "push", "repository"]);
     let url = format!("url: https://patwarden.example{}", patwarden::server::WEBHOOK_PATH);
     assert!(manifest.contains(&url), "the webhook's path is {}", patwarden::server::WEBHOOK_PATH);
 }

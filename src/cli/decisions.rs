@@ -98,6 +98,7 @@ fn brief(row: &DecisionRow) -> serde_json::Value {
         "mode": row.mode,
         "acts": row.acts,
         "policy": row.policy_hash,
+        "policy_source": row.policy_source,
         "why": render::sentence(&row.decision),
     })
 }
@@ -158,6 +159,7 @@ fn print(row: &DecisionRow, effects: &[&EffectRow]) {
     }
     output::line("");
     output::line(format_args!("The rules (mode {}, policy {:.12})", row.mode, row.policy_hash));
+    output::line(format_args!("  from {}", output::cell(&row.policy_source, 400)));
     for line in render::tree(&row.trace).lines() {
         output::line(format_args!("  {line}"));
     }

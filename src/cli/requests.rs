@@ -10,7 +10,7 @@ use super::{Exit, StoreArgs, output};
 use crate::{
     engine::lifecycle::State,
     rules::render,
-    store::{DecisionRow, RequestFilter, RequestRow, Store},
+    store::{DecisionRow, PolicyInForceRow, RequestFilter, RequestRow, Store},
 };
 
 /// What is pending, what was decided and why.
@@ -96,10 +96,11 @@ impl Requests {
         let backlog = store.backlog().await?;
         let unread = store.unread_deliveries(5).await?;
         let parked = store.parked(crate::clock::Clock::system().now()).await?;
+        let policies = store.policies_in_force().await?;
         if list.json {
             output::json(&serde_json::json!({
                 "requests": lines, "deliveries": backlog, "unread_deliveries": unread,
-                "rate_limits": parked,
+                "rate_limits": parked, "policies": policies,
             }))?;
             return Ok(Exit::Well);
         }
@@ -130,6 +131,12 @@ impl Requests {
                     ]
                 }),
             );
+        }
+        for policy in &policies {
+            if let Some(line) = not_acted_on(policy) {
+                output::line("");
+                output::line(line);
+            }
         }
         for (_, login, count) in &unconfirmed {
             output::line("");
@@ -218,6 +225,18 @@ impl Confirm {
         ));
         Ok(Exit::Well)
     }
+}
+
+/// Why nothing happens in an organization, where that is on purpose or needs somebody.
+fn not_acted_on(policy: &PolicyInForceRow) -> Option<String> {
+    let login = output::cell(policy.organization.login.as_str(), 40);
+    if let Some(why) = &policy.broken {
+        return Some(format!("{login}: nothing is approved: {}", output::cell(why, 300)));
+    }
+    let shadow = policy.mode.as_deref() == Some("shadow");
+    shadow.then(|| {
+        format!("{login} is in SHADOW: everything is decided and recorded, and nothing is sent.")
+    })
 }
 
 async fn decisions_of(

@@ -81,8 +81,9 @@ impl Serve {
                 _ = tokio::signal::ctrl_c() => break,
                 _ = terminate.recv() => break,
                 _ = hang_up.recv() => {
-                    let source = service.engine.policy().clone();
-                    tokio::task::spawn_blocking(move || source.reload()).await?;
+                    let policies = service.engine.policies().clone();
+                    policies.look_soon();
+                    tokio::task::spawn_blocking(move || policies.reload()).await?;
                 }
                 ended = service.failed() => {
                     ended?;

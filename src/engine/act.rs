@@ -129,7 +129,7 @@ impl Worker<'_> {
 
     /// Whether the rules that decided are still in force, and nothing forbids to act on them.
     fn is_still_right(&self, row: &RequestRow) -> bool {
-        let in_force = self.engine.policy.in_force();
+        let in_force = self.engine.policies.in_force(&row.organization);
         let same =
             in_force.policy.is_some_and(|policy| row.judged_under == Some(judge::grounds(&policy)));
         match row.state {

@@ -1,12 +1,10 @@
 //! Facts are gathered, the rules decide, and the decision is durable before anything is sent.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     gather::{self, Learned, Sources},
-    judge::{self, HeldBack, Judged},
+    judge::{self, HeldBack, Judged, Under},
     lifecycle::{State, Verdict},
     look::Seen,
     record::{self, Happened},
@@ -15,7 +13,6 @@ use super::{
 use crate::{
     domain::{Fingerprint, TokenRequest},
     github::Read,
-    rules::Policy,
     store::{
         DecisionRow, EffectKind, EffectState, InstallationRow, NewEffect, RequestRow, StoreError,
         Tx,
@@ -60,8 +57,8 @@ impl Worker<'_> {
             {
                 break;
             }
-            let in_force = engine.policy.in_force();
-            let Some(policy) = in_force.policy else {
+            let in_force = engine.policies.in_force(&installation.organization);
+            let Some(policy) = in_force.policy.clone() else {
                 let why = in_force.broken.unwrap_or_else(|| "no rules were loaded".to_owned());
                 let note = format!("no valid policy: {why}");
                 self.park(std::slice::from_ref(row), after(now, 30), &note).await?;
@@ -81,7 +78,8 @@ impl Worker<'_> {
             let held_back =
                 HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
             let judged = judge::judge(&policy, &held_back, request, gathered.facts);
-            let row = self.record(row, request, &policy, judged, &gathered.learned).await?;
+            let under = Under { policy: &policy, source: &in_force.source };
+            let row = self.record(row, request, &under, judged, &gathered.learned).await?;
             decided.extend(
                 row.filter(|row| matches!(row.state, State::Decided(_)))
                     .map(|row| Decided { row, oldest }),
@@ -101,11 +99,12 @@ impl Worker<'_> {
         &self,
         row: &RequestRow,
         request: &TokenRequest,
-        policy: &Arc<Policy>,
+        under: &Under<'_>,
         judged: Judged,
         learned: &Learned,
     ) -> Result<Option<RequestRow>, StoreError> {
         let engine = self.engine;
+        let policy = under.policy;
         let key = row.key();
         let now = engine.clock.now();
         let last = self.readable_decision(row.decision_id).await?;
@@ -119,7 +118,7 @@ impl Worker<'_> {
             Some(last) => last.id,
             None => {
                 tx.note_policy(policy.hash(), &judge::sources(policy), now).await?;
-                tx.record_decision(key, &judged.as_new(request, policy, now)).await?
+                tx.record_decision(key, &judged.as_new(request, under, now)).await?
             }
         };
         if matches!(current.state, State::Decided(_)) && !repeats {
@@ -149,7 +148,7 @@ impl Worker<'_> {
         tx.commit().await?;
         crate::crash::point("decision-committed");
         if !repeats {
-            entries.insert(0, record::entry(&row, judged.as_audit(decision_id, policy), now));
+            entries.insert(0, record::entry(&row, judged.as_audit(decision_id, under), now));
         }
         if people_now && row.state == State::Escalated {
             engine.call_for_people(&row, &judged.decision.to);

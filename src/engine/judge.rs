@@ -27,6 +27,13 @@ pub(super) struct Judged {
     pub(super) retry: bool,
 }
 
+/// The policy that a request is judged by.
+pub(super) struct Under<'a> {
+    pub(super) policy: &'a Policy,
+    /// Where its files came from.
+    pub(super) source: &'a str,
+}
+
 /// What keeps a decision from being acted on, whatever the rules say.
 pub(super) struct HeldBack<'a> {
     /// Why the files of the policy cannot be used as they are now.
@@ -121,7 +128,7 @@ impl Judged {
     pub(super) fn as_new<'a>(
         &'a self,
         request: &'a TokenRequest,
-        policy: &'a Policy,
+        under: &Under<'a>,
         now: Timestamp,
     ) -> NewDecision<'a> {
         NewDecision {
@@ -132,19 +139,21 @@ impl Judged {
             trace: &self.trace,
             mode: self.mode.as_str(),
             acts: self.acts(),
-            policy_hash: policy.hash(),
+            policy_hash: under.policy.hash(),
+            policy_source: under.source,
             decided_at: now,
         }
     }
 
-    pub(super) fn as_audit(&self, decision: i64, policy: &Policy) -> audit::Event {
+    pub(super) fn as_audit(&self, decision: i64, under: &Under<'_>) -> audit::Event {
         audit::Event::Decided {
             decision,
             effect: self.decision.effect.as_str(),
             rules: self.decision.by.iter().map(ToString::to_string).collect(),
             mode: self.mode.as_str(),
             acts: self.acts(),
-            policy: policy.hash().to_owned(),
+            policy: under.policy.hash().to_owned(),
+            policy_source: under.source.to_owned(),
             why: rules::render::sentence(&self.decision),
         }
     }

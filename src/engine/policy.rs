@@ -1,205 +1,360 @@
-//! Where the rules come from: a file or a directory, loaded again when it changes; the last good policy
-//! stays when the new one is invalid.
+//! The policies in force: whose rules come from where, what they are now, who is told when they change. Files on disk
+//! stand in `disk`, repositories in `repository` and `follow`, how layers make one policy in `combine`.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
-};
+mod combine;
+mod disk;
+mod follow;
+mod in_force;
+mod repository;
 
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::rules::{
-    Mode, Policy,
-    diagnostic::Diagnostic,
-    load::{Loaded, SourceFile, load},
+use self::{
+    combine::{Known, Layer},
+    in_force::{Entitled, Inner, Touched, protected},
+};
+use crate::{
+    domain::{Login, Organization, OrganizationId, RepositoryId},
+    github::RepositoryEvent,
+    rules::Policy,
+    settings::{Place, RulesSettings},
+    store::{PolicyFiles, PolicyInForceRow, Store, StoreError},
 };
 
-/// The largest rule file that is read at all; the loader has its own, lower limit and says so better.
-const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+pub use disk::read_sources;
+pub use repository::{NoRules, rules_at};
 
-/// The policy in force.
+/// Whose rules: the enterprise's.
+pub const ENTERPRISE: &str = "enterprise";
+
+/// Whose rules: those of every organization that is not named with its own.
+pub const EVERYBODY: &str = "everybody";
+
+/// Whose rules: one organization's.
+#[must_use]
+pub fn whose_of(login: &Login) -> String {
+    format!("organization {}", login.as_str().to_ascii_lowercase())
+}
+
+/// What is kept in place of a place for an organization that is named and has everybody's rules.
+const AS_EVERYBODY: &str = "the rules of everybody";
+
+/// What is said until GitHub has answered for the first time.
+const NOT_CONFIRMED: &str = "GitHub has not confirmed them since the start";
+
+/// The policy in force for an organization.
 #[derive(Clone, Default)]
 pub struct InForce {
     /// The last valid one, if there ever was one.
     pub policy: Option<Arc<Policy>>,
     /// Why the files as they are now cannot be used; while this is said, nothing is approved.
     pub broken: Option<String>,
+    /// Where its files came from: a path, or a repository and its commit.
+    pub source: String,
+    /// Which place of the settings that is; `None`: they name none for this organization.
+    pub whose: Option<String>,
 }
 
-/// The policy in force, and the files as they were read last.
-type State = (InForce, Option<Vec<SourceFile>>);
+impl InForce {
+    fn none(broken: String) -> Self {
+        Self { broken: Some(broken), ..Self::default() }
+    }
 
-/// Rules on disk.
+    /// The same for people.
+    pub(super) fn as_row(&self, organization: &Organization, now: Timestamp) -> PolicyInForceRow {
+        PolicyInForceRow {
+            organization: organization.clone(),
+            whose: self.whose.clone(),
+            source: self.source.clone(),
+            hash: self.policy.as_ref().map(|policy| policy.hash().to_owned()),
+            mode: self.policy.as_ref().map(|policy| policy.mode().as_str().to_owned()),
+            broken: self.broken.clone(),
+            since: now,
+        }
+    }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let grounds =
+            |it: &Self| it.policy.as_ref().map(|policy| (policy.hash().to_owned(), policy.mode()));
+        grounds(self) == grounds(other)
+            && (&self.broken, &self.source) == (&other.broken, &other.source)
+    }
+}
+
+/// Rules that are in a repository.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Whose: [`ENTERPRISE`], [`EVERYBODY`], or as [`whose_of`] says.
+    pub whose: String,
+    /// Where in the repository: a `.toml` file or a directory.
+    pub path: String,
+    /// The branch that counts, once it is known.
+    pub default_branch: Option<String>,
+    /// The last files that were in force.
+    pub good: Option<Arc<PolicyFiles>>,
+}
+
+/// Every organization's policy. Cheap to clone.
 #[derive(Clone)]
-pub struct PolicySource {
-    path: Arc<Path>,
-    cap: Option<Mode>,
-    state: Arc<RwLock<State>>,
-    reloading: Arc<Mutex<()>>,
-    changed: watch::Sender<()>,
+pub struct Policies {
+    inner: Arc<Inner>,
 }
 
-impl PolicySource {
-    /// Reads the rules at `path`, a file or a directory. Invalid ones are kept as such: the process
-    /// runs, approves nothing, and takes the mended file when it comes. `cap` is the strongest mode that
-    /// the operator allows.
-    #[must_use]
-    pub fn new(path: PathBuf, cap: Option<Mode>) -> Self {
-        let source = Self {
-            path: path.into(),
-            cap,
-            state: Arc::default(),
-            reloading: Arc::default(),
-            changed: watch::Sender::new(()),
-        };
-        source.reload();
-        source
+impl Policies {
+    /// The policies that `settings` name, with what `store` knows of them: the last good files, and which repositories
+    /// are followed. Files on disk are read; GitHub is not called. Invalid ones are kept as such: the process runs,
+    /// approves nothing, and takes the mended files when they come.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn open(
+        settings: RulesSettings,
+        store: &Store,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let inner = Inner::of(settings);
+        let mut tx = store.begin().await?;
+        for source in &inner.sources {
+            tx.use_policy_place(&source.whose, &source.place.to_string()).await?;
+        }
+        for entry in &inner.entries {
+            if inner.sources.iter().all(|source| source.whose != entry.whose) {
+                tx.use_policy_place(&entry.whose, AS_EVERYBODY).await?;
+            }
+        }
+        tx.commit().await?;
+        inner.restore(store.policy_places().await?);
+        let policies = Self { inner: Arc::new(inner) };
+        let reading = policies.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let read = reading.inner.read_disk();
+            // What nobody has read yet has its last good version, too.
+            reading.apply(Touched::All, |layers| read.into_iter().for_each(|one| one.put(layers)))
+        });
+        read.await.map_err(|error| StoreError::Unfit(error.to_string()))?;
+        policies.keep(store, now).await?;
+        Ok(policies)
     }
 
-    /// The policy in force now.
+    /// The policy in force for an organization now.
     #[must_use]
-    pub fn in_force(&self) -> InForce {
-        self.state.read().map(|state| state.0.clone()).unwrap_or_default()
+    pub fn in_force(&self, organization: &Organization) -> InForce {
+        let inner = &self.inner;
+        let state = inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        match inner.entry_of(organization, &state.bound) {
+            Entitled::To(entry) => {
+                state.in_force.get(entry).map(|it| InForce::clone(it)).unwrap_or_default()
+            }
+            Entitled::Not(why) => InForce::none(why),
+        }
     }
 
-    /// Told whenever another policy is in force, or the same one is valid again.
+    /// Whether an organization's policy changed after this generation.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    pub fn changed_since(&self, generation: u64, organization: &Organization) -> bool {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        match self.inner.entry_of(organization, &state.bound) {
+            Entitled::To(entry) => {
+                state.changed_in.get(entry).is_some_and(|changed| *changed > generation)
+            }
+            Entitled::Not(_) => true,
+        }
     }
 
-    /// Reads the files again. Gives whether anything changed.
+    /// Told the generation whenever another policy is in force, or the same one is valid again.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
+    /// Reads what is on disk again, and has the repositories looked at. Gives whether anything on disk changed. It
+    /// waits for the disk: never on a thread that serves.
     pub fn reload(&self) -> bool {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = read_sources(&self.path);
-        let sources = read.as_ref().ok().cloned();
-        let unchanged = |state: &State| sources.is_some() && state.1 == sources;
-        if self.state.read().is_ok_and(|state| unchanged(&state)) {
-            return false;
-        }
-        // Before the lock is taken: large files take their time, and whoever decides must not wait for it.
-        let loaded = read.map(|sources| load(&sources));
-        let Ok(mut state) = self.state.write() else { return false };
-        let was_broken = state.0.broken.clone();
-        match loaded {
-            Ok(Loaded { policy: Some(policy), diagnostics, .. }) => {
-                warn_of(&diagnostics);
-                let policy = match self.cap {
-                    Some(cap) => policy.with_mode(cap),
-                    None => policy,
-                };
-                tracing::info!(
-                    path = %self.path.display(), mode = policy.mode().as_str(), rules = policy.rule_count(),
-                    hash = policy.hash(), "rules loaded"
-                );
-                for block in policy.not_yet_acted_on() {
-                    tracing::warn!(
-                        block = block.block,
-                        what = block.what,
-                        "read, and not yet acted on in this version"
-                    );
-                }
-                state.0 = InForce { policy: Some(Arc::new(policy)), broken: None };
-            }
-            Ok(Loaded { diagnostics, .. }) => {
-                warn_of(&diagnostics);
-                let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
-                let first = diagnostics.iter().find(|diagnostic| diagnostic.is_error());
-                let first = first.map(|diagnostic| diagnostic.message.clone()).unwrap_or_default();
-                state.0.broken = Some(format!(
-                    "the rules at {} have {errors} error{}: {first} (`patwarden rules check` shows all)",
-                    self.path.display(),
-                    if errors == 1 { "" } else { "s" },
-                ));
-            }
-            Err(why) => state.0.broken = Some(why),
-        }
-        if let Some(why) = &state.0.broken {
-            if was_broken.as_ref() == Some(why) && sources.is_none() {
-                return false;
-            }
-            tracing::error!(
-                why,
-                last_good = state.0.policy.is_some(),
-                "the rules cannot be used; nothing is approved"
-            );
-        }
-        state.1 = sources;
+        let read = self.inner.read_disk().into_iter();
+        read.fold(false, |changed, one| {
+            changed | self.apply(Touched::One(one.source), |layers| one.put(layers))
+        })
+    }
+
+    /// Has every repository with rules looked at soon.
+    pub fn look_soon(&self) {
+        let repositories = self.inner.sources.iter().enumerate();
+        let repositories = repositories.filter(|(_, it)| matches!(it.place, Place::Repository(_)));
+        self.inner.wake(repositories.map(|(index, _)| index));
+    }
+
+    /// Has the repository of a webhook looked at, if rules are in it. Gives whether they are.
+    #[must_use]
+    pub fn heard_of(&self, event: &RepositoryEvent) -> bool {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        let concerned: Vec<usize> = (state.layers.iter().zip(&self.inner.sources).enumerate())
+            .filter(|(_, (layer, source))| match (&source.place, &layer.repository) {
+                (Place::Repository(place), Some(known)) => known.may_change_by(event, place),
+                _ => false,
+            })
+            .map(|(index, _)| index)
+            .collect();
         drop(state);
-        self.changed.send_replace(());
-        true
+        let any = !concerned.is_empty();
+        self.inner.wake(concerned);
+        any
     }
-}
 
-fn warn_of(diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        tracing::warn!("{}", diagnostic.render_human(false).trim_end());
+    /// The enterprise's files as they are in force, for whoever judges a change of an organization's: the upper half of
+    /// [`crate::rules::Sources`].
+    #[must_use]
+    pub fn enterprise_files(&self) -> Option<Arc<PolicyFiles>> {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.layers.get(self.inner.enterprise?)?.good.clone()
     }
-}
 
-/// The rule files at `path`: the file itself, or every `.toml` of the directory, sorted by name.
-///
-/// # Errors
-/// A sentence for people: what could not be read, and why.
-pub fn read_sources(path: &Path) -> Result<Vec<SourceFile>, String> {
-    let unreadable =
-        |path: &Path, error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
-    let mut files = Vec::new();
-    let folder = if metadata.is_dir() {
-        for entry in std::fs::read_dir(path).map_err(|error| unreadable(path, error))? {
-            let entry = entry.map_err(|error| unreadable(path, error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".toml") && !name.starts_with('.') {
-                files.push((name, entry.path()));
-            }
-        }
-        files.sort();
-        if files.is_empty() {
-            return Err(format!("{} holds no .toml file", path.display()));
-        }
-        path
-    } else {
-        files.push((path.display().to_string(), path.to_owned()));
-        // Cases may stand beside the file they are about.
-        let tests = path.with_extension("tests.toml");
-        if tests.exists() {
-            files.push((tests.display().to_string(), tests));
-        }
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    };
-    let folder = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
-    files
-        .into_iter()
-        .map(|(name, file)| {
-            // What the operator named may point anywhere; what lies beside it is somebody's contribution.
-            let real = file.canonicalize().map_err(|error| unreadable(&file, error))?;
-            if file != path && !real.starts_with(&folder) {
-                return Err(format!(
-                    "{} points out of its directory: it is not read",
-                    file.display()
-                ));
-            }
-            let text = read_text(&real).map_err(|why| format!("{} {why}", file.display()))?;
-            Ok(SourceFile { name, text })
+    /// Whose rules are in this repository: for whoever judges a change of them, with [`rules_at`] for the files of any
+    /// of its commits.
+    #[must_use]
+    pub fn held_by(&self, repository: RepositoryId) -> Vec<Held> {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.inner.sources.iter().zip(&state.layers);
+        all.filter_map(|(source, layer)| {
+            let Place::Repository(place) = &source.place else { return None };
+            let known = layer.repository.as_ref().filter(|known| known.id == Some(repository))?;
+            Some(Held {
+                whose: source.whose.clone(),
+                path: place.path.clone(),
+                default_branch: known.default_branch.clone(),
+                good: layer.good.clone(),
+            })
         })
         .collect()
+    }
+
+    /// Changes what is known and makes the policies anew that rest on it. Gives whether anything changed. It takes its
+    /// time: never on a thread that serves.
+    fn apply(&self, touched: Touched, change: impl FnOnce(&mut [Layer])) -> bool {
+        let inner = &self.inner;
+        let _one_at_a_time = inner.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.state.read().unwrap_or_else(PoisonError::into_inner).layers.clone();
+        let mut layers = before.clone();
+        change(&mut layers);
+        let touched = match touched {
+            Touched::One(_) if layers == before => return false,
+            // In every policy, the repositories of all of them are protected, under the names that they have.
+            Touched::One(source)
+                if Some(source) == inner.enterprise || protected(&layers) != protected(&before) =>
+            {
+                Touched::All
+            }
+            touched => touched,
+        };
+        // Before the lock is taken: large files take their time, and whoever decides must not wait for it.
+        let made = inner.make(&mut layers, touched);
+        let mut state = inner.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.layers = layers;
+        state.generation += 1;
+        let generation = state.generation;
+        for (entry, in_force) in made {
+            if let (Some(before), Some(changed_in)) =
+                (state.in_force.get(entry).cloned(), state.changed_in.get_mut(entry))
+                && !before.says_the_same_as(&in_force)
+            {
+                *changed_in = generation;
+            }
+            if let Some(slot) = state.in_force.get_mut(entry) {
+                *slot = Arc::new(in_force);
+            }
+        }
+        drop(state);
+        inner.changed.send_replace(generation);
+        true
+    }
+
+    fn layer(&self, source: usize) -> Option<Layer> {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.layers.get(source).cloned()
+    }
+
+    /// Keeps the last good files in `store`, where they changed.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub(super) async fn keep(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+        let good: Vec<(usize, Arc<PolicyFiles>)> = {
+            let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+            let layers = state.layers.iter().enumerate();
+            layers.filter_map(|(index, layer)| Some((index, layer.good.clone()?))).collect()
+        };
+        let mut kept = self.inner.kept.lock().await;
+        for (index, files) in good {
+            let Some(source) = self.inner.sources.get(index) else { continue };
+            if kept.get(&index) == Some(&files) {
+                continue;
+            }
+            let mut tx = store.begin().await?;
+            tx.keep_policy_files(&source.whose, &files, now).await?;
+            tx.commit().await?;
+            kept.insert(index, files);
+        }
+        Ok(())
+    }
+
+    /// Notes which organizations have the logins that the settings name, and keeps that: a login can be given up and
+    /// taken by somebody else.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub(super) async fn bind(
+        &self,
+        organizations: &[Organization],
+        store: &Store,
+    ) -> Result<(), StoreError> {
+        let mut new = Vec::new();
+        {
+            let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
+            for (index, entry) in self.inner.entries.iter().enumerate() {
+                let named = entry.login.as_ref().and_then(|login| {
+                    organizations.iter().find(|organization| organization.login == *login)
+                });
+                if let (Some(named), Some(bound @ None)) = (named, state.bound.get_mut(index)) {
+                    *bound = Some(named.id);
+                    new.push((entry.whose.clone(), named.id));
+                }
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut tx = store.begin().await?;
+        for (whose, organization) in new {
+            tx.bind_policy_place(&whose, organization).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Takes over from the store which organization has which login: somebody may have accepted another.
+    pub(super) fn rebind(&self, places: &[(String, Option<OrganizationId>)]) {
+        let mut changed = false;
+        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
+        for (entry, bound) in self.inner.entries.iter().zip(&mut state.bound) {
+            let kept = places.iter().find(|(whose, _)| *whose == entry.whose);
+            if let Some((_, Some(kept))) = kept
+                && *bound != Some(*kept)
+            {
+                *bound = Some(*kept);
+                changed = true;
+            }
+        }
+        if !changed {
+            return;
+        }
+        state.generation += 1;
+        let generation = state.generation;
+        state.changed_in.fill(generation);
+        drop(state);
+        self.inner.changed.send_replace(generation);
+    }
 }
 
-/// The text of a file that is a file and not too large; or why not.
-fn read_text(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // Before it is opened: opening a pipe waits for its other end.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    // As many as there are, not as many as were announced.
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(format!("is more than {LARGEST_FILE} bytes long: too large for rules"));
-    }
-    String::from_utf8(bytes).map_err(|_| "is not text in UTF-8: save it as such".to_owned())
-}
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,7 @@ impl Engine {
         let began = self.clock.now();
         let installations = self.app.installations().await?;
         let now = self.clock.now();
+        let before = self.store.installations().await?;
         let mut tx = self.store.begin().await?;
         for installation in &installations {
             tx.note_installation(installation, now).await?;
@@ -56,6 +57,11 @@ impl Engine {
             tx.forget_installation(installation.organization.id, began).await?;
         }
         tx.commit().await?;
+        if before.len() != there.len() || !there.iter().all(|row| before.contains(row)) {
+            // A repository with rules may be readable now, or not any more.
+            self.policies.look_soon();
+        }
+        self.note_policies().await?;
         self.reconcile_all_of(there).await
     }
 
@@ -115,7 +121,7 @@ impl Engine {
         for (id, why) in &unreadable {
             tracing::error!(?id, why, "a pending request is listed in a form that we cannot read");
         }
-        let policy = self.policy.in_force().policy;
+        let policy = self.policies.in_force(&installation.organization).policy;
         let grounds = policy.as_deref().map(judge::grounds);
         let unconfirmed =
             self.too_many_at_once(installation, &requests, grounds.as_deref()).await?;

@@ -30,11 +30,53 @@ pub(super) struct Caller {
     pub(super) deadline: Duration,
 }
 
-/// An answer of the 2xx kind.
+/// An answer of the 2xx kind, or a 304 to a call that asked for what changed.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+}
+
+impl Answer {
+    /// How to ask whether it changed since.
+    pub(super) fn etag(&self) -> Option<String> {
+        let etag = self.headers.get(http::header::ETAG)?.to_str().ok()?;
+        Some(etag.to_owned())
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        parse(&self.body)
+    }
+
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+/// In which form an answer is wanted.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Accept {
+    #[default]
+    Json,
+    /// The bytes of a file as they are.
+    Raw,
+}
+
+impl Accept {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/vnd.github+json",
+            Self::Raw => "application/vnd.github.raw+json",
+        }
+    }
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) accept: Accept,
+    /// What the answer was that we have: where it is the same, GitHub says only that.
+    pub(super) etag: Option<&'a str>,
 }
 
 impl Caller {
@@ -43,7 +85,7 @@ impl Caller {
         &self,
         path: &str,
     ) -> Result<(T, Option<String>), CallError> {
-        let answer = self.call(Method::GET, path, None::<&()>).await?;
+        let answer = self.ask(path, Asked::default()).await?;
         let next = link::next(&answer.headers, &self.base_path)
             .map_err(|why| CallError::Unreadable { why: why.to_owned() })?;
         Ok((parse(&answer.body)?, next))
@@ -64,7 +106,12 @@ impl Caller {
 
     /// One thing.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        parse(&self.call(Method::GET, path, None::<&()>).await?.body)
+        self.ask(path, Asked::default()).await?.json()
+    }
+
+    /// One thing, in the form and on the condition that are wanted.
+    pub(super) async fn ask(&self, path: &str, asked: Asked<'_>) -> Result<Answer, CallError> {
+        self.call(Method::GET, path, asked, None::<&()>).await
     }
 
     /// A call that changes something. Sent once; whoever calls decides what a lost answer means.
@@ -73,21 +120,24 @@ impl Caller {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer, CallError> {
-        self.call(Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Asked::default(), Some(body)).await
     }
 
     async fn call<B: Serialize + ?Sized>(
         &self,
         method: Method,
         path: &str,
+        asked: Asked<'_>,
         body: Option<&B>,
     ) -> Result<Answer, CallError> {
-        let answered = tokio::time::timeout(self.deadline, self.answered(method, path, body)).await;
+        let answered = self.answered(method, path, asked, body);
+        let answered = tokio::time::timeout(self.deadline, answered).await;
         let (status, headers, body) = answered.map_err(|_| CallError::NoAnswer {
             why: format!("nothing within {} s", self.deadline.as_secs()),
         })??;
         self.limits.note(&headers);
-        if status.is_success() {
+        let as_it_was = status == StatusCode::NOT_MODIFIED && asked.etag.is_some();
+        if status.is_success() || as_it_was {
             return Ok(Answer { status, headers, body });
         }
         Err(failure(status, &headers, &message(&body), &self.clock))
@@ -97,12 +147,16 @@ impl Caller {
         &self,
         method: Method,
         path: &str,
+        asked: Asked<'_>,
         body: Option<&B>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), CallError> {
-        let request = http::Request::builder()
+        let mut request = http::Request::builder()
             .method(method)
             .uri(path)
-            .header(http::header::ACCEPT, "application/vnd.github+json");
+            .header(http::header::ACCEPT, asked.accept.as_str());
+        if let Some(etag) = asked.etag {
+            request = request.header(http::header::IF_NONE_MATCH, etag);
+        }
         let request = self.crab.build_request(request, body).map_err(|error| self.lost(&error))?;
         let response = self.crab.execute(request).await.map_err(|error| self.lost(&error))?;
         let (parts, body) = response.into_parts();

@@ -105,6 +105,10 @@ impl Read {
         Self { caller }
     }
 
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// What the answers so far said about the rate limit.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {

@@ -16,7 +16,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
-use crate::store::{Accepted, Delivery, StoreError, UNNAMED_EVENT};
+use crate::{
+    github::parse_repository_event,
+    store::{Accepted, Delivery, StoreError, UNNAMED_EVENT},
+};
 
 /// The largest payload that GitHub sends, in bytes.
 ///
@@ -39,7 +42,49 @@ const SMALL_BUDGET_KIB: usize = 32 * 1024;
 const LARGE_BUDGET_KIB: usize = 96 * 1024;
 
 /// The events that mean something to us. Everything else is answered and not kept.
-const EVENTS: [&str; 2] = ["personal_access_token_request", "installation"];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EventKind {
+    /// Somebody asks for a token, or is answered.
+    TokenRequest,
+    /// Where the App is changed.
+    Installation,
+    /// Somebody pushed; perhaps rules.
+    Push,
+    /// A repository was renamed, handed over, shown, hidden, deleted; perhaps one with rules.
+    Repository,
+    /// A delivery without a name: it may be any of them.
+    Unnamed,
+}
+
+/// What is done with an event.
+enum Handling {
+    /// It is on the disk before it is answered: nothing else would tell us.
+    Store,
+    /// It only wakes whoever follows the repository, if somebody does; a look every few minutes finds what was missed.
+    WakeRules,
+}
+
+impl EventKind {
+    const NAMED: [Self; 4] = [Self::TokenRequest, Self::Installation, Self::Push, Self::Repository];
+
+    /// The name in `X-GitHub-Event`, and in the store.
+    fn name(self) -> &'static str {
+        match self {
+            Self::TokenRequest => "personal_access_token_request",
+            Self::Installation => "installation",
+            Self::Push => "push",
+            Self::Repository => "repository",
+            Self::Unnamed => UNNAMED_EVENT,
+        }
+    }
+
+    fn handling(self) -> Handling {
+        match self {
+            Self::TokenRequest | Self::Installation | Self::Unnamed => Handling::Store,
+            Self::Push | Self::Repository => Handling::WakeRules,
+        }
+    }
+}
 
 /// The webhook secrets in use: several while one is being replaced.
 pub struct Secrets(Vec<Hmac<Sha256>>);
@@ -113,7 +158,7 @@ impl Default for Budget {
 
 /// A delivery whose signature fits its bytes.
 pub struct VerifiedDelivery {
-    event: &'static str,
+    event: EventKind,
     guid: Vec<u8>,
     hook_id: i64,
     payload: Vec<u8>,
@@ -124,7 +169,7 @@ impl VerifiedDelivery {
     /// What is to be stored, and its part of the memory for bodies, to be kept until that is done.
     pub fn into_delivery(self, received_at: Timestamp) -> (Delivery, OwnedSemaphorePermit) {
         let Self { event, guid, hook_id, payload: body, budget } = self;
-        (Delivery { guid, hook_id, event, body, received_at }, budget)
+        (Delivery { guid, hook_id, event: event.name(), body, received_at }, budget)
     }
 }
 
@@ -172,10 +217,11 @@ impl FromRequest<Shared> for VerifiedDelivery {
         // From here on it is GitHub, or somebody with its secret. The headers are not signed: a proxy that
         // loses or doubles one must not lose us the delivery.
         let event = match one(&headers, "x-github-event") {
-            Some(event) => {
-                EVENTS.into_iter().find(|known| *known == event).ok_or(Rejection::NotForUs)?
-            }
-            None => UNNAMED_EVENT,
+            Some(event) => EventKind::NAMED
+                .into_iter()
+                .find(|known| known.name() == event)
+                .ok_or(Rejection::NotForUs)?,
+            None => EventKind::Unnamed,
         };
         let guid = one(&headers, "x-github-delivery").and_then(parse_guid);
         let guid = guid.unwrap_or_else(|| guid_of_bytes(&body));
@@ -284,11 +330,27 @@ fn parse_guid(text: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Stores a delivery and answers 202: when GitHub hears it, the delivery is on the disk.
+/// Does what is to be done with an event of this kind, and answers.
 pub(super) async fn receive(
     State(shared): State<Shared>,
     delivery: VerifiedDelivery,
 ) -> StatusCode {
+    match delivery.event.handling() {
+        Handling::Store => store(&shared, delivery).await,
+        Handling::WakeRules => wake_rules(&shared, &delivery),
+    }
+}
+
+/// Has the repository looked at, where rules are in it. Nothing is kept.
+fn wake_rules(shared: &Shared, delivery: &VerifiedDelivery) -> StatusCode {
+    match parse_repository_event(&delivery.payload) {
+        Some(event) if (shared.repository_changed)(&event) => StatusCode::ACCEPTED,
+        _ => StatusCode::NO_CONTENT,
+    }
+}
+
+/// Stores a delivery and answers 202: when GitHub hears it, the delivery is on the disk.
+async fn store(shared: &Shared, delivery: VerifiedDelivery) -> StatusCode {
     let (delivery, _budget) = delivery.into_delivery(shared.clock.now());
     let accepted = match tokio::time::timeout(ANSWER_DEADLINE, shared.store.accept(delivery)).await
     {

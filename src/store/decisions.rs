@@ -28,6 +28,8 @@ pub struct NewDecision<'a> {
     pub acts: bool,
     /// The policy.
     pub policy_hash: &'a str,
+    /// Where its files came from.
+    pub policy_source: &'a str,
     /// When.
     pub decided_at: Timestamp,
 }
@@ -49,6 +51,8 @@ pub struct DecisionRow {
     pub acts: bool,
     /// The policy.
     pub policy_hash: String,
+    /// Where its files came from: a path, or a repository and its commit.
+    pub policy_source: String,
     /// The request as it was listed.
     pub request: TokenRequest,
     /// What was read about the world.
@@ -80,6 +84,7 @@ impl DecisionRow {
             mode: get(row, "mode")?,
             acts: get(row, "acts")?,
             policy_hash: get(row, "policy_hash")?,
+            policy_source: get(row, "policy_source")?,
             request: from_json(&get::<String>(row, "request")?)?,
             facts: from_json(&get::<String>(row, "facts")?)?,
             decision: from_json(&get::<String>(row, "decision")?)?,
@@ -178,8 +183,8 @@ impl Tx {
         };
         let row = sqlx::query(
             "INSERT INTO decisions (organization_id, request_id, fingerprint, effect, mode, acts, \
-                 policy_hash, request, facts, decision, trace, decided_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+                 policy_hash, policy_source, request, facts, decision, trace, decided_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
         )
         .bind(key.organization.0)
         .bind(key.request.0)
@@ -188,6 +193,7 @@ impl Tx {
         .bind(new.mode)
         .bind(new.acts)
         .bind(new.policy_hash)
+        .bind(new.policy_source)
         .bind(json(new.request)?)
         .bind(json(new.facts)?)
         .bind(json(new.decision)?)

@@ -10,7 +10,7 @@ const OF_ORGANIZATION: &str = "SELECT organization_id, installation_id, login, s
       WHERE organization_id = $1";
 
 /// One installation, as we know it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallationRow {
     /// The organization.
     pub organization: Organization,

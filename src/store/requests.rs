@@ -286,6 +286,24 @@ impl Store {
 }
 
 impl Store {
+    /// The organizations that have a request that is not over, each by its login at the time.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn organizations_with_open_requests(&self) -> Result<Vec<Organization>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT organization_id, MAX(login) AS login FROM requests \
+              WHERE state NOT IN ('settled', 'gone') GROUP BY organization_id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let organization = |row: &SqliteRow| {
+            let login = Login::new(get::<String>(row, "login")?);
+            Ok(Organization { id: OrganizationId(get(row, "organization_id")?), login })
+        };
+        rows.iter().map(organization).collect()
+    }
+
     /// How many requests of each organization wait for a confirmation, by login.
     ///
     /// # Errors
@@ -420,17 +438,19 @@ impl Tx {
     /// all of them wait for a confirmation.
     pub(crate) async fn hold_what_is_outdated(
         &mut self,
+        organization: OrganizationId,
         grounds: &str,
         most: i64,
     ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE requests SET unconfirmed = TRUE \
-              WHERE state IN ('waiting', 'escalated', 'held') AND (judged_under IS NULL OR judged_under <> $1) \
-                AND organization_id IN (SELECT organization_id FROM requests \
-                      WHERE state IN ('waiting', 'escalated', 'held') \
-                        AND (judged_under IS NULL OR judged_under <> $1) \
-                      GROUP BY organization_id HAVING COUNT(*) > $2)",
+              WHERE organization_id = $1 AND state IN ('waiting', 'escalated', 'held') \
+                AND (judged_under IS NULL OR judged_under <> $2) \
+                AND (SELECT COUNT(*) FROM requests \
+                      WHERE organization_id = $1 AND state IN ('waiting', 'escalated', 'held') \
+                        AND (judged_under IS NULL OR judged_under <> $2)) > $3",
         )
+        .bind(organization.0)
         .bind(grounds)
         .bind(most)
         .execute(&mut *self.inner)
@@ -438,13 +458,18 @@ impl Tx {
         Ok(())
     }
 
-    /// Whatever waits to be judged, for the first time or again, is due now.
-    pub(crate) async fn hasten_unjudged(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// Whatever of an organization waits to be judged, for the first time or again, is due now.
+    pub(crate) async fn hasten_unjudged(
+        &mut self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE requests SET due_at = $1 \
-              WHERE due_at > $1 AND state IN ('waiting', 'escalated', 'held')",
+              WHERE organization_id = $2 AND due_at > $1 AND state IN ('waiting', 'escalated', 'held')",
         )
         .bind(now.as_millisecond())
+        .bind(organization.0)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

@@ -17,7 +17,7 @@ use fakehub::{Actor, Config, Effect, Fakehub, Hold, Outcome, Repo, RequestIds, T
 use patwarden::{
     audit,
     clock::Clock,
-    domain::{OrganizationId, RequestId},
+    domain::{Login, Organization, OrganizationId, RequestId},
     engine::lifecycle::State,
     server::WEBHOOK_PATH,
     service::Service,
@@ -69,6 +69,8 @@ pub struct Set {
     pub hub: Config,
     pub flags: Vec<(&'static str, String)>,
     pub environment: Vec<(&'static str, String)>,
+    /// The bot's settings file; with one, the rules are where it says, and nowhere else.
+    pub file: Option<String>,
     /// What must be true of the end of every scene, unless the scene is about the contrary.
     pub everything_over: bool,
 }
@@ -80,6 +82,7 @@ impl Default for Set {
             hub: Config::default(),
             flags: Vec::new(),
             environment: Vec::new(),
+            file: None,
             everything_over: true,
         }
     }
@@ -105,6 +108,12 @@ impl Set {
     /// A variable of the bot's environment.
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// What stands in the bot's settings file.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
         self
     }
 
@@ -220,9 +229,15 @@ impl Scene {
             flags.push(("most-at-once", "100000".to_owned()));
         }
         flags.retain(|(name, _)| !self.set.flags.iter().any(|(other, _)| other == name));
+        flags.retain(|(name, _)| *name != "rules" || self.set.file.is_none());
         flags.extend(self.set.flags.iter().cloned());
         let environment = &self.set.environment;
-        let sources = Sources::default().with_flags(flags).with_environment(|name| {
+        let mut sources = Sources::default();
+        if let Some(text) = &self.set.file {
+            std::fs::write(self.path("patwarden.toml"), text).unwrap();
+            sources = sources.with_file(&self.path("patwarden.toml"));
+        }
+        let sources = sources.with_flags(flags).with_environment(|name| {
             let own = environment.iter().find(|(known, _)| *known == name);
             own.map(|(_, value)| value.clone()).or_else(|| {
                 (name == "GITHUB_WEBHOOK_SECRET").then(|| self.hub.app().webhook_secret.clone())
@@ -302,7 +317,7 @@ impl Scene {
     /// Writes other rules and has the bot read them, as it does by itself every few seconds.
     pub fn new_rules(&self, text: &str) {
         std::fs::write(self.path("rules.toml"), text).unwrap();
-        self.bot().engine.policy().reload();
+        self.bot().engine.policies().reload();
     }
 
     /// Somebody asks `acme`.
@@ -325,6 +340,12 @@ impl Scene {
         self.until_read().await;
         held.release();
         asked
+    }
+
+    /// An organization as the bot knows it.
+    pub fn organization(&self, login: &str) -> Organization {
+        let id = self.hub.world(|world| world.organization(login).unwrap().id);
+        Organization { id: OrganizationId(i64::try_from(id).unwrap()), login: Login::new(login) }
     }
 
     pub async fn key(&self, request: u64) -> RequestKey {

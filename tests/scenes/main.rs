@@ -17,6 +17,8 @@ mod facts;
 mod failures;
 mod lists;
 mod order;
+mod policies;
+mod policy_repositories;
 mod processes;
 mod rule_files;
 mod stores;

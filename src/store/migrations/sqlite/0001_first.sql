@@ -95,6 +95,8 @@ CREATE TABLE decisions (
     mode            TEXT    NOT NULL,
     acts            INTEGER NOT NULL,
     policy_hash     TEXT    NOT NULL,
+    -- Where its files came from: a path, or a repository and its commit.
+    policy_source   TEXT    NOT NULL,
     request         TEXT    NOT NULL,
     facts           TEXT    NOT NULL,
     decision        TEXT    NOT NULL,
@@ -147,4 +149,45 @@ CREATE TABLE policies (
     hash    TEXT    NOT NULL PRIMARY KEY,
     sources TEXT    NOT NULL,
     seen_at INTEGER NOT NULL
+);
+
+-- The places of rules that the settings name, by whose they are: 'enterprise', 'everybody', or 'organization' and a
+-- login.
+CREATE TABLE policy_places (
+    whose           TEXT    NOT NULL PRIMARY KEY,
+    -- As the settings say it: at another place, nothing of this row counts.
+    place           TEXT    NOT NULL,
+    -- Which organization had the login when the place was first used for it.
+    organization_id INTEGER,
+    -- The repository that is followed, and who had it; nothing, for a place on disk or before the first success.
+    repository_id   INTEGER,
+    owner_id        INTEGER,
+    pinned_by       TEXT,
+    full_name       TEXT,
+    default_branch  TEXT,
+    public          INTEGER NOT NULL DEFAULT FALSE,
+    -- The last files that were in force, and the commit that has them.
+    files           TEXT,
+    commit_sha      TEXT,
+    url             TEXT,
+    loaded_at       INTEGER,
+    -- Why what is there now is not accepted, and what it is: what `policy trust` would accept.
+    refused         TEXT,
+    refused_at      INTEGER,
+    found_id        INTEGER,
+    found_owner_id  INTEGER,
+    found_name      TEXT
+);
+
+-- What is in force for each organization on which the App is installed.
+CREATE TABLE policies_in_force (
+    organization_id INTEGER NOT NULL PRIMARY KEY,
+    login           TEXT    NOT NULL,
+    whose           TEXT,
+    source          TEXT    NOT NULL,
+    hash            TEXT,
+    mode            TEXT,
+    -- Why it cannot be confirmed, or why there is none.
+    broken          TEXT,
+    since           INTEGER NOT NULL
 );
