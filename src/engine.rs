@@ -1,6 +1,7 @@
 //! The imperative shell around the rules: claim, gather facts, decide, record, act, check, reconcile.
 
 mod act;
+mod changes;
 mod check;
 mod decide;
 mod gather;
@@ -162,6 +163,7 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).keep_reconciling(stop.clone()));
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow_repositories(stop.clone()));
+        tasks.spawn(Arc::clone(&self).review_changes(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();

@@ -2,6 +2,7 @@
 
 mod app;
 mod call;
+mod changes;
 mod error;
 mod limits;
 mod link;
@@ -11,6 +12,10 @@ mod wire;
 mod write;
 
 pub use app::{App, AppCredentials, ClientOptions, InstallationClients};
+pub use changes::{
+    ChangeEvent, Changed, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest,
+    parse_change_event,
+};
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
 pub use read::{CustomProperties, Grants, Listing, Read};

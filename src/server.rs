@@ -34,6 +34,8 @@ pub struct Shared {
     wake: Arc<dyn Fn() + Send + Sync>,
     /// Told of every event about a repository; says whether anybody follows it.
     repository_changed: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
+    /// Says whether a repository has rules that somebody follows.
+    holds_rules: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
     secrets: Arc<Secrets>,
     budget: webhook::Budget,
     clock: Clock,
@@ -45,7 +47,12 @@ impl Shared {
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
         let (engine, policies) = (Arc::clone(engine), engine.policies().clone());
         let shared = Self::waking(store, secrets, clock, move || engine.wake());
-        Self { repository_changed: Arc::new(move |event| policies.heard_of(event)), ..shared }
+        let holding = policies.clone();
+        Self {
+            repository_changed: Arc::new(move |event| policies.heard_of(event)),
+            holds_rules: Arc::new(move |event| !holding.held_by(event.id).is_empty()),
+            ..shared
+        }
     }
 
     /// The same with something else to be told: for benchmarks, which have no engine.
@@ -60,6 +67,7 @@ impl Shared {
             store,
             wake: Arc::new(wake),
             repository_changed: Arc::new(|_| false),
+            holds_rules: Arc::new(|_| false),
             secrets: Arc::new(secrets),
             budget: webhook::Budget::default(),
             clock,

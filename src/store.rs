@@ -4,6 +4,7 @@
 //! delivery is to wait for no other work. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
 //! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
 
+mod changes;
 mod decisions;
 mod deliveries;
 mod effects;
@@ -22,6 +23,7 @@ mod teams;
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
+pub use changes::ChangeRow;
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
 pub(crate) use deliveries::StoredDelivery;
 pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery};

@@ -13,7 +13,10 @@ use crate::{
     audit::{self, Audit},
     clock::Clock,
     domain::{Installation, InstallationId, Login, OrganizationId, cut, for_people},
-    github::{RequestEvent, RequestEventAction, parse_request_event},
+    github::{
+        ChangeEvent, Changed, RequestEvent, RequestEventAction, parse_change_event,
+        parse_request_event,
+    },
     store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx, UNNAMED_EVENT},
 };
 
@@ -38,6 +41,8 @@ pub(super) struct Ingested {
 enum Said {
     /// Something of a request.
     Request(RequestEvent),
+    /// Something of a pull request, or of the check of one.
+    Change(ChangeEvent),
     /// Something of where the App is installed; what, is not believed anyway.
     Installation,
     /// Why it cannot be understood.
@@ -78,6 +83,7 @@ pub(super) async fn ingest(
                     look_around |= !note_where(&mut tx, &mut known, &event, now).await?;
                     entries.extend(apply(&mut tx, event, now).await?);
                 }
+                Said::Change(event) => note_change(&mut tx, &event, now).await?,
                 Said::Installation => look_around = true,
                 Said::Unclear(why) => not_understood(&mut tx, seq, &event, &why, now).await?,
                 Said::Nothing => {}
@@ -98,11 +104,22 @@ fn said(delivery: &StoredDelivery) -> Said {
         "personal_access_token_request" => {
             parse_request_event(&delivery.body).map_or_else(Said::Unclear, Said::Request)
         }
+        "pull_request" | "check_run" | "check_suite" => {
+            parse_change_event(&delivery.body).map_or_else(Said::Unclear, Said::Change)
+        }
         "installation" => Said::Installation,
         UNNAMED_EVENT => Said::Unclear(
             "it did not come with exactly one X-GitHub-Event: does a proxy change headers?".into(),
         ),
         _ => Said::Nothing,
+    }
+}
+
+async fn note_change(tx: &mut Tx, event: &ChangeEvent, now: Timestamp) -> Result<(), StoreError> {
+    match &event.what {
+        Changed::PullRequest(number) => tx.note_change(event.repository, *number, now).await,
+        Changed::Again(commit) => tx.check_again(event.repository, commit, now).await,
+        Changed::Nothing => Ok(()),
     }
 }
 

@@ -7,7 +7,10 @@ mod follow;
 mod in_force;
 mod repository;
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -89,6 +92,8 @@ impl InForce {
 pub struct Held {
     /// Whose: [`ENTERPRISE`], [`EVERYBODY`], or as [`whose_of`] says.
     pub whose: String,
+    /// Who has the repository.
+    pub owner: Login,
     /// Where in the repository: a `.toml` file or a directory.
     pub path: String,
     /// The branch that counts, once it is known.
@@ -211,6 +216,13 @@ impl Policies {
         state.layers.get(self.inner.enterprise?)?.good.clone()
     }
 
+    /// Every repository with rules that is followed.
+    #[must_use]
+    pub fn repositories(&self) -> BTreeSet<RepositoryId> {
+        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.layers.iter().filter_map(|layer| layer.repository.as_ref()?.id).collect()
+    }
+
     /// Whose rules are in this repository: for whoever judges a change of them, with [`rules_at`] for the files of any
     /// of its commits.
     #[must_use]
@@ -222,6 +234,7 @@ impl Policies {
             let known = layer.repository.as_ref().filter(|known| known.id == Some(repository))?;
             Some(Held {
                 whose: source.whose.clone(),
+                owner: Login::new(known.owner.clone()),
                 path: place.path.clone(),
                 default_branch: known.default_branch.clone(),
                 good: layer.good.clone(),

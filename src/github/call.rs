@@ -123,6 +123,16 @@ impl Caller {
         self.call(Method::POST, path, Asked::default(), Some(body)).await
     }
 
+    /// The same with another method.
+    pub(super) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer, CallError> {
+        self.call(method, path, Asked::default(), Some(body)).await
+    }
+
     async fn call<B: Serialize + ?Sized>(
         &self,
         method: Method,

@@ -2,11 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Serialize;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{call::Caller, error::CallError, read::segment};
+use super::{
+    call::{Answer, Caller},
+    error::CallError,
+    read::segment,
+};
 use crate::domain::{GrantId, Organization, RequestId, cut};
 
 /// What is said to a request.
@@ -88,6 +92,27 @@ impl Write {
             segment(organization.login.as_str())
         );
         self.post(&path, &Body { action: "revoke" }).await
+    }
+
+    /// One change, none sooner after the last than GitHub asks.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        due: StatusCode,
+    ) -> Result<Answer, CallError> {
+        let mut last_write = self.last_write.lock().await;
+        if let Some(last) = *last_write {
+            tokio::time::sleep_until(last + self.interval).await;
+        }
+        let answer = self.caller.change(method, path, body).await;
+        *last_write = Some(Instant::now());
+        let answer = answer?;
+        if answer.status == due {
+            return Ok(answer);
+        }
+        Err(CallError::Unreadable { why: format!("status {} where {due} was due", answer.status) })
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), CallError> {

@@ -130,6 +130,35 @@ impl Plan {
         self.flips.is_empty() && self.uncovered.is_empty() && self.mode.0 == self.mode.1
     }
 
+    /// What both say, of two organizations with the same change of rules.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for (mine, theirs) in [
+            (&mut self.added, other.added),
+            (&mut self.removed, other.removed),
+            (&mut self.changed, other.changed),
+        ] {
+            mine.extend(theirs);
+            mine.sort();
+            mine.dedup();
+        }
+        self.flips.extend(other.flips);
+        self.uncovered.extend(other.uncovered);
+        self.cannot_tell.extend(other.cannot_tell);
+        self.compared.over += other.compared.over;
+        self.compared.pending += other.compared.pending;
+        self.compared.active += other.compared.active;
+        self.sort();
+        self
+    }
+
+    /// The milder ones first, then the newer ones.
+    fn sort(&mut self) {
+        let key = |flip: &Flip| (!flip.loosens(), std::cmp::Reverse(flip.subject.created_at));
+        self.flips.sort_by_key(key);
+        self.uncovered.sort_by_key(key);
+    }
+
     /// How many would be judged more mildly.
     #[must_use]
     pub fn loosened(&self) -> usize {
@@ -181,9 +210,7 @@ pub fn plan(old: &Policy, new: &Policy, recorded: impl IntoIterator<Item = Recor
         }
         compare(&mut plan, old, new, &recorded);
     }
-    let key = |flip: &Flip| (!flip.loosens(), std::cmp::Reverse(flip.subject.created_at));
-    plan.flips.sort_by_key(key);
-    plan.uncovered.sort_by_key(key);
+    plan.sort();
     plan
 }
 

@@ -66,6 +66,8 @@ pub enum Consequences {
     NotForTheAuthor,
     /// There is nothing to compare with: no policy is in force.
     NothingInForce,
+    /// The rules are no rules as they are.
+    Invalid,
     /// The record could not be read in time.
     NotRead,
 }
@@ -171,6 +173,9 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
             "Not shown: it is made from what people asked for, and who proposed this change cannot push to this repository. \
              Somebody who can may run `patwarden rules plan`.\n",
         ),
+        Consequences::Invalid => {
+            text.push_str("Nothing, as long as the rules cannot be used.\n");
+        }
         Consequences::NothingInForce => {
             text.push_str("There are no rules in force to compare with.\n");
         }

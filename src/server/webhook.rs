@@ -52,6 +52,12 @@ enum EventKind {
     Push,
     /// A repository was renamed, handed over, shown, hidden, deleted; perhaps one with rules.
     Repository,
+    /// A pull request; perhaps one that changes rules.
+    PullRequest,
+    /// A check; perhaps somebody wants ours again.
+    CheckRun,
+    /// The same for all checks of a commit.
+    CheckSuite,
     /// A delivery without a name: it may be any of them.
     Unnamed,
 }
@@ -60,12 +66,22 @@ enum EventKind {
 enum Handling {
     /// It is on the disk before it is answered: nothing else would tell us.
     Store,
+    /// The same, where it is about a repository with rules; else nothing is kept.
+    StoreForRules,
     /// It only wakes whoever follows the repository, if somebody does; a look every few minutes finds what was missed.
     WakeRules,
 }
 
 impl EventKind {
-    const NAMED: [Self; 4] = [Self::TokenRequest, Self::Installation, Self::Push, Self::Repository];
+    const NAMED: [Self; 7] = [
+        Self::TokenRequest,
+        Self::Installation,
+        Self::Push,
+        Self::Repository,
+        Self::PullRequest,
+        Self::CheckRun,
+        Self::CheckSuite,
+    ];
 
     /// The name in `X-GitHub-Event`, and in the store.
     fn name(self) -> &'static str {
@@ -74,6 +90,9 @@ impl EventKind {
             Self::Installation => "installation",
             Self::Push => "push",
             Self::Repository => "repository",
+            Self::PullRequest => "pull_request",
+            Self::CheckRun => "check_run",
+            Self::CheckSuite => "check_suite",
             Self::Unnamed => UNNAMED_EVENT,
         }
     }
@@ -81,6 +100,7 @@ impl EventKind {
     fn handling(self) -> Handling {
         match self {
             Self::TokenRequest | Self::Installation | Self::Unnamed => Handling::Store,
+            Self::PullRequest | Self::CheckRun | Self::CheckSuite => Handling::StoreForRules,
             Self::Push | Self::Repository => Handling::WakeRules,
         }
     }
@@ -337,6 +357,10 @@ pub(super) async fn receive(
 ) -> StatusCode {
     match delivery.event.handling() {
         Handling::Store => store(&shared, delivery).await,
+        Handling::StoreForRules => match parse_repository_event(&delivery.payload) {
+            Some(event) if (shared.holds_rules)(&event) => store(&shared, delivery).await,
+            _ => StatusCode::NO_CONTENT,
+        },
         Handling::WakeRules => wake_rules(&shared, &delivery),
     }
 }

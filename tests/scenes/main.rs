@@ -12,6 +12,7 @@
 mod common;
 
 mod calls;
+mod changes;
 mod edits;
 mod facts;
 mod failures;

@@ -191,3 +191,24 @@ CREATE TABLE policies_in_force (
     broken          TEXT,
     since           INTEGER NOT NULL
 );
+
+-- Pull requests against rules, and when each is to be looked at next.
+CREATE TABLE rule_changes (
+    repository_id INTEGER NOT NULL,
+    number        INTEGER NOT NULL,
+    due_at        INTEGER,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    -- Somebody wants the check of its commit again.
+    again         INTEGER NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (repository_id, number)
+);
+CREATE INDEX rule_changes_due ON rule_changes (due_at) WHERE due_at IS NOT NULL;
+
+-- The commits of which a check run says something.
+CREATE TABLE checked_commits (
+    repository_id INTEGER NOT NULL,
+    commit_sha    TEXT    NOT NULL,
+    number        INTEGER NOT NULL,
+    checked_at    INTEGER NOT NULL,
+    PRIMARY KEY (repository_id, commit_sha)
+);

@@ -1,0 +1,401 @@
+//! Pull requests that change rules: each is loaded by the loader that puts rules in force, and a check run says what came of
+//! it. What a pull request holds is data, by whoever opened it: it decides nothing, and learns nothing it may not know.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ENTERPRISE, Engine, Held, InForce, LOOK_EVERY, NoRules, after, on_record, retry_pause, rules_at,
+};
+use crate::{
+    domain::RepositoryId,
+    github::{CallError, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest, Read},
+    rules::{
+        Policy, SourceFile, Sources, Standing,
+        diagnostic::Severity,
+        load::{Loaded, load, load_layers},
+        plan::{self, Names, Plan},
+        review::{Annotation, Consequences, Review, review},
+    },
+    store::{ChangeRow, InstallationRow, StoreError},
+};
+
+/// What the check is called.
+const NAME: &str = "patwarden rules";
+
+/// How often all open pull requests are listed: one call for each repository with rules.
+const SWEEP_EVERY: Duration = Duration::from_secs(900);
+
+/// How long one pull request may take, from its first call to its last.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// How long what is on record may be judged again.
+const LONGEST_PLAN: Duration = Duration::from_secs(30);
+
+/// After so many failures in a row nobody waits for a check any more; a push or a click begins anew.
+const MOST_ATTEMPTS: i64 = 12;
+
+/// The most organizations whose record is judged again for one change of rules that several have.
+const MOST_ORGANIZATIONS: usize = 50;
+
+/// Why nothing was said.
+#[derive(Debug, thiserror::Error)]
+enum NotSaid {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("it took longer than {} s", LONGEST.as_secs())]
+    TooLong,
+    #[error("the App is not installed where the repository is, or nobody follows it any more")]
+    NotOurs,
+}
+
+impl Engine {
+    /// Looks at pull requests as they come in, and once in a while at all that are open: webhooks are lost.
+    pub(super) async fn review_changes(self: Arc<Self>, stop: CancellationToken) {
+        let mut sweep_at = self.clock.now();
+        loop {
+            let now = self.clock.now();
+            if now >= sweep_at {
+                sweep_at = after(now, SWEEP_EVERY);
+                self.sweep().await;
+            }
+            let until = now.saturating_add(SignedDuration::from_secs(300)).unwrap_or(now);
+            match self.store.take_due_change(now, until).await {
+                Ok(Some(row)) => {
+                    self.look_at_change(row).await;
+                    if !stop.is_cancelled() {
+                        continue;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "the store was not asked for changed rules"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look_at_change(&self, row: ChangeRow) {
+        let said =
+            tokio::time::timeout(LONGEST, self.say(&row)).await.unwrap_or(Err(NotSaid::TooLong));
+        let now = self.clock.now();
+        let kept = match said {
+            Ok(commit) => self.store.change_is_done(&row, commit.as_deref(), now).await,
+            Err(error @ NotSaid::NotOurs) => {
+                tracing::debug!(%error, repository = %row.repository, "a pull request is left alone");
+                self.store.change_is_done(&row, None, now).await
+            }
+            Err(error) if row.attempts >= MOST_ATTEMPTS => {
+                tracing::error!(
+                    %error, repository = %row.repository, number = row.number,
+                    "no check could be written for a change of rules; it is given up until the next push"
+                );
+                self.store.change_is_done(&row, None, now).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, repository = %row.repository, number = row.number, "a change of rules is looked at again");
+                let failures = u32::try_from(row.attempts).unwrap_or(1);
+                let next = after(now, retry_pause(failures));
+                let next = match error {
+                    NotSaid::Call(CallError::RateLimited { until }) => next.max(until),
+                    _ => next,
+                };
+                self.store.change_waits(&row, next).await
+            }
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "what became of a check could not be kept");
+        }
+    }
+
+    /// Says what is to be said; gives the commit of which something was said.
+    async fn say(&self, row: &ChangeRow) -> Result<Option<String>, NotSaid> {
+        let held = self.policies.held_by(row.repository);
+        let installation = self.installation_of(&held).await?;
+        let read = self.clients.read(installation.id)?;
+        let pull = read.pull_request(row.repository, row.number).await?;
+        let on_branch: Vec<&Held> = held
+            .iter()
+            .filter(|held| held.default_branch.as_deref() == Some(&*pull.base))
+            .collect();
+        if !pull.open || on_branch.is_empty() {
+            return Ok(None);
+        }
+        if !row.again && self.store.is_checked(row.repository, &pull.head).await? {
+            return Ok(None);
+        }
+        let paths = read.changed_paths(row.repository, row.number).await?;
+        let touched = |held: &Held| {
+            paths.as_ref().is_none_or(|paths| paths.iter().any(|path| touches(path, &held.path)))
+        };
+        let mut reviews = Vec::new();
+        for held in on_branch.into_iter().filter(|held| touched(held)) {
+            reviews.push(self.review(&read, row.repository, held, &pull).await?);
+        }
+        let Some(review) = reviews.into_iter().reduce(both) else { return Ok(None) };
+        let mark = format!("patwarden:{}:{}", row.repository, pull.head);
+        // What an earlier try left is finished, not written twice; who asks again gets another.
+        let known = if row.again {
+            None
+        } else {
+            read.own_check_run(row.repository, &pull.head, &mark).await?
+        };
+        let annotations: Vec<_> = review.annotations.iter().map(annotation).collect();
+        let run = CheckRun {
+            name: NAME,
+            head_sha: &pull.head,
+            external_id: &mark,
+            conclusion: if review.passed { Conclusion::Success } else { Conclusion::Failure },
+            output: CheckOutput {
+                title: &review.title,
+                summary: &review.summary,
+                annotations: &annotations,
+            },
+        };
+        let id =
+            self.clients.write(installation.id)?.check_run(row.repository, &run, known).await?;
+        tracing::info!(
+            repository = %row.repository, number = row.number, commit = pull.head, run = id, passed = review.passed,
+            title = review.title, "a change of rules was checked"
+        );
+        Ok(Some(pull.head))
+    }
+
+    async fn installation_of(&self, held: &[Held]) -> Result<InstallationRow, NotSaid> {
+        let owner = held.first().map(|held| held.owner.clone()).ok_or(NotSaid::NotOurs)?;
+        let rows = self.store.installations().await?;
+        let row = rows.into_iter().find(|row| row.organization.login == owner && !row.suspended);
+        row.ok_or(NotSaid::NotOurs)
+    }
+
+    async fn review(
+        &self,
+        read: &Read,
+        repository: RepositoryId,
+        held: &Held,
+        pull: &PullRequest,
+    ) -> Result<Review, NotSaid> {
+        let files = match rules_at(read, repository, &held.path, &pull.head).await {
+            Ok(files) => files,
+            Err(NoRules::Call(error)) => return Err(error.into()),
+            Err(trouble) => return Ok(no_rules(&trouble)),
+        };
+        let enterprise = self.policies.enterprise_files();
+        let sources = if held.whose == ENTERPRISE {
+            Sources { enterprise: files.clone(), ..Sources::default() }
+        } else {
+            Sources {
+                enterprise: enterprise.map(|files| files.files.clone()).unwrap_or_default(),
+                organization: files.clone(),
+                standing: Standing::New,
+            }
+        };
+        // Large files take their time: never on a thread that serves.
+        let loaded = blocking(move || load_layers(&sources)).await?;
+        let consequences = self.consequences(read, repository, held, pull, &files, &loaded).await?;
+        let mut said = blocking(move || review(&loaded, &consequences)).await?;
+        // Of an upper layer's files the pull request has no lines.
+        said.annotations.retain(|annotation| files.iter().any(|file| file.name == annotation.path));
+        Ok(said)
+    }
+
+    /// What the change would do to what is on record, for whoever may know it.
+    async fn consequences(
+        &self,
+        read: &Read,
+        repository: RepositoryId,
+        held: &Held,
+        pull: &PullRequest,
+        files: &[SourceFile],
+        loaded: &Loaded,
+    ) -> Result<Consequences, NotSaid> {
+        if loaded.policy.is_none() {
+            return Ok(Consequences::Invalid);
+        }
+        let may_know = match &pull.author {
+            Some(author) => read.may_push(repository, author).await?,
+            None => false,
+        };
+        if !may_know {
+            return Ok(Consequences::NotForTheAuthor);
+        }
+        let names = if read.repository_by_id(repository).await?.public {
+            Names::Counted
+        } else {
+            Names::Shown
+        };
+        let planned = tokio::time::timeout(LONGEST_PLAN, self.plan(held, files)).await;
+        Ok(match planned {
+            Ok(Ok(Some(plan))) => Consequences::Known(Box::new(plan), names),
+            Ok(Ok(None)) => Consequences::NothingInForce,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the record could not be read for a change of rules");
+                Consequences::NotRead
+            }
+            Err(_) => Consequences::NotRead,
+        })
+    }
+
+    /// For every organization whose rules these are: what is on record, judged by the rules in force and by those
+    /// proposed.
+    async fn plan(&self, held: &Held, files: &[SourceFile]) -> Result<Option<Plan>, NotSaid> {
+        let mut all: Option<Plan> = None;
+        let installed = self.store.installations().await?;
+        let concerned =
+            installed.into_iter().map(|row| row.organization).filter_map(|organization| {
+                let in_force = self.policies.in_force(&organization);
+                let theirs =
+                    held.whose == ENTERPRISE || in_force.whose.as_ref() == Some(&held.whose);
+                theirs.then_some((organization, in_force))
+            });
+        for (organization, in_force) in concerned.take(MOST_ORGANIZATIONS) {
+            let InForce { policy: Some(policy), .. } = in_force else { continue };
+            let login = organization.login.as_str().to_owned();
+            let (recorded, _) = on_record(&self.store, Some(login), self.clock.now()).await?;
+            let (enterprise, files) = (held.whose == ENTERPRISE, files.to_vec());
+            let plan = blocking(move || {
+                let (old, new) = versions(&policy, enterprise, files)?;
+                Some(plan::plan(&old, &new, recorded))
+            })
+            .await?;
+            all = match (all, plan) {
+                (Some(all), Some(plan)) => Some(all.and(plan)),
+                (all, plan) => all.or(plan),
+            };
+        }
+        Ok(all)
+    }
+
+    /// Finds pull requests of which no webhook told us.
+    async fn sweep(&self) {
+        for repository in self.policies.repositories() {
+            if let Err(error) = self.sweep_one(repository).await {
+                tracing::debug!(%error, %repository, "its pull requests were not listed");
+            }
+        }
+    }
+
+    async fn sweep_one(&self, repository: RepositoryId) -> Result<(), NotSaid> {
+        let held = self.policies.held_by(repository);
+        let Some(branch) = held.iter().find_map(|held| held.default_branch.clone()) else {
+            return Ok(());
+        };
+        let installation = self.installation_of(&held).await?;
+        let read = self.clients.read(installation.id)?;
+        for pull in read.open_pull_requests(repository, &branch).await? {
+            if !self.store.is_checked(repository, &pull.head).await? {
+                let mut tx = self.store.begin().await?;
+                tx.note_change(repository, pull.number, self.clock.now()).await?;
+                tx.commit().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs what takes a while and waits for nothing.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NotSaid> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        NotSaid::Store(StoreError::Unfit(format!("judging a change of rules broke off: {error}")))
+    })
+}
+
+/// The rules in force and those proposed, both as their files say: the modes are not capped, so that a change of the mode
+/// shows.
+fn versions(
+    in_force: &Policy,
+    enterprise: bool,
+    files: Vec<SourceFile>,
+) -> Option<(Policy, Policy)> {
+    let old = load(in_force.sources()).policy?;
+    let before = Sources::by_head(in_force.sources().to_vec());
+    let proposed = if enterprise {
+        Sources { enterprise: files, organization: before.organization, standing: Standing::Before }
+    } else {
+        Sources { enterprise: before.enterprise, organization: files, standing: Standing::New }
+    };
+    Some((old, load_layers(&proposed).policy?))
+}
+
+/// Whether a changed path is among the rules at a place: the file, the cases beside it, or a `.toml` of the directory.
+fn touches(path: &str, place: &str) -> bool {
+    if let Some(stem) = place.strip_suffix(".toml") {
+        return path == place || path.strip_suffix(".tests.toml") == Some(stem);
+    }
+    let folder = if place.is_empty() { String::new() } else { format!("{place}/") };
+    path.strip_prefix(&folder).is_some_and(|file| !file.contains('/') && file.ends_with(".toml"))
+}
+
+/// What is said where no rules are left.
+fn no_rules(trouble: &NoRules) -> Review {
+    Review {
+        passed: false,
+        title: "no rules would be left".to_owned(),
+        summary: format!(
+            "**These rules would not be used**: {trouble}. The rules in force would stay, and nothing would be approved until \
+             the files are back."
+        ),
+        annotations: Vec::new(),
+    }
+}
+
+/// Two sets of rules in one repository make one check run.
+fn both(one: Review, other: Review) -> Review {
+    Review {
+        passed: one.passed && other.passed,
+        title: format!("{}; {}", one.title, other.title),
+        summary: crate::domain::cut(
+            &format!("{}\n\n---\n\n{}", one.summary, other.summary),
+            crate::rules::review::LONGEST_TEXT,
+        ),
+        annotations: [one.annotations, other.annotations].concat(),
+    }
+}
+
+fn annotation(annotation: &Annotation) -> CheckAnnotation {
+    CheckAnnotation {
+        path: annotation.path.clone(),
+        start_line: annotation.line,
+        end_line: annotation.line,
+        start_column: annotation.columns.0,
+        end_column: annotation.columns.1,
+        annotation_level: match annotation.severity {
+            Severity::Error => "failure",
+            Severity::Warning => "warning",
+            Severity::Lint => "notice",
+        },
+        message: annotation.message.clone(),
+        title: annotation.title.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::touches;
+
+    #[test]
+    fn a_change_touches_the_rules_or_it_does_not() {
+        for (path, place, expected) in [
+            ("rules.toml", "rules.toml", true),
+            ("rules.tests.toml", "rules.toml", true),
+            ("other.toml", "rules.toml", false),
+            ("x/rules.toml", "rules.toml", false),
+            ("policy/a.toml", "policy", true),
+            ("policy/deep/a.toml", "policy", false),
+            ("policy/README.md", "policy", false),
+            ("policyx/a.toml", "policy", false),
+            ("a.toml", "", true),
+            ("policy/a.toml", "", false),
+        ] {
+            assert_eq!(touches(path, place), expected, "{path} in {place}");
+        }
+    }
+}
