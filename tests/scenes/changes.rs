@@ -84,7 +84,10 @@ async fn a_change_that_loosens_shows_which_recorded_decisions_would_flip() {
     let summary = run.summary.as_deref().unwrap();
     assert!(summary.contains("- Changed: `approve.read`."), "{summary}");
     assert!(summary.contains("| milder | kim, deploy-key (pending) |"), "{summary}");
-    assert!(summary.contains("escalate → **approve**"), "{summary}");
+    // As the reference of the language shows it.
+    let page = include_str!("../../docs/rules.md");
+    let row = page.lines().find(|line| line.starts_with("| milder | ")).unwrap();
+    assert!(summary.lines().any(|line| line == row), "{row}\n{summary}");
     // It was only asked about: nothing is in force of it.
     assert_eq!(scene.on_github(waits.request_id), "pending");
     scene.end().await;
