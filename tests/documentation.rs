@@ -206,10 +206,22 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "organization_custom_properties: read",
             "metadata: read",
             "contents: read",
+            "pull_requests: read",
+            "checks: write",
         ],
         "what the code calls needs these and no more"
     );
-    assert_eq!(events, ["personal_access_token_request", "push", "repository"]);
+    assert_eq!(
+        events,
+        [
+            "personal_access_token_request",
+            "push",
+            "repository",
+            "pull_request",
+            "check_run",
+            "check_suite"
+        ]
+    );
     let url = format!("url: https://patwarden.example{}", patwarden::server::WEBHOOK_PATH);
     assert!(manifest.contains(&url), "the webhook's path is {}", patwarden::server::WEBHOOK_PATH);
 }
