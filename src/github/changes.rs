@@ -217,7 +217,7 @@ pub struct CheckOutput<'a> {
     pub title: &'a str,
     /// Markdown of at most 65,535 characters.
     pub summary: &'a str,
-    /// What is said at lines: at most [`ANNOTATIONS_A_CALL`].
+    /// What is said at lines: at most fifty.
     pub annotations: &'a [CheckAnnotation],
 }
 
