@@ -25,6 +25,8 @@ pub enum Exit {
     /// The command ran, and what it looked at is not well (a failing test, an invalid rule file, a
     /// demonstration that went wrong): 1.
     NotWell,
+    /// The command ran, was asked to say by its code whether something differs, and something does: 3.
+    Differs,
 }
 
 const AFTER_HELP: &str = "\
@@ -33,7 +35,7 @@ Check rules:     patwarden rules check rules/small-org.toml
 Run for real:    patwarden serve --help
 
 Exit codes: 0 well; 1 what was looked at is not well, or the command failed; 2 the arguments or settings \
-cannot be used.";
+cannot be used; 3 something differs, where a command was asked to say so.";
 
 /// Judges requests for fine-grained personal access tokens by rules kept in a repository: approves, denies
 /// with a reason, or leaves them to people, and explains every decision.
@@ -154,6 +156,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Exit::Well) => ExitCode::SUCCESS,
         Ok(Exit::NotWell) => ExitCode::FAILURE,
+        Ok(Exit::Differs) => ExitCode::from(3),
         Err(error) => {
             output::error(&error);
             if error.is::<crate::settings::Problems>() {

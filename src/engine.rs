@@ -225,6 +225,7 @@ impl Engine {
             self.wake();
         }
         if ingested.look_around {
+            self.clients.renew();
             // Also a permission that was given or taken: repositories with rules may be readable now, or not any more.
             self.policies.look_soon();
             self.reconcile_soon();

@@ -167,7 +167,7 @@ fn five_answers_make_a_policy_whose_tests_pass_and_no_file_is_overwritten() {
         answering(folder.path(), &["new", "a.toml"], "acme\nall\ndevelopers\n90d\n\n");
     assert_eq!(code, 0, "{error}");
     assert_eq!(
-        shown.matches("?").count() + shown.matches("login [").count(),
+        shown.matches("?").count() + shown.matches("login:").count(),
         4 + 1,
         "five questions: {shown}"
     );
@@ -180,16 +180,42 @@ fn five_answers_make_a_policy_whose_tests_pass_and_no_file_is_overwritten() {
     assert!(code == 1 && error.contains("is there already"), "{error}");
     assert_eq!(fs::read(folder.path().join("a.toml")).unwrap(), before);
     // Answers that cannot be used are told, and nothing is written; so it is when nobody answers.
-    for (typed, told) in [
-        ("ac me\nall\nnobody\n90d\nowners\n", "is not an organization's login"),
-        ("acme\nall\nno\"body\n90d\nowners\n", "is not a team's slug"),
-        ("acme\nall\nnobody\n9 years\nowners\n", "a lifetime of `9 years`"),
-        ("acme\nnobody\nnobody\n90d\nowners\n", "people decide on everything"),
-        ("acme\n", "nobody answers"),
+    let flags = |organization, writers, lifetime, readers| {
+        [
+            "new",
+            "b.toml",
+            "--organization",
+            organization,
+            "--readers",
+            readers,
+            "--writers",
+            writers,
+            "--lifetime",
+            lifetime,
+            "--reviewers",
+            "owners",
+        ]
+    };
+    for (arguments, told) in [
+        (flags("ac me", "nobody", "90d", "all"), "is not an organization's login"),
+        (flags("acme", "no\"body", "90d", "all"), "is not a team's slug"),
+        (flags("acme", "nobody", "9 years", "all"), "a lifetime of `9 years`"),
+        (flags("acme", "nobody", "90d", "nobody"), "people decide on everything"),
     ] {
-        let (_, error, code) = answering(folder.path(), &["new", "b.toml"], typed);
-        assert!(code == 1 && error.contains(told), "{typed:?}: {error}");
+        let (_, error, code) = rules(folder.path(), &arguments);
+        assert!(code == 1 && error.contains(told), "{arguments:?}: {error}");
     }
+    let (_, error, code) = answering(folder.path(), &["new", "b.toml"], "acme\n");
+    assert!(code == 1 && error.contains("nobody answers"), "{error}");
+    assert!(!folder.path().join("b.toml").exists());
+    // Whoever sits there is asked again.
+    let typed = "\nac me\nacme\nall\nnobody\n9 years\n90\nowners\n";
+    let (shown, error, code) = answering(folder.path(), &["new", "c.toml"], typed);
+    assert_eq!(
+        (code, shown.matches("login: ").count(), shown.matches("in days").count()),
+        (0, 3, 2),
+        "{shown}{error}"
+    );
     assert!(!folder.path().join("b.toml").exists());
 }
 

@@ -446,6 +446,7 @@ fn a_failing_case_is_an_error_of_its_file() {
     1 | [tests."a reader"]
       |        ^^^^^^^^^^
       |
+      = help: `patwarden rules test` shows the whole reasoning; mend the rule, or what the case asks for and expects
       = note: see docs/rules.md#failing-test
     "#);
 }

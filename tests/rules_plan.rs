@@ -98,7 +98,7 @@ fn a_looser_and_a_stricter_rule_show_who_is_concerned() {
     Added: deny.administrators.
     Removed: deny.administration.
     Changed: approve.readers.
-    Judged again: 4 requests (1 pending, 1 with an active token). 1 come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
+    Judged again: 4 requests (1 pending, 1 with an active token). 1 would come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
 
     Would come out otherwise:
       escalate -> approve  octocat "@everybody [click](http://evil) |x|" (request 3, pending)
@@ -118,7 +118,7 @@ fn a_check_run_shows_a_table_in_which_nothing_is_a_link_or_a_mention() {
         &OLD.replace("contents = \"read\"", "contents = \"write\"").replace("\"90d\"", "\"60d\""),
     );
     assert_snapshot!(plan.markdown(65_535, Names::Shown), @r"
-    Judged again: 4 requests (1 pending, 1 with an active token). 1 come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
+    Judged again: 4 requests (1 pending, 1 with an active token). 1 would come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
 
     - Changed: `approve.readers`.
 
@@ -161,7 +161,7 @@ fn what_the_record_does_not_tell_is_told_apart() {
 fn a_change_of_mode_is_a_change() {
     let plan = change(&OLD.replace("\"enforce\"", "\"shadow\""));
     assert!(!plan.changes_nothing());
-    assert!(plan.render().starts_with("The mode changes from enforce to shadow."));
+    assert!(plan.render().starts_with("The mode changes from enforce to shadow: nothing would be sent any more. Pending: 1 request."));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_change_that_loosens_shows_who_would_get_more() {
 
     ### What this change would do
 
-    Judged again: 1 request (1 pending, 0 with an active token). 1 come out milder, 0 stricter; 0 active tokens are approved by no rule any more; 0 cannot be told.
+    Judged again: 1 request (1 pending, 0 with an active token). 1 would come out milder, 0 stricter; 0 active tokens are approved by no rule any more; 0 cannot be told.
 
     - Changed: `approve.readers`.
 

@@ -16,10 +16,11 @@ use super::{Exit, output};
 use crate::{
     engine::read_sources,
     rules::{
-        Sources, Standing,
+        Policy, Sources, Standing,
         diagnostic::Diagnostic,
         load::{Loaded, load_layers},
     },
+    store::Store,
 };
 
 /// Check, test, explain and compare rule files; offline.
@@ -89,11 +90,18 @@ fn read(rules: &Path, enterprise: Option<&Path>) -> anyhow::Result<Loaded> {
 }
 
 /// The policy, or everything that is wrong with it printed.
-fn valid(rules: &Path, loaded: Loaded) -> anyhow::Result<crate::rules::Policy> {
+fn valid(rules: &Path, loaded: Loaded) -> anyhow::Result<Policy> {
     loaded.policy.ok_or_else(|| {
         print(&loaded.diagnostics);
         anyhow::anyhow!("{} is not valid, so it decides nothing", rules.display())
     })
+}
+
+/// The policy with the repositories protected that the server of this record follows, as the server has them.
+async fn as_followed(policy: Policy, store: &Store) -> anyhow::Result<Policy> {
+    let places = store.policy_places().await?;
+    let names = places.iter().filter_map(|place| place.full_name.as_deref()?.split_once('/'));
+    Ok(names.fold(policy, |policy, (owner, name)| policy.with_protected(owner, name)))
 }
 
 fn print(diagnostics: &[Diagnostic]) {

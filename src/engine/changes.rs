@@ -315,6 +315,10 @@ fn versions(
     enterprise: bool,
     files: Vec<SourceFile>,
 ) -> Option<(Policy, Policy)> {
+    let protected = |policy: Policy| {
+        let repositories = in_force.protected_repositories().iter();
+        repositories.fold(policy, |policy, (owner, name)| policy.with_protected(owner, name))
+    };
     let old = load(in_force.sources()).policy?;
     let before = Sources::by_head(in_force.sources().to_vec());
     let proposed = if enterprise {
@@ -322,7 +326,7 @@ fn versions(
     } else {
         Sources { enterprise: before.enterprise, organization: files, standing: Standing::New }
     };
-    Some((old, load_layers(&proposed).policy?))
+    Some((protected(old), protected(load_layers(&proposed).policy?)))
 }
 
 /// Whether a changed path is among the rules at a place: the file, the cases beside it, or a `.toml` of the directory.

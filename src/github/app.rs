@@ -145,6 +145,22 @@ impl InstallationClients {
         Ok(Write::new(caller, last_write, self.write_interval))
     }
 
+    /// Fetches a new token for every installation when it is next used: what the App may do is in the token, and an
+    /// owner may just have accepted more. When each was last written to is kept.
+    pub fn renew(&self) {
+        let Ok(mut clients) = self.clients.lock() else { return };
+        let old: Vec<_> = clients.drain().collect();
+        drop(clients);
+        for (id, (_, last_write)) in old {
+            // Whoever uses one meanwhile has made it anew already.
+            if let Ok((caller, _)) = self.client(id)
+                && let Ok(mut clients) = self.clients.lock()
+            {
+                clients.insert(id, (caller, last_write));
+            }
+        }
+    }
+
     fn client(&self, id: InstallationId) -> Result<Client, CallError> {
         let broken = |why: String| CallError::Unreadable { why };
         let mut clients = self.clients.lock().map_err(|error| broken(error.to_string()))?;

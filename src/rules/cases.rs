@@ -304,7 +304,8 @@ impl Outcome<'_> {
         let problems = self.problems();
         (!problems.is_empty()).then(|| {
             let message = format!("the case \"{}\" fails: {}", case.name, problems.join("; "));
-            Diagnostic::new(Code::FailingTest, case.place.clone(), message)
+            let help = "`patwarden rules test` shows the whole reasoning; mend the rule, or what the case asks for and expects";
+            Diagnostic::new(Code::FailingTest, case.place.clone(), message).help(help)
         })
     }
 }

@@ -100,12 +100,20 @@ fn title(
         Consequences::Known(plan, _) if plan.changes_nothing() => {
             format!("valid; {cases} pass; nothing on record comes out otherwise")
         }
-        Consequences::Known(plan, _) => format!(
-            "valid; {cases} pass; {} milder, {} stricter, {} uncovered",
-            plan.loosened(),
-            plan.flips.len() - plan.loosened(),
-            plan.uncovered.len()
-        ),
+        Consequences::Known(plan, _) => {
+            let (before, after) = plan.mode;
+            let mode = if before == after {
+                String::new()
+            } else {
+                format!("mode {} → {}; ", before.as_str(), after.as_str())
+            };
+            format!(
+                "{mode}valid; {cases} pass; {} milder, {} stricter, {} uncovered",
+                plan.loosened(),
+                plan.flips.len() - plan.loosened(),
+                plan.uncovered.len()
+            )
+        }
         _ => format!("valid; {cases} pass"),
     }
 }
@@ -141,12 +149,13 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
         }
     }
     let failing: Vec<_> = report.cases.iter().filter(|case| !case.passed).collect();
-    let _ = writeln!(
-        text,
-        "\n### Cases\n\n{} of {} pass.",
-        report.cases.len() - failing.len(),
-        report.cases.len()
-    );
+    let counted = match loaded.compiled {
+        None => "Not run: the rules cannot be read as they are.".to_owned(),
+        Some(_) => {
+            format!("{} of {} pass.", report.cases.len() - failing.len(), report.cases.len())
+        }
+    };
+    let _ = writeln!(text, "\n### Cases\n\n{counted}");
     for case in failing.iter().take(FAILING_CASES) {
         let _ = writeln!(
             text,

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use super::{
     super::{Exit, StoreArgs, output},
-    RulesArgs, print, valid,
+    RulesArgs, as_followed, print, valid,
 };
 use crate::{
     domain::{PermissionGroup, TokenRequest, known_levels},
@@ -13,9 +13,15 @@ use crate::{
 };
 
 pub(super) const EXAMPLE: &str = "\
-By flags:        patwarden rules explain rules/small-org.toml --owner kim --team developers --lifetime 30d \\
-                   --repository web --permission contents=write --reason 'Nightly update'
+By flags; this one is approved, by approve.devs-write of that file:
+
+    patwarden rules explain rules/small-org.toml \\
+      --owner kim --team developers \\
+      --repository web --permission contents=write \\
+      --reason 'Nightly update of vendored data'
+
 From the record: patwarden rules explain rules/small-org.toml --pending 4711
+
 From a file with the tables of a test, `wants`, `world` and `now`:
 
     wants.lifetime = \"60d\"
@@ -159,7 +165,23 @@ fn quoted(text: &str) -> String {
 
 impl Explain {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let policy = valid(&self.rules.rules, self.rules.load()?)?;
+        let mut policy = valid(&self.rules.rules, self.rules.load()?)?;
+        if self.pending.is_some() {
+            policy = as_followed(policy, &self.store.open().await?).await?;
+        } else if self.request.is_none() && self.described.permissions.is_empty() {
+            anyhow::bail!(
+                "which request? Describe one, with --permission contents=read at least; `patwarden rules explain --help` shows how"
+            );
+        }
+        for Permission { group, name, .. } in &self.described.permissions {
+            if known_levels(*group, name).is_none() {
+                output::line(format_args!(
+                    "GitHub documents no {} permission `{}`: it counts as the strongest.",
+                    group.as_str(),
+                    output::cell(name, 60)
+                ));
+            }
+        }
         let (request, facts) = self.subject(&policy).await?;
         let (decision, trace) = rules::decide_with_trace(&policy, &request, &facts);
         if self.json {
@@ -190,7 +212,7 @@ impl Explain {
         };
         cases::parse_situation(&name, &text, policy.needs()).map_err(|diagnostics| {
             print(&diagnostics);
-            anyhow::anyhow!("{name} does not describe a request")
+            anyhow::anyhow!("no request can be made of {name}")
         })
     }
 

@@ -41,20 +41,35 @@ impl New {
         if self.file.exists() {
             anyhow::bail!("{} is there already: name another file", self.file.display());
         }
-        let organization = ask(self.organization, "1. Your organization's login", "acme")?;
+        // An answer is judged at once, with usual ones for the others.
+        let organization =
+            ask(self.organization, "1. Your organization's login", None, |answer| {
+                Answers::new(answer, "all", "nobody", "90d", "owners")
+            })?;
         let readers = ask(
             self.readers,
             "2. Who may read repositories at once? all members, a team's slug, or nobody",
-            "all",
+            Some("all"),
+            |answer| Answers::new("acme", answer, "some-team", "90d", "owners"),
         )?;
         let writers = ask(
             self.writers,
             "3. Which team may write to repositories at once? its slug, or nobody",
-            "nobody",
+            Some("nobody"),
+            |answer| Answers::new("acme", &readers, answer, "90d", "owners"),
         )?;
-        let lifetime = ask(self.lifetime, "4. How long may such a token live? in days", "90d")?;
-        let reviewers =
-            ask(self.reviewers, "5. Who decides on the rest? owners, or a team's slug", "owners")?;
+        let lifetime = ask(
+            self.lifetime,
+            "4. How long may such a token live? in days",
+            Some("90d"),
+            |answer| Answers::new("acme", "all", "nobody", answer, "owners"),
+        )?;
+        let reviewers = ask(
+            self.reviewers,
+            "5. Who decides on the rest? owners, or a team's slug",
+            Some("owners"),
+            |answer| Answers::new("acme", "all", "nobody", "90d", answer),
+        )?;
         let answers = Answers::new(&organization, &readers, &writers, &lifetime, &reviewers)
             .map_err(anyhow::Error::msg)?;
         let text = answers.policy();
@@ -83,16 +98,30 @@ impl New {
     }
 }
 
-/// The answer from a flag, or from whoever sits there.
-fn ask(flag: Option<String>, question: &str, default: &str) -> anyhow::Result<String> {
+/// The answer from a flag, or from whoever sits there; asked again until it can be used.
+fn ask(
+    flag: Option<String>,
+    question: &str,
+    default: Option<&str>,
+    judge: impl Fn(&str) -> Result<Answers, String>,
+) -> anyhow::Result<String> {
     if let Some(answer) = flag {
         return Ok(answer);
     }
-    output::prompt(format_args!("{question} [{default}]: "));
-    let mut answer = String::new();
-    if std::io::stdin().lock().read_line(&mut answer)? == 0 {
-        anyhow::bail!("nobody answers; the flags in `patwarden rules new --help` do");
+    loop {
+        let shown = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        output::prompt(format_args!("{question}{shown}: "));
+        let mut answer = String::new();
+        if std::io::stdin().lock().read_line(&mut answer)? == 0 {
+            anyhow::bail!("nobody answers; the flags in `patwarden rules new --help` do");
+        }
+        let answer = match (answer.trim(), default) {
+            ("", Some(default)) => default,
+            (answer, _) => answer,
+        };
+        match judge(answer) {
+            Ok(_) => return Ok(answer.to_owned()),
+            Err(why) => output::line(format_args!("   {why}")),
+        }
     }
-    let answer = answer.trim();
-    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
 }

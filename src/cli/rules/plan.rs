@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     super::{Exit, StoreArgs, output},
-    read, valid,
+    as_followed, read, valid,
 };
 use crate::{clock::Clock, engine::on_record, rules::plan::plan};
 
@@ -16,7 +16,7 @@ shown apart. Nothing is changed.
 For example:     git worktree add /tmp/before main
                  patwarden rules plan /tmp/before/rules rules --database-url sqlite:patwarden.sqlite
 
-Exit codes: 0 done; with --exit-code 1 when something differs; 2 when a version is not valid or the record cannot be read.";
+Exit codes: 0 done; with --exit-code 3 when something differs; 1 when a version is not valid or the record cannot be read.";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Plan {
@@ -34,7 +34,7 @@ pub(in crate::cli) struct Plan {
     /// Only what this organization was asked
     #[arg(long, value_name = "LOGIN")]
     org: Option<String>,
-    /// End with 1 when something differs
+    /// End with 3 when something differs
     #[arg(long)]
     exit_code: bool,
     /// As JSON, for scripts
@@ -48,6 +48,7 @@ impl Plan {
         let old = valid(&self.old, read(&self.old, enterprise)?)?;
         let new = valid(&self.new, read(&self.new, enterprise)?)?;
         let store = self.store.open().await?;
+        let (old, new) = (as_followed(old, &store).await?, as_followed(new, &store).await?);
         let (recorded, unreadable) = on_record(&store, self.org, Clock::system().now()).await?;
         let plan = plan(&old, &new, recorded);
         if self.json {
@@ -61,6 +62,6 @@ impl Plan {
             }
         }
         let differs = self.exit_code && !plan.changes_nothing();
-        Ok(if differs { Exit::NotWell } else { Exit::Well })
+        Ok(if differs { Exit::Differs } else { Exit::Well })
     }
 }

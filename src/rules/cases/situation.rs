@@ -277,6 +277,13 @@ impl Builder {
             }
             "repositories" => {
                 let names = reader.strings(value, path);
+                for (name, span) in &names {
+                    if let Some((_, alone)) = name.rsplit_once('/') {
+                        let help = format!("write `{}`", shown(alone));
+                        let message = format!("`{}` stands with its organization", shown(name));
+                        reader.error_help(Code::BadTest, span.clone(), message, Some(help));
+                    }
+                }
                 self.repositories =
                     names.into_iter().map(|(name, span)| (name.to_owned(), span)).collect();
             }

@@ -219,6 +219,10 @@ impl<'s> Reader<'s> {
     }
 
     pub(crate) fn days(&mut self, value: &Value<'_>, path: &str) -> Option<i64> {
+        if matches!(value.get_ref(), DeValue::Integer(_)) {
+            self.wrong_type(value, path, "a string with its unit, such as \"90d\"");
+            return None;
+        }
         let text = self.string(value, path)?;
         let days = quantity::days(text);
         self.duration(days, text, value)
@@ -276,7 +280,13 @@ impl<'s> Reader<'s> {
         path: &str,
     ) -> Vec<(&'v str, Range<usize>)> {
         let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(value, path, "a list of strings");
+            let wanted = match value.get_ref() {
+                DeValue::String(text) => {
+                    format!("a list of strings, such as [\"{}\"]", shown(text))
+                }
+                _ => "a list of strings".to_owned(),
+            };
+            self.wrong_type(value, path, &wanted);
             return Vec::new();
         };
         if items.is_empty() {

@@ -164,6 +164,11 @@ pub(crate) fn teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> V
     let mut teams = Vec::new();
     for (text, span) in reader.strings(value, path) {
         match TeamRef::parse(text) {
+            Ok(_) if text.contains('@') => {
+                let help = format!("write `{}`", text.trim_start_matches('@'));
+                let message = format!("`{}` is how mentions are written", shown(text));
+                reader.error_help(Code::BadName, span, message, Some(help));
+            }
             Ok(team) if !text.contains(['*', '?', ' ']) => teams.push(team),
             Ok(_) => reader.error(
                 Code::BadName,

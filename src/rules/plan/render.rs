@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use crate::{
     domain::cut,
-    rules::decision::{Effect, RuleId},
+    rules::{
+        decision::{Effect, RuleId},
+        policy::Mode,
+    },
 };
 
 use super::{Flip, Names, Plan, Standing};
@@ -20,7 +23,21 @@ fn headline(plan: &Plan, name: impl Fn(&RuleId) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     let (before, after) = plan.mode;
     if before != after {
-        lines.push(format!("The mode changes from {} to {}.", before.as_str(), after.as_str()));
+        let means = match after {
+            Mode::Shadow => "nothing would be sent any more",
+            Mode::ApproveOnly => {
+                "what the rules approve would be approved on GitHub; nothing would be denied"
+            }
+            Mode::Enforce => {
+                "what the rules approve and deny would be approved and denied on GitHub"
+            }
+        };
+        lines.push(format!(
+            "The mode changes from {} to {}: {means}. Pending: {}.",
+            before.as_str(),
+            after.as_str(),
+            many(plan.compared.pending, "request")
+        ));
     }
     for (what, rules) in
         [("Added", &plan.added), ("Removed", &plan.removed), ("Changed", &plan.changed)]
@@ -41,7 +58,7 @@ fn counts(plan: &Plan) -> String {
     let milder = plan.loosened();
     let compared = plan.compared;
     format!(
-        "Judged again: {} ({} pending, {} with an active token). {milder} come out milder, {} stricter; {} approved by no \
+        "Judged again: {} ({} pending, {} with an active token). {milder} would come out milder, {} stricter; {} approved by no \
          rule any more; {} cannot be told.",
         many(compared.over + compared.pending + compared.active, "request"),
         compared.pending,
