@@ -32,6 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use policy::is_an_answer;
 pub use policy::{
     ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, whose_of,
 };
@@ -96,6 +97,8 @@ pub struct Engine {
     app: Arc<App>,
     clients: InstallationClients,
     policies: Policies,
+    /// One proposed change of rules is judged at a time.
+    judging: Arc<tokio::sync::Semaphore>,
     clock: Clock,
     audit: Audit,
     options: EngineOptions,
@@ -122,6 +125,7 @@ impl Engine {
             store,
             app,
             policies,
+            judging: Arc::new(tokio::sync::Semaphore::new(1)),
             clock,
             audit,
             options,

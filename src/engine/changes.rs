@@ -7,17 +7,18 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ENTERPRISE, Engine, Held, InForce, LOOK_EVERY, NoRules, after, on_record, retry_pause, rules_at,
+    ENTERPRISE, Engine, Held, InForce, LOOK_EVERY, NoRules, after, is_an_answer, on_record,
+    retry_pause, rules_at,
 };
 use crate::{
-    domain::RepositoryId,
+    domain::{RepositoryId, for_people},
     github::{CallError, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest, Read},
     rules::{
         Policy, SourceFile, Sources, Standing,
         diagnostic::Severity,
         load::{Loaded, load, load_layers},
         plan::{self, Names, Plan},
-        review::{Annotation, Consequences, Review, review},
+        review::{Annotation, Consequences, Review, review, review_of_file_alone},
     },
     store::{ChangeRow, InstallationRow, StoreError},
 };
@@ -30,6 +31,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(900);
 
 /// How long one pull request may take, from its first call to its last.
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// How long it may take to judge what one proposes.
+const LONGEST_REVIEW: Duration = Duration::from_secs(60);
 
 /// How long what is on record may be judged again.
 const LONGEST_PLAN: Duration = Duration::from_secs(30);
@@ -119,7 +123,19 @@ impl Engine {
         let held = self.policies.held_by(row.repository);
         let installation = self.installation_of(&held).await?;
         let read = self.clients.read(installation.id)?;
-        let pull = read.pull_request(row.repository, row.number).await?;
+        // Requests for tokens come first: checks live on what they leave.
+        if let Some(limits) = read.limits()
+            && limits.remaining < limits.limit / 2
+            && limits.resets_at > self.clock.now()
+        {
+            return Err(NotSaid::Call(CallError::RateLimited { until: limits.resets_at }));
+        }
+        let pull = match read.pull_request(row.repository, row.number).await {
+            Ok(pull) => pull,
+            // There is none of this number, whatever somebody said.
+            Err(CallError::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         let on_branch: Vec<&Held> = held
             .iter()
             .filter(|held| held.default_branch.as_deref() == Some(&*pull.base))
@@ -136,9 +152,15 @@ impl Engine {
         };
         let mut reviews = Vec::new();
         for held in on_branch.into_iter().filter(|held| touched(held)) {
-            reviews.push(self.review(&read, row.repository, held, &pull).await?);
+            let review = self.review(&read, row.repository, held, &pull);
+            reviews.push(match tokio::time::timeout(LONGEST_REVIEW, review).await {
+                Ok(review) => review?,
+                // Said, and not tried again: it would take as long.
+                Err(_) => too_long(),
+            });
         }
-        let Some(review) = reviews.into_iter().reduce(both) else { return Ok(None) };
+        // Looked at: nothing of this commit is asked for again.
+        let Some(review) = reviews.into_iter().reduce(both) else { return Ok(Some(pull.head)) };
         let mark = format!("patwarden:{}:{}", row.repository, pull.head);
         // What an earlier try left is finished, not written twice; who asks again gets another.
         let known = if row.again {
@@ -183,26 +205,70 @@ impl Engine {
     ) -> Result<Review, NotSaid> {
         let files = match rules_at(read, repository, &held.path, &pull.head).await {
             Ok(files) => files,
-            Err(NoRules::Call(error)) => return Err(error.into()),
+            Err(NoRules::Call(error)) if !is_an_answer(&error) => return Err(error.into()),
             Err(trouble) => return Ok(no_rules(&trouble)),
         };
-        let enterprise = self.policies.enterprise_files();
+        let upper = match self.policies.enterprise_files() {
+            Some(upper) if held.whose != ENTERPRISE => upper.files.clone(),
+            _ => Vec::new(),
+        };
+        let may_know = self.may_know(read, repository, pull).await?;
+        if !may_know && !upper.is_empty() {
+            // Under the enterprise's rules every case would be a question about them, answered.
+            let sources = Sources::of_organization(files);
+            return self.judging(move || review_of_file_alone(&load_layers(&sources))).await;
+        }
         let sources = if held.whose == ENTERPRISE {
             Sources { enterprise: files.clone(), ..Sources::default() }
         } else {
+            // Under names that no file of a repository has: of an upper layer's files the pull request has no lines.
+            let hidden = |file: SourceFile| SourceFile { name: format!("\0{}", file.name), ..file };
             Sources {
-                enterprise: enterprise.map(|files| files.files.clone()).unwrap_or_default(),
+                enterprise: upper.into_iter().map(hidden).collect(),
                 organization: files.clone(),
                 standing: Standing::New,
             }
         };
-        // Large files take their time: never on a thread that serves.
-        let loaded = blocking(move || load_layers(&sources)).await?;
-        let consequences = self.consequences(read, repository, held, pull, &files, &loaded).await?;
-        let mut said = blocking(move || review(&loaded, &consequences)).await?;
-        // Of an upper layer's files the pull request has no lines.
-        said.annotations.retain(|annotation| files.iter().any(|file| file.name == annotation.path));
+        let loaded = self.judging(move || load_layers(&sources)).await?;
+        let consequences =
+            self.consequences(read, repository, held, may_know, &files, &loaded).await?;
+        let mut said = self.judging(move || review(&loaded, &consequences)).await?;
+        said.annotations.retain(|annotation| !annotation.path.starts_with('\0'));
         Ok(said)
+    }
+
+    /// Whether who proposes a change may know what is on record: who opened it can push to the repository, and nobody else
+    /// can push to what it proposes.
+    async fn may_know(
+        &self,
+        read: &Read,
+        repository: RepositoryId,
+        pull: &PullRequest,
+    ) -> Result<bool, NotSaid> {
+        let Some(author) = &pull.author else { return Ok(false) };
+        let own =
+            pull.head_repository == Some(repository) || pull.head_owner.as_ref() == Some(author);
+        Ok(own && read.may_push(repository, author).await?)
+    }
+
+    /// Judges rules that somebody proposes, one after the other: it cannot be broken off, and what somebody proposes may
+    /// take its time. Never on a thread that serves.
+    async fn judging<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotSaid> {
+        let turn = Arc::clone(&self.judging).acquire_owned().await;
+        let turn = turn.map_err(|error| StoreError::Unfit(error.to_string()))?;
+        let judged = tokio::task::spawn_blocking(move || {
+            let judged = work();
+            drop(turn);
+            judged
+        });
+        judged.await.map_err(|error| {
+            NotSaid::Store(StoreError::Unfit(format!(
+                "judging a change of rules broke off: {error}"
+            )))
+        })
     }
 
     /// What the change would do to what is on record, for whoever may know it.
@@ -211,25 +277,19 @@ impl Engine {
         read: &Read,
         repository: RepositoryId,
         held: &Held,
-        pull: &PullRequest,
+        may_know: bool,
         files: &[SourceFile],
         loaded: &Loaded,
     ) -> Result<Consequences, NotSaid> {
         if loaded.policy.is_none() {
             return Ok(Consequences::Invalid);
         }
-        let may_know = match &pull.author {
-            Some(author) => read.may_push(repository, author).await?,
-            None => false,
-        };
         if !may_know {
             return Ok(Consequences::NotForTheAuthor);
         }
-        let names = if read.repository_by_id(repository).await?.public {
-            Names::Counted
-        } else {
-            Names::Shown
-        };
+        // Counts only also where a whole enterprise may read.
+        let private = read.repository_by_id(repository).await?.private;
+        let names = if private { Names::Shown } else { Names::Counted };
         let planned = tokio::time::timeout(LONGEST_PLAN, self.plan(held, files)).await;
         Ok(match planned {
             Ok(Ok(Some(plan))) => Consequences::Known(Box::new(plan), names),
@@ -251,7 +311,7 @@ impl Engine {
             installed.into_iter().map(|row| row.organization).filter_map(|organization| {
                 let in_force = self.policies.in_force(&organization);
                 let theirs =
-                    held.whose == ENTERPRISE || in_force.whose.as_ref() == Some(&held.whose);
+                    held.whose == ENTERPRISE || in_force.files_of.as_ref() == Some(&held.whose);
                 theirs.then_some((organization, in_force))
             });
         for (organization, in_force) in concerned.take(MOST_ORGANIZATIONS) {
@@ -259,11 +319,11 @@ impl Engine {
             let login = organization.login.as_str().to_owned();
             let (recorded, _) = on_record(&self.store, Some(login), self.clock.now()).await?;
             let (enterprise, files) = (held.whose == ENTERPRISE, files.to_vec());
-            let plan = blocking(move || {
+            let judged = self.judging(move || {
                 let (old, new) = versions(&policy, enterprise, files)?;
                 Some(plan::plan(&old, &new, recorded))
-            })
-            .await?;
+            });
+            let plan = judged.await?;
             all = match (all, plan) {
                 (Some(all), Some(plan)) => Some(all.and(plan)),
                 (all, plan) => all.or(plan),
@@ -299,15 +359,6 @@ impl Engine {
     }
 }
 
-/// Runs what takes a while and waits for nothing.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, NotSaid> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        NotSaid::Store(StoreError::Unfit(format!("judging a change of rules broke off: {error}")))
-    })
-}
-
 /// The rules in force and those proposed, both as their files say: the modes are not capped, so that a change of the mode
 /// shows.
 fn versions(
@@ -315,10 +366,7 @@ fn versions(
     enterprise: bool,
     files: Vec<SourceFile>,
 ) -> Option<(Policy, Policy)> {
-    let protected = |policy: Policy| {
-        let repositories = in_force.protected_repositories().iter();
-        repositories.fold(policy, |policy, (owner, name)| policy.with_protected(owner, name))
-    };
+    let protected = |policy: Policy| policy.protected_as(in_force);
     let old = load(in_force.sources()).policy?;
     let before = Sources::by_head(in_force.sources().to_vec());
     let proposed = if enterprise {
@@ -344,8 +392,22 @@ fn no_rules(trouble: &NoRules) -> Review {
         passed: false,
         title: "no rules would be left".to_owned(),
         summary: format!(
-            "**These rules would not be used**: {trouble}. The rules in force would stay, and nothing would be approved until \
-             the files are back."
+            "**These rules would not be used**: `{}`. The rules in force would stay, and nothing would be approved until the \
+             files are back.",
+            for_people(&trouble.to_string()).replace('`', "'")
+        ),
+        annotations: Vec::new(),
+    }
+}
+
+/// What is said of rules that take too long to be judged.
+fn too_long() -> Review {
+    Review {
+        passed: false,
+        title: "too much to be checked".to_owned(),
+        summary: format!(
+            "Judging these rules took longer than {} s, and was given up. `patwarden rules test` takes its time.",
+            LONGEST_REVIEW.as_secs()
         ),
         annotations: Vec::new(),
     }

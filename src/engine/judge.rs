@@ -101,9 +101,10 @@ fn would(decision: &Decision) -> &'static str {
     }
 }
 
-/// Under what a request was judged: the files, and the mode, which the operator may have capped.
+/// Under what a request was judged: the files, the mode, which the operator may have capped, and the repositories to which
+/// nobody may write.
 pub(super) fn grounds(policy: &Policy) -> String {
-    format!("{} {}", policy.hash(), policy.mode().as_str())
+    format!("{} {} {}", policy.hash(), policy.mode().as_str(), policy.protection())
 }
 
 /// The policy's files, as the store keeps them.

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub use disk::read_sources;
+pub(super) use repository::is_an_answer;
 pub use repository::{NoRules, rules_at};
 
 /// Whose rules: the enterprise's.
@@ -59,6 +60,8 @@ pub struct InForce {
     pub source: String,
     /// Which place of the settings that is; `None`: they name none for this organization.
     pub whose: Option<String>,
+    /// Whose files they are: an organization that the settings name may have everybody's.
+    pub files_of: Option<String>,
 }
 
 impl InForce {

@@ -30,6 +30,10 @@ pub struct PullRequest {
     pub open: bool,
     /// The commit that it proposes.
     pub head: String,
+    /// Which repository has that commit, and whose that is; nothing where the fork is gone.
+    pub head_repository: Option<RepositoryId>,
+    /// Whose repository that is.
+    pub head_owner: Option<Login>,
     /// The branch that it would change.
     pub base: String,
     /// Who proposes it; nobody where the account is gone.
@@ -48,6 +52,13 @@ struct WirePull {
 #[derive(Deserialize)]
 struct WireHead {
     sha: String,
+    repo: Option<WireFork>,
+}
+
+#[derive(Deserialize)]
+struct WireFork {
+    id: i64,
+    owner: WireUser,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +77,8 @@ impl From<WirePull> for PullRequest {
         Self {
             number: wire.number,
             open: wire.state == "open",
+            head_repository: wire.head.repo.as_ref().map(|fork| RepositoryId(fork.id)),
+            head_owner: wire.head.repo.map(|fork| Login::new(fork.owner.login)),
             head: wire.head.sha,
             base: wire.base.branch,
             author: wire.user.map(|user| Login::new(user.login)),
@@ -275,8 +288,27 @@ impl Write {
             }
             Some((id, _)) => {
                 let path = format!("{base}/{id}");
-                self.send(Method::PATCH, &path, &first, StatusCode::OK).await?;
-                id
+                match self.send(Method::PATCH, &path, &first, StatusCode::OK).await {
+                    Ok(_) => id,
+                    // It has our mark, and is another App's.
+                    Err(CallError::Forbidden { .. } | CallError::NotFound) => {
+                        let all = CheckRun {
+                            output: CheckOutput {
+                                annotations: run
+                                    .output
+                                    .annotations
+                                    .get(..ANNOTATIONS_A_CALL)
+                                    .unwrap_or(run.output.annotations),
+                                ..run.output.clone()
+                            },
+                            ..run.clone()
+                        };
+                        let made =
+                            self.send(Method::POST, &base, &all, StatusCode::CREATED).await?;
+                        return Ok(made.json::<Created>()?.id);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         };
         for annotations in parts {
@@ -337,6 +369,7 @@ pub fn parse_change_event(body: &[u8]) -> Result<ChangeEvent, String> {
     }
     let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let what = match (payload.action.as_str(), payload.pull_request) {
+        (_, Some(pull)) if pull.number <= 0 => return Err("there is no such number".to_owned()),
         ("opened" | "synchronize" | "reopened" | "edited" | "closed", Some(pull)) => {
             Changed::PullRequest(pull.number)
         }

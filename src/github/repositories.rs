@@ -28,6 +28,8 @@ pub struct RemoteRepository {
     pub default_branch: String,
     /// Whether everybody can read it.
     pub public: bool,
+    /// Whether only those can read it who were given access: not a whole enterprise.
+    pub private: bool,
     /// Where people see it.
     pub url: String,
 }
@@ -99,6 +101,7 @@ impl From<WireRepository> for RemoteRepository {
             },
             name: wire.name,
             default_branch: wire.default_branch,
+            private: wire.private && wire.visibility.as_deref().is_none_or(|one| one == "private"),
             public: !wire.private && wire.visibility.as_deref().is_none_or(|one| one == "public"),
             url: wire.html_url,
         }

@@ -104,7 +104,7 @@ pub struct CaseResult {
     pub problems: Vec<String>,
     /// What the rules said.
     pub decision: Decision,
-    /// Why they said it, for a case that fails.
+    /// Why they said it, for a case that fails; of very many, for the first.
     pub trace: Option<Trace>,
 }
 
@@ -128,10 +128,20 @@ pub fn run(loaded: &Loaded) -> Report {
         policy.rule_ids().map(|(id, _)| id).filter(|id| !exercised.contains(id)).cloned().collect();
     let one_sided = one_sided(&outcomes);
     let conditions = policy.rules.iter().map(|rule| rule.checks.len()).sum();
-    let mut cases: Vec<_> = outcomes.into_iter().map(|outcome| outcome.result()).collect();
+    let mut traced = 0;
+    let result = |outcome: Outcome<'_>| {
+        let explained = traced < MOST_TRACES && !outcome.problems().is_empty();
+        traced += usize::from(explained);
+        let trace = explained.then(|| outcome.trace());
+        outcome.result(trace)
+    };
+    let mut cases: Vec<_> = outcomes.into_iter().map(result).collect();
     cases.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
     Report { cases, unexercised, one_sided, conditions }
 }
+
+/// Of so many failing cases the whole trace is kept: each is as large as all rules together.
+const MOST_TRACES: usize = 20;
 
 /// More rules times cases than this are not looked at one by one.
 const MOST_WORK: usize = 1_000_000;
@@ -267,11 +277,14 @@ impl Outcome<'_> {
         self.touches_clock && !self.case.situation.now_stated
     }
 
-    fn result(self) -> CaseResult {
-        let (problems, policy) = (self.problems(), self.policy);
-        let facts = self.case.situation.facts(policy.needs());
-        let trace = (!problems.is_empty())
-            .then(|| decide_with_trace(policy, &self.case.situation.request, &facts).1);
+    /// Why the rules said what they said.
+    fn trace(&self) -> Trace {
+        let facts = self.case.situation.facts(self.policy.needs());
+        decide_with_trace(self.policy, &self.case.situation.request, &facts).1
+    }
+
+    fn result(self, trace: Option<Trace>) -> CaseResult {
+        let problems = self.problems();
         CaseResult {
             name: self.case.name.clone(),
             place: self.case.place.clone(),

@@ -68,6 +68,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Whether no layer with files stands below this one.
+    pub(crate) fn is_lowest(&self, layer: Layer) -> bool {
+        let both = self.compiled.as_ref().is_some_and(|compiled| compiled.enterprise.is_some());
+        !both || layer == Layer::Organization
+    }
+
     /// Whether there is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -85,6 +91,9 @@ pub const MAX_TOTAL: usize = 16 * 1024 * 1024;
 const MAX_DIAGNOSTICS: usize = 2_000;
 /// The most rules of one policy.
 pub const MAX_RULES: usize = 10_000;
+
+/// Rules times cases of one policy: all of them are judged before it is in force.
+const MAX_JUDGED: usize = 2_000_000;
 
 /// The most cases of one policy: all of them are judged before it is in force.
 pub const MAX_CASES: usize = 2_000;
@@ -176,6 +185,13 @@ pub fn load_layers(sources: &Sources) -> Loaded {
         cases.truncate(MAX_CASES);
     }
     draft.check(&files, &mut diagnostics);
+    if draft.rules.len() * cases.len() > MAX_JUDGED {
+        let place = Place::start(files.first().map_or("rules", |file| file.name.as_str()));
+        let (rules, cases) = (draft.rules.len(), cases.len());
+        let message = format!("{cases} cases on {rules} rules are more than anybody waits for");
+        let help = format!("rules times cases: at most {MAX_JUDGED}");
+        diagnostics.push(Diagnostic::new(Code::TooLarge, place, message).help(help));
+    }
     let valid = !diagnostics.iter().any(Diagnostic::is_error);
     let compiled = if valid { draft.compile(sources) } else { None };
     if let Some(compiled) = &compiled {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::Permissions;
+use crate::domain::{Permissions, RepositoryId};
 
 use super::{
     condition::Condition,
@@ -117,6 +117,8 @@ pub struct Policy {
     /// How many answers of conditions are remembered within one decision.
     pub(crate) slots: usize,
     pub(crate) protected: BTreeSet<(String, String)>,
+    /// The same by number, which no rename changes.
+    pub(crate) protected_ids: BTreeSet<RepositoryId>,
     pub(crate) policy_url: String,
     reviewers: BTreeMap<String, Reviewers>,
     revocations: BTreeMap<String, Revocation>,
@@ -158,6 +160,7 @@ impl Policy {
             slots: share(&mut parts.rules),
             index: Index::new(&parts.rules),
             protected: protected.collect(),
+            protected_ids: BTreeSet::new(),
             policy_url: String::new(),
             reviewers: parts.reviewers,
             revocations: parts.revocations,
@@ -195,6 +198,34 @@ impl Policy {
     pub fn with_protected(mut self, organization: &str, repository: &str) -> Self {
         self.protected.insert((organization.to_ascii_lowercase(), repository.to_ascii_lowercase()));
         self
+    }
+
+    /// The same for a repository by its number: whatever it is called at this moment.
+    #[must_use]
+    pub fn with_protected_id(mut self, repository: RepositoryId) -> Self {
+        self.protected_ids.insert(repository);
+        self
+    }
+
+    /// The same protections as another policy has, too.
+    #[must_use]
+    pub fn protected_as(mut self, other: &Self) -> Self {
+        self.protected.extend(other.protected.iter().cloned());
+        self.protected_ids.extend(&other.protected_ids);
+        self
+    }
+
+    /// SHA-256, in hex, over the repositories that are protected: part of the grounds of a decision, and of no file.
+    #[must_use]
+    pub fn protection(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (organization, repository) in &self.protected {
+            hasher.update(format!("{organization}/{repository}\n"));
+        }
+        for id in &self.protected_ids {
+            hasher.update(format!("{id}\n"));
+        }
+        hex::encode(hasher.finalize())
     }
 
     /// The same policy with the address that `{policy_url}` stands for in denials.

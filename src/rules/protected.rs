@@ -20,16 +20,26 @@ pub(crate) fn applies(policy: &Policy, subject: &Subject<'_>) -> Truth {
 }
 
 fn reaches(policy: &Policy, subject: &Subject<'_>) -> Truth {
-    let mut here = names(policy, subject).peekable();
-    if here.peek().is_none() {
+    let here: Vec<_> = names(policy, subject).collect();
+    if here.is_empty() && policy.protected_ids.is_empty() {
         return Truth::NotMatched;
     }
     match subject.repositories {
         Repositories::None => Truth::NotMatched,
+        // Of numbers it is not known whose they are: all repositories of another organization are none of them.
+        Repositories::All | Repositories::Unknown(_) if here.is_empty() => Truth::NotMatched,
         Repositories::All => Truth::Matched,
         Repositories::Unknown(_) => Truth::Unknown,
         Repositories::Listed(_) => {
-            Truth::of(here.any(|protected| subject.names().any(|name| name == protected)))
+            // By number as well, and by former names: a rename must not be faster than we are.
+            Truth::of(subject.listed().any(|(repository, name)| {
+                let formerly = |protected: &&str| {
+                    repository.former_names.iter().any(|name| name.eq_ignore_ascii_case(protected))
+                };
+                policy.protected_ids.contains(&repository.id)
+                    || here.contains(&name)
+                    || here.iter().any(formerly)
+            }))
         }
     }
 }
@@ -45,7 +55,7 @@ fn names<'p>(policy: &'p Policy, subject: &Subject<'_>) -> impl Iterator<Item = 
 /// The veto as a rule of the trace; absent where nothing is protected.
 pub(crate) fn trace(policy: &Policy, subject: &Subject<'_>) -> Option<RuleTrace> {
     let names: Vec<_> = names(policy, subject).collect();
-    if names.is_empty() {
+    if names.is_empty() && policy.protected_ids.is_empty() {
         return None;
     }
     let condition = |key: &str, expected: String, found: String, truth: Truth| ConditionTrace {

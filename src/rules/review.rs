@@ -7,7 +7,7 @@ use crate::domain::{cut, for_people};
 
 use super::{
     cases::{self, Report},
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Code, Diagnostic, Severity},
     load::Loaded,
     plan::{Names, Plan},
     policy::{Mode, Policy},
@@ -83,6 +83,38 @@ pub fn review(loaded: &Loaded, consequences: &Consequences) -> Review {
         title: title(loaded.policy.as_ref(), &report, errors, consequences),
         summary: summary(loaded, &report, errors, consequences),
         annotations: loaded.diagnostics.iter().take(MOST_ANNOTATIONS).map(annotation).collect(),
+    }
+}
+
+/// What a file shows by itself, for somebody who may not know what stands above it: nothing in this answers a question about
+/// another file.
+#[must_use]
+pub fn review_of_file_alone(loaded: &Loaded) -> Review {
+    let own = |diagnostic: &&Diagnostic| {
+        !matches!(
+            diagnostic.code,
+            Code::MissingKey
+                | Code::UnknownGroup
+                | Code::UnknownRule
+                | Code::UnknownPlaceholder
+                | Code::WaiverOfHardRule
+                | Code::FailingTest
+                | Code::StateNow
+        ) && diagnostic.is_error()
+    };
+    let own: Vec<_> = loaded.diagnostics.iter().filter(own).collect();
+    let passed = own.is_empty();
+    Review {
+        passed,
+        title: match own.len() {
+            0 => "no mistake that the file shows by itself".to_owned(),
+            errors => format!("{} in the rules: they would not be used", many(errors, "error")),
+        },
+        summary: "These rules stand under an enterprise's, which not everybody may read. Who proposed this change cannot push to \
+                  this repository, so the file was looked at by itself: cases were not run, and what the change would do is not \
+                  shown. Somebody who can push may open it again as their own.\n"
+            .to_owned(),
+        annotations: own.into_iter().take(MOST_ANNOTATIONS).map(annotation).collect(),
     }
 }
 
@@ -168,8 +200,13 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
                 .join("; ")
         );
     }
-    if !report.unexercised.is_empty() {
-        let rules: Vec<_> = report.unexercised.iter().map(|rule| format!("`{rule}`")).collect();
+    // Those of the layer that is proposed: the other one's names are not everybody's.
+    let own = loaded.compiled.iter().flat_map(|compiled| &compiled.policy.rules);
+    let own: Vec<_> =
+        own.filter(|rule| loaded.is_lowest(rule.layer)).map(|rule| &rule.id).collect();
+    let unexercised: Vec<_> = report.unexercised.iter().filter(|rule| own.contains(rule)).collect();
+    if !unexercised.is_empty() {
+        let rules: Vec<_> = unexercised.iter().map(|rule| format!("`{rule}`")).collect();
         let _ = writeln!(text, "\nNo case exercises {}.", cut(&rules.join(", "), 2_000));
     }
     text.push_str("\n### What this change would do\n\n");

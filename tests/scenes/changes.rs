@@ -15,10 +15,20 @@ async fn open() -> Scene {
 }
 
 async fn open_with(rules: &str) -> Scene {
+    open_under(rules, None).await
+}
+
+/// The same under an enterprise's file that not everybody may read.
+async fn open_under(rules: &str, enterprise: Option<&str>) -> Scene {
     let set = Set::default()
         .hub(|config| *config = config.clone().rules_in_a_repository())
         .flag("rules", "github:acme/rules/patwarden.toml");
     let mut scene = set.without_bot().await;
+    if let Some(enterprise) = enterprise {
+        let path = scene.path("enterprise.toml");
+        std::fs::write(&path, enterprise).unwrap();
+        scene.change(|set| set.flags.push(("enterprise-rules", path.display().to_string())));
+    }
     scene.hub.world(|world| {
         world.add_organization("acme").repository(Repo::private("rules").file(FILE, rules));
     });
@@ -136,6 +146,33 @@ async fn a_stranger_learns_what_is_wrong_and_nothing_of_what_is_on_record() {
         "{said}"
     );
     assert_eq!(run.conclusion.as_deref(), Some("success"));
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_stranger_learns_nothing_of_the_enterprises_rules() {
+    let enterprise = "schema = 1\nlayer = \"enterprise\"\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
+        [ceiling]\nlifetime = \"37d\"\n[escalate.insider-watch]\nwhen.owner.login = [\"lee\"]\nto = \"owners\"\n";
+    let scene = open_under(RULES, Some(enterprise)).await;
+    scene.hub.set_collaborator("acme", "rules", "kim", Some(fakehub::Access::Read)).unwrap();
+    let question = "[tests.a]\nwants = { repositories = [\"web\"], permissions.repository = { contents = \"read\" } }\nworld.owner.login = \"lee\"\nexpect = \"approve\"\n\
+        [waiver.w]\nrule = \"escalate.insider-watc\"\nowner = \"kim\"\ngranted = 2026-01-01\nuntil = 2026-02-01\nrecord = \"R\"\nmax.lifetime = \"1d\"\n";
+    let text = format!("{RULES}{question}");
+    let changes = [(FILE, Some(text.as_str()))];
+    let fork = Head::Fork("x".to_owned());
+    scene.hub.open_pull_request("acme", "rules", "kim", fork, "Please", changes).unwrap();
+    let run = checks(&scene, 1).await.remove(0);
+    let said = format!("{run:?}");
+    for secret in ["insider-watch", "37", "escalate to", "did you mean"] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+    // Somebody who can push to the repository is told.
+    propose(&scene, "olga", &text);
+    let runs = checks(&scene, 2).await;
+    assert!(
+        runs.iter().any(|run| format!("{run:?}").contains("escalate.insider-watch")),
+        "{runs:?}"
+    );
     scene.end().await;
 }
 

@@ -130,6 +130,19 @@ async fn nobody_gets_write_access_to_the_rules_by_a_rule() {
 }
 
 #[tokio::test]
+async fn a_rename_is_not_faster_than_the_veto() {
+    let scene = open(&RULES.replace("contents = \"read\"", "contents = \"write\"")).await;
+    scene.hub.drop_webhooks(true);
+    scene.hub.rename_repository("acme", "rules", "harmless").unwrap();
+    scene.hub.drop_webhooks(false);
+    let asked = scene.ask(writing("kim").on(["harmless"]));
+    let row = scene.until_it_stands(asked.request_id, "escalated").await;
+    let decision = scene.decisions(row.id.0.try_into().unwrap()).await.remove(0).decision;
+    assert_eq!(decision.by[0].as_str(), "builtin.protected-repositories");
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn a_push_is_in_force_at_once_whether_it_loosens_or_tightens() {
     let scene = open(&RULES.replace("contents = \"read\", ", "")).await;
     let waits = scene.ask(harmless("kim"));
@@ -186,7 +199,7 @@ async fn other_branches_and_other_repositories_wake_nobody() {
     assert_eq!(pushes.len(), 2);
     assert!(pushes.iter().all(|push| push.status_code == 204), "{pushes:?}");
     assert_eq!((scene.calls(REPOSITORY), scene.calls(REF)), (0, 0));
-    assert_eq!(scene.store().backlog().await.unwrap().unprocessed, 0);
+    scene.until_read().await;
     scene.end().await;
 }
 

@@ -346,6 +346,16 @@ impl Engine {
             return Ok(());
         }
         let name = repository.full_name();
+        if let Some(known) = known.filter(|known| known.default_branch != repository.default_branch)
+        {
+            tracing::error!(
+                whose = one.whose,
+                repository = name,
+                before = known.default_branch,
+                now = repository.default_branch,
+                "the rules come from ANOTHER BRANCH: is it protected as the other was?"
+            );
+        }
         if known.is_some_and(|known| !known.public && repository.public) {
             tracing::error!(
                 whose = one.whose,

@@ -14,7 +14,7 @@ use super::{
     whose_of,
 };
 use crate::{
-    domain::{Login, Organization, OrganizationId},
+    domain::{Login, Organization, OrganizationId, RepositoryId},
     github::RepositoryEvent,
     rules::{Mode, Policy, SourceFile, diagnostic::Diagnostic},
     settings::{Place, RepositoryPlace, RulesSettings},
@@ -238,7 +238,8 @@ impl Inner {
                     let Combined { source, broken, .. } = combined.clone();
                     let whose = Some(named.whose.clone());
                     let policy = policy.map(Arc::new);
-                    made.push((entry, InForce { policy, broken, source, whose }));
+                    let files_of = Some(told.whose.clone());
+                    made.push((entry, InForce { policy, broken, source, whose, files_of }));
                 }
             }
         }
@@ -290,15 +291,16 @@ impl Known {
 }
 
 /// The repositories with rules, by owner and name: whoever may write to one decides what is approved.
-pub(super) fn protected(layers: &[Layer]) -> Vec<(&str, &str)> {
+pub(super) fn protected(layers: &[Layer]) -> Vec<(&str, &str, Option<RepositoryId>)> {
     let repositories = layers.iter().filter_map(|layer| layer.repository.as_ref());
-    repositories.map(|it| (it.owner.as_str(), it.name.as_str())).collect()
+    repositories.map(|it| (it.owner.as_str(), it.name.as_str(), it.id)).collect()
 }
 
 fn protect(policy: Policy, layers: &[Layer]) -> Policy {
-    protected(layers)
-        .into_iter()
-        .fold(policy, |policy, (owner, name)| policy.with_protected(owner, name))
+    protected(layers).into_iter().fold(policy, |policy, (owner, name, id)| {
+        let policy = policy.with_protected(owner, name);
+        id.map_or(policy.clone(), |id| policy.with_protected_id(id))
+    })
 }
 
 fn say(combined: &Combined, policy: Option<&Policy>, source: &Source) {

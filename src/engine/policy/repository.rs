@@ -315,7 +315,7 @@ pub enum NoRules {
 }
 
 /// Whether GitHub answered, and the answer will be the same until somebody changes something.
-fn is_an_answer(error: &CallError) -> bool {
+pub(in crate::engine) fn is_an_answer(error: &CallError) -> bool {
     match error {
         CallError::Forbidden { .. }
         | CallError::Unauthorized { .. }

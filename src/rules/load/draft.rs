@@ -63,7 +63,7 @@ pub(crate) struct Draft {
     /// Every name of a rule, group, policy or waiver with its place, also of those that were left out.
     names: BTreeMap<(&'static str, String), (Layer, Place)>,
     /// Where a case of each name stands.
-    tests: BTreeMap<String, Place>,
+    tests: BTreeMap<(Layer, String), Place>,
     pattern_bytes: usize,
 }
 
@@ -239,13 +239,14 @@ impl Draft {
             }
             _ => {
                 let place = reader.place(span.clone());
-                if let Some(first) = self.tests.get(id) {
+                let key = (reader.layer, id.to_owned());
+                if let Some(first) = self.tests.get(&key) {
                     let message = format!("there are two cases \"{}\"", shown(id));
                     let diagnostic = Diagnostic::new(Code::DuplicateId, place, message);
                     reader.report(diagnostic.related(first.clone(), "the other one"));
                     return;
                 }
-                self.tests.insert(id.to_owned(), place);
+                self.tests.insert(key, place);
                 self.cases.extend(cases::read(reader, id, span, value));
             }
         });

@@ -53,6 +53,11 @@ impl<'s> Reader<'s> {
         Place::find(&self.file.name, &self.file.text, &self.lines, span)
     }
 
+    /// Whether further problems are not kept: then nobody needs to look for a nearest word.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         if self.diagnostics.len() < MAX_DIAGNOSTICS {
             self.diagnostics.push(diagnostic);
@@ -131,7 +136,7 @@ impl<'s> Reader<'s> {
         let shown = shown(name);
         if path.is_empty() {
             let known = self.scopes.last().map(|(_, keys)| keys.clone()).unwrap_or_default();
-            let help = suggestion(name, &known);
+            let help = if self.is_full() { None } else { suggestion(name, &known) };
             let file = if known.contains(&"wants") {
                 "the description of a request"
             } else {
@@ -150,7 +155,7 @@ impl<'s> Reader<'s> {
             self.error_help(Code::KeyBelowHeader, span, message, Some(help));
         } else {
             let known = self.scopes.last().map(|(_, keys)| keys.clone()).unwrap_or_default();
-            let help = suggestion(name, &known);
+            let help = if self.is_full() { None } else { suggestion(name, &known) };
             self.error_help(Code::UnknownKey, span, format!("`{path}` has no `{shown}`"), help);
         }
     }

@@ -201,6 +201,10 @@ pub(crate) fn waiver(
             "until" => until = reader.date(value, &path).map(|date| (date, value.span())),
             "record" => record = reader.string(value, &path).map(str::to_owned),
             _ => {
+                if entries(value).is_some_and(|table| table.is_empty()) {
+                    let message = format!("`{path}` bounds nothing");
+                    reader.error(Code::EmptyList, value.span(), message);
+                }
                 reader.table(
                     value,
                     &path,

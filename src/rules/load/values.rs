@@ -291,7 +291,7 @@ pub(crate) fn timezone(
 pub(crate) fn zone(reader: &mut Reader<'_>, name: &str, span: Range<usize>) -> Option<TimeZone> {
     let zones = TimeZoneDatabase::bundled();
     let zone = zones.get(name).ok();
-    if zone.is_none() {
+    if zone.is_none() && !reader.is_full() {
         let known: Vec<_> = zones.available().map(|zone| zone.to_string()).collect();
         let near = nearest(name, known.iter().map(String::as_str));
         let help = near.map(|zone| format!("did you mean `{zone}`?"));

@@ -233,12 +233,17 @@ fn escaped(text: &str) -> String {
                 escaped.push(character);
                 escaped.push_str("&#8203;");
             }
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
+            '\\' | '$' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
                 escaped.push('\\');
                 escaped.push(character);
             }
             // A bare address would become a link.
             ':' => escaped.push_str("&#58;"),
+            '.' if escaped.len() >= 3
+                && escaped[escaped.len() - 3..].eq_ignore_ascii_case("www") =>
+            {
+                escaped.push_str("&#46;");
+            }
             '\n' | '\r' => escaped.push(' '),
             other => escaped.push(other),
         }
