@@ -199,7 +199,7 @@ async fn a_commit_is_checked_once_a_new_one_anew_and_again_when_somebody_asks() 
     scene.hub.close_pull_request("acme", "rules", pull.number, "olga").unwrap();
     scene.hub.reopen_pull_request("acme", "rules", pull.number, "olga").unwrap();
     quiet(&scene).await;
-    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 1);
+    assert_eq!((scene.hub.check_runs("acme", "rules").len(), scene.calls(UPDATE)), (1, 0));
     let text = RULES.replace("\"90d\"", "\"9d\"");
     let changes = [(FILE, Some(text.as_str()))];
     let sha =
