@@ -261,7 +261,9 @@ proptest! {
         let decision = decide(&text.load(), &request, &facts);
         let reaches = match (request.repository_selection, facts.repositories.value()) {
             (RepositorySelection::None, _) => false,
-            (RepositorySelection::Subset, Some(listed)) => listed.iter().any(|r| r.name == "token-reviews"),
+            (RepositorySelection::Subset, Some(listed)) => {
+                listed.iter().any(|r| r.name == "token-reviews" || r.former_names.iter().any(|name| name == "token-reviews"))
+            },
             _ => true,
         };
         if reaches {
