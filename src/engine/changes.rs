@@ -38,7 +38,7 @@ const LONGEST_REVIEW: Duration = Duration::from_secs(60);
 /// How long what is on record may be judged again.
 const LONGEST_PLAN: Duration = Duration::from_secs(30);
 
-/// After so many failures in a row nobody waits for a check any more; a push or a click begins anew.
+/// After so many failures in a row a change is left alone until a push, a click, or the next list of open pull requests.
 const MOST_ATTEMPTS: i64 = 12;
 
 /// The most organizations whose record is judged again for one change of rules that several have.
@@ -98,7 +98,7 @@ impl Engine {
             Err(error) if row.attempts >= MOST_ATTEMPTS => {
                 tracing::error!(
                     %error, repository = %row.repository, number = row.number,
-                    "no check could be written for a change of rules; it is given up until the next push"
+                    "no check could be written for a change of rules; it is left until open pull requests are listed again, a quarter of an hour later"
                 );
                 self.store.change_is_done(&row, None, now).await
             }
