@@ -6,6 +6,7 @@ mod installation;
 mod permissions;
 mod request;
 mod text;
+mod token;
 mod world;
 
 pub use fingerprint::Fingerprint;
@@ -19,4 +20,5 @@ pub use request::{
     Grant, Organization, Owner, RepositorySelection, RequestKind, RequestedToken, TokenRequest,
 };
 pub use text::{cut, for_people};
+pub use token::{Approval, Coverage, Covered, KnownToken, Membership};
 pub use world::{Repository, Role, TeamRef, Visibility};

@@ -18,12 +18,12 @@ pub use changes::{
 };
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
-pub use read::{CustomProperties, Grants, Listing, Read};
+pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, Listing, Read};
 pub use repositories::{
     Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
 };
 pub use wire::{RequestEvent, RequestEventAction, Sender, parse_request_event};
-pub use write::{Review, Write};
+pub use write::{MOST_AT_ONCE, Review, Write};
 
 /// The most characters of a review's reason that GitHub takes.
 ///

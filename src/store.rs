@@ -11,6 +11,7 @@ mod effects;
 mod installations;
 mod leases;
 mod limits;
+mod members;
 mod names;
 mod open;
 mod owners;
@@ -18,7 +19,9 @@ mod policies;
 mod policies_in_force;
 mod policy_places;
 mod requests;
+mod revocations;
 mod teams;
+mod tokens;
 
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
@@ -34,7 +37,15 @@ pub use leases::Lease;
 pub use limits::ParkedRow;
 pub use policies_in_force::PolicyInForceRow;
 pub use policy_places::{Found, Pin, PinnedBy, PolicyFiles, PolicyPlaceRow, Refused};
+pub use members::MemberChanges;
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
+pub use revocations::{
+    ItemState, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
+};
+pub use tokens::{Gone, TokenEventKind, TokenEventRow, TokenListingRow};
+
+/// How many rows share a transaction in background work: few enough that nothing else waits long for its turn.
+const ROWS_AT_ONCE: usize = 100;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -145,7 +145,7 @@ impl Caller {
         let (status, headers, body) = answered.map_err(|_| CallError::NoAnswer {
             why: format!("nothing within {} s", self.deadline.as_secs()),
         })??;
-        self.limits.note(&headers);
+        self.limits.note(&headers, self.clock.now());
         let as_it_was = status == StatusCode::NOT_MODIFIED && asked.etag.is_some();
         if status.is_success() || as_it_was {
             return Ok(Answer { status, headers, body });

@@ -24,18 +24,32 @@ pub struct Limits {
     pub resets_at: Timestamp,
 }
 
-/// The newest limits seen on one installation.
+/// What answers to one installation said beside their bodies: the newest limits, and what time it was.
 #[derive(Debug, Default)]
-pub(super) struct LimitsSeen(Mutex<Option<Limits>>);
+pub(super) struct LimitsSeen {
+    limits: Mutex<Option<Limits>>,
+    ahead: Mutex<Option<SignedDuration>>,
+}
 
 impl LimitsSeen {
     /// The newest limits, if any answer told them.
     #[must_use]
     pub(super) fn newest(&self) -> Option<Limits> {
-        self.0.lock().map(|limits| *limits).unwrap_or_default()
+        self.limits.lock().map(|limits| *limits).unwrap_or_default()
     }
 
-    pub(super) fn note(&self, headers: &HeaderMap) {
+    /// How far our clock was ahead of the last answer's `Date`, if any answer had one.
+    pub(super) fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.ahead.lock().map(|ahead| *ahead).unwrap_or_default()
+    }
+
+    pub(super) fn note(&self, headers: &HeaderMap, now: Timestamp) {
+        // Source: <https://www.rfc-editor.org/rfc/rfc9110#name-date>.
+        let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        if let (Some(date), Ok(mut ahead)) = (date, self.ahead.lock()) {
+            *ahead = Some(now.duration_since(date.timestamp()));
+        }
         let seen = (|| {
             Some(Limits {
                 limit: number(headers, "x-ratelimit-limit")?,
@@ -43,7 +57,7 @@ impl LimitsSeen {
                 resets_at: Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()?,
             })
         })();
-        if let (Some(seen), Ok(mut newest)) = (seen, self.0.lock()) {
+        if let (Some(seen), Ok(mut newest)) = (seen, self.limits.lock()) {
             *newest = Some(seen);
         }
     }
@@ -109,6 +123,16 @@ mod tests {
         let now = Timestamp::from_second(1_000_000).expect("in range");
         asked_to_wait(status, &headers(pairs), message, now)
             .map(|until| until.as_second() - 1_000_000)
+    }
+
+    #[test]
+    fn how_far_our_clock_is_ahead_is_read_from_the_date_of_an_answer() {
+        let seen = super::LimitsSeen::default();
+        let now: Timestamp = "1994-11-17T08:12:31Z".parse().expect("a time");
+        seen.note(&headers(&[("date", "yesterday")]), now);
+        assert_eq!(seen.clock_ahead(), None);
+        seen.note(&headers(&[("date", "Tue, 15 Nov 1994 08:12:31 GMT")]), now);
+        assert_eq!(seen.clock_ahead(), Some(jiff::SignedDuration::from_hours(48)));
     }
 
     #[test]

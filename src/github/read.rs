@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Limits, OWNERS_A_LIST, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
 use crate::domain::{
-    Grant, GrantId, Login, Organization, Repository, RepositoryId, RequestId, Role, TeamId,
-    TokenId, TokenRequest, UserId, cut, for_people,
+    Grant, GrantId, Login, Organization, Owner, Repository, RepositoryId, RequestId, Role,
+    TeamId, TokenId, TokenRequest, UserId, cut, for_people,
 };
 
 /// The custom properties of each repository: values by name in lower case.
@@ -30,6 +30,74 @@ impl Listing {
                 Err(error) => self.unreadable.push((id, why(&error))),
             }
         }
+    }
+}
+
+/// Which grants are listed: GitHub's own filters. All that are set must hold.
+///
+/// Source: <https://docs.github.com/rest/orgs/personal-access-tokens#list-fine-grained-personal-access-tokens-with-access-to-organization-resources>.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantQuery {
+    /// With access to this repository.
+    pub repository: Option<String>,
+}
+
+impl GrantQuery {
+    fn parameters(&self) -> String {
+        self.repository
+            .as_deref()
+            .map(|name| format!("&repository={}", segment(name)))
+            .unwrap_or_default()
+    }
+}
+
+/// A list of grants that is read page by page.
+pub struct GrantPages {
+    caller: Caller,
+    organization: Organization,
+    next: Option<String>,
+    pages: u32,
+}
+
+/// One page of it.
+#[derive(Debug, Default)]
+pub struct GrantPage {
+    /// The rows that were understood.
+    pub grants: Vec<Grant>,
+    /// The others: the grant's id, where at least that could be read, and why not the rest.
+    pub unreadable: Vec<(Option<GrantId>, String)>,
+}
+
+impl GrantPages {
+    /// The next page; `None` after the last. After a failure the same page is asked for again.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn next(&mut self) -> Result<Option<GrantPage>, CallError> {
+        let Some(path) = &self.next else { return Ok(None) };
+        if self.pages >= MOST_PAGES {
+            return Err(CallError::Unreadable {
+                why: format!("a list of more than {MOST_PAGES} pages"),
+            });
+        }
+        let (rows, next): (Vec<serde_json::Value>, _) = self.caller.page(path).await?;
+        self.pages += 1;
+        self.next = next;
+        let mut page = GrantPage::default();
+        for row in rows {
+            let id = row.get("id").and_then(serde_json::Value::as_i64).map(GrantId);
+            match serde_json::from_value::<wire::GrantRow>(row) {
+                Ok(row) => page.grants.push(row.of(&self.organization)),
+                Err(error) => page.unreadable.push((id, why(&error))),
+            }
+        }
+        Ok(Some(page))
+    }
+
+    /// How many pages were read.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        self.pages
     }
 }
 
@@ -94,6 +162,9 @@ fn why(error: &serde_json::Error) -> String {
     cut(&for_people(&error.to_string()), 200)
 }
 
+/// The most pages of one list of grants: half a million tokens.
+const MOST_PAGES: u32 = 5_000;
+
 /// A reader for one installation.
 #[derive(Clone)]
 pub struct Read {
@@ -155,6 +226,46 @@ impl Read {
             listing.add(self.caller.pages(&path).await?, organization);
         }
         Ok(listing)
+    }
+
+    /// All grants of an organization that pass `query`, page by page, oldest first: never more than one page at once.
+    #[must_use]
+    pub fn grant_pages(&self, organization: &Organization, query: &GrantQuery) -> GrantPages {
+        let path = format!(
+            "/orgs/{}/personal-access-tokens?per_page=100&sort=created_at&direction=asc{}",
+            segment(organization.login.as_str()),
+            query.parameters()
+        );
+        GrantPages {
+            caller: self.caller.clone(),
+            organization: organization.clone(),
+            next: Some(path),
+            pages: 0,
+        }
+    }
+
+    /// The members of an organization with one role, to the last page. GitHub's list has owners and ordinary members.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn members(
+        &self,
+        organization: &Organization,
+        role: Role,
+    ) -> Result<Vec<Owner>, CallError> {
+        let role = if role == Role::Owner { "admin" } else { "member" };
+        let path = format!(
+            "/orgs/{}/members?per_page=100&role={role}",
+            segment(organization.login.as_str())
+        );
+        let rows: Vec<wire::User> = self.caller.pages(&path).await?;
+        Ok(rows.into_iter().map(Owner::from).collect())
+    }
+
+    /// How far our clock is ahead of GitHub's, by the `Date` of the last answer; `None`: no answer had one.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<jiff::SignedDuration> {
+        self.caller.limits.clock_ahead()
     }
 
     /// The access that these tokens have now: at most fifty ids a call.

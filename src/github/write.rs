@@ -1,4 +1,4 @@
-//! What patwarden changes on GitHub: two calls, each sent once, none faster than GitHub asks.
+//! What patwarden changes on GitHub: reviews and revocations, each sent once, none faster than GitHub asks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,11 @@ pub enum Review {
     /// No.
     Deny,
 }
+
+/// The most ids that one call takes.
+///
+/// Source: <https://docs.github.com/rest/orgs/personal-access-tokens#update-the-access-to-organization-resources-via-fine-grained-personal-access-tokens>.
+pub const MOST_AT_ONCE: usize = 100;
 
 /// A writer for one installation.
 pub struct Write {
@@ -92,6 +97,54 @@ impl Write {
             segment(organization.login.as_str())
         );
         self.post(&path, &Body { action: "revoke" }).await
+    }
+
+    /// Takes the access of many approved tokens away with one call: at most [`MOST_AT_ONCE`]. GitHub takes the call
+    /// (202) and does it later, without saying what came of each: the list shows.
+    ///
+    /// # Errors
+    /// Whatever the call came to; [`CallError::Unprocessable`] also when GitHub will not take one of the ids.
+    pub async fn revoke_many(
+        &self,
+        organization: &Organization,
+        grants: &[GrantId],
+    ) -> Result<(), CallError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            action: &'static str,
+            pat_ids: &'a [GrantId],
+        }
+        let path =
+            format!("/orgs/{}/personal-access-tokens", segment(organization.login.as_str()));
+        let body = Body { action: "revoke", pat_ids: grants };
+        self.send(Method::POST, &path, &body, StatusCode::ACCEPTED).await.map(|_| ())
+    }
+
+    /// Reviews many pending requests with one call and one reason: at most [`MOST_AT_ONCE`]. GitHub takes the call (202)
+    /// and does it later, without saying what came of each.
+    ///
+    /// # Errors
+    /// As for [`Write::revoke_many`].
+    pub async fn review_many(
+        &self,
+        organization: &Organization,
+        requests: &[RequestId],
+        review: Review,
+        reason: &str,
+    ) -> Result<(), CallError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            action: Review,
+            reason: &'a str,
+            pat_request_ids: &'a [RequestId],
+        }
+        let path = format!(
+            "/orgs/{}/personal-access-token-requests",
+            segment(organization.login.as_str())
+        );
+        let reason = cut(reason, super::REASON_LIMIT);
+        let body = Body { action: review, reason: &reason, pat_request_ids: requests };
+        self.send(Method::POST, &path, &body, StatusCode::ACCEPTED).await.map(|_| ())
     }
 
     /// One change, none sooner after the last than GitHub asks.

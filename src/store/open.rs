@@ -36,7 +36,8 @@ struct File {
     path: PathBuf,
     /// A table that it has and nobody else's file.
     mark: &'static str,
-    first: &'static str,
+    /// In order, each with what it brings.
+    migrations: &'static [(&'static str, &'static str)],
 }
 
 /// Both files.
@@ -51,12 +52,18 @@ impl Files {
             record: File {
                 path: path.to_owned(),
                 mark: "decisions",
-                first: include_str!("migrations/sqlite/0001_first.sql"),
+                migrations: &[
+                    ("first", include_str!("migrations/sqlite/0001_first.sql")),
+                    ("tokens", include_str!("migrations/sqlite/0002_tokens.sql")),
+                ],
             },
             deliveries: File {
                 path: beside(path, ".deliveries"),
                 mark: "delivery_keys",
-                first: include_str!("migrations/sqlite-deliveries/0001_first.sql"),
+                migrations: &[(
+                    "first",
+                    include_str!("migrations/sqlite-deliveries/0001_first.sql"),
+                )],
             },
         }
     }
@@ -256,13 +263,16 @@ impl File {
     }
 
     fn migrator(&self) -> Migrator {
-        Migrator::with_migrations(vec![Migration::new(
-            1,
-            "first".into(),
-            MigrationType::Simple,
-            sqlx::SqlSafeStr::into_sql_str(self.first),
-            false,
-        )])
+        let migration = |(version, (brings, sql)): (i64, &(&'static str, &'static str))| {
+            Migration::new(
+                version,
+                (*brings).into(),
+                MigrationType::Simple,
+                sqlx::SqlSafeStr::into_sql_str(*sql),
+                false,
+            )
+        };
+        Migrator::with_migrations((1..).zip(self.migrations).map(migration).collect())
     }
 
     /// Makes the file when it is not there, and brings its tables up to date. Only under the lock.

@@ -1,0 +1,436 @@
+//! Plans to take tokens' access away, token by token, and how far each got. Written before each call.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, StoreError, Tx, from_json, get, json, time, time_if_any};
+use crate::domain::{Grant, GrantId, Login, Organization, OrganizationId, TokenId};
+
+/// Where a revocation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationState {
+    /// Planned; nobody has confirmed it.
+    Planned,
+    /// A run of a standing policy that waits until somebody confirms it.
+    Waiting,
+    /// Confirmed, and not at its end.
+    Running,
+    /// At its end.
+    Done,
+    /// Given up before anything was confirmed.
+    Dropped,
+}
+
+/// How far one token of a revocation got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemState {
+    /// To be revoked.
+    Planned,
+    /// A call for it was begun; its answer is not known.
+    Sent,
+    /// GitHub took the call; whether it is gone is still to be seen.
+    Acknowledged,
+    /// By our call: it was there before, and is not there after.
+    Revoked,
+    /// Not there any more when its turn came.
+    AlreadyGone,
+    /// Revoked as far as GitHub said, and still there.
+    StillThere,
+    /// Not touched: it is not what was planned any more.
+    LeftOut,
+}
+
+/// A revocation about to be planned.
+#[derive(Clone, Debug)]
+pub struct NewRevocation {
+    /// Of whose tokens.
+    pub organization: Organization,
+    /// The standing policy whose run it is; `None`: planned by hand.
+    pub policy: Option<String>,
+    /// What selected the tokens, as people write it.
+    pub filter: String,
+    /// Why, for the record and for the tokens' owners: GitHub takes no reason.
+    pub reason: String,
+    /// Who planned it.
+    pub planned_by: String,
+    /// When.
+    pub planned_at: Timestamp,
+    /// How many tokens were active.
+    pub active: i64,
+    /// Of how many nobody could say whether they are meant.
+    pub cannot_say: i64,
+    /// Planned, or waiting for a confirmation.
+    pub state: RevocationState,
+    /// What is in the way, for people.
+    pub note: String,
+}
+
+/// A revocation.
+#[derive(Clone, Debug, Serialize)]
+pub struct RevocationRow {
+    /// Its number in this store.
+    pub id: i64,
+    /// Of whose tokens.
+    pub organization: Organization,
+    /// The standing policy whose run it is; `None`: planned by hand.
+    pub policy: Option<String>,
+    /// What selected the tokens, as people write it.
+    pub filter: String,
+    /// Why.
+    pub reason: String,
+    /// Who planned it.
+    pub planned_by: String,
+    /// When.
+    pub planned_at: Timestamp,
+    /// How many tokens were active by then.
+    pub active: i64,
+    /// Of how many nobody could say whether they are meant.
+    pub cannot_say: i64,
+    /// Where it stands.
+    pub state: RevocationState,
+    /// Who confirmed it.
+    pub confirmed_by: Option<String>,
+    /// When.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it came to its end.
+    pub ended_at: Option<Timestamp>,
+    /// What is in the way, for people.
+    pub note: String,
+}
+
+/// One token of a revocation.
+#[derive(Clone, Debug, Serialize)]
+pub struct RevocationItemRow {
+    /// The grant: what is revoked.
+    pub grant_id: GrantId,
+    /// The token.
+    pub token_id: TokenId,
+    /// Whose, by login.
+    pub owner: Login,
+    /// The token's name: hostile text.
+    pub token_name: String,
+    /// As it was listed when the revocation was planned.
+    pub planned: Grant,
+    /// How far it got.
+    pub state: ItemState,
+    /// Why it was left out, or is still there.
+    pub why: String,
+    /// How often a call for it was begun.
+    pub attempts: i64,
+    /// When the last of them was.
+    pub sent_at: Option<Timestamp>,
+    /// When it was known what came of it.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl RevocationState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    fn read(word: &str) -> Result<Self, StoreError> {
+        match word {
+            "planned" => Ok(Self::Planned),
+            "waiting" => Ok(Self::Waiting),
+            "running" => Ok(Self::Running),
+            "done" => Ok(Self::Done),
+            "dropped" => Ok(Self::Dropped),
+            other => Err(StoreError::Unreadable(format!("a revocation that is `{other}`"))),
+        }
+    }
+}
+
+impl ItemState {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sent => "sent",
+            Self::Acknowledged => "acknowledged",
+            Self::Revoked => "revoked",
+            Self::AlreadyGone => "already-gone",
+            Self::StillThere => "still-there",
+            Self::LeftOut => "left-out",
+        }
+    }
+
+    /// Whether something is still to be done about it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Sent | Self::Acknowledged)
+    }
+
+    fn read(word: &str) -> Result<Self, StoreError> {
+        match word {
+            "planned" => Ok(Self::Planned),
+            "sent" => Ok(Self::Sent),
+            "acknowledged" => Ok(Self::Acknowledged),
+            "revoked" => Ok(Self::Revoked),
+            "already-gone" => Ok(Self::AlreadyGone),
+            "still-there" => Ok(Self::StillThere),
+            "left-out" => Ok(Self::LeftOut),
+            other => Err(StoreError::Unreadable(format!("a token that is `{other}`"))),
+        }
+    }
+}
+
+impl RevocationRow {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: get(row, "id")?,
+            organization: Organization {
+                id: OrganizationId(get(row, "organization_id")?),
+                login: Login::new(get::<String>(row, "login")?),
+            },
+            policy: get(row, "policy")?,
+            filter: get(row, "filter")?,
+            reason: get(row, "reason")?,
+            planned_by: get(row, "planned_by")?,
+            planned_at: time(row, "planned_at")?,
+            active: get(row, "active")?,
+            cannot_say: get(row, "cannot_say")?,
+            state: RevocationState::read(&get::<String>(row, "state")?)?,
+            confirmed_by: get(row, "confirmed_by")?,
+            confirmed_at: time_if_any(row, "confirmed_at")?,
+            ended_at: time_if_any(row, "ended_at")?,
+            note: get(row, "note")?,
+        })
+    }
+}
+
+impl RevocationItemRow {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            grant_id: GrantId(get(row, "grant_id")?),
+            token_id: TokenId(get(row, "token_id")?),
+            owner: Login::new(get::<String>(row, "owner_login")?),
+            token_name: get(row, "token_name")?,
+            planned: from_json(&get::<String>(row, "planned")?)?,
+            state: ItemState::read(&get::<String>(row, "state")?)?,
+            why: get(row, "why")?,
+            attempts: get(row, "attempts")?,
+            sent_at: time_if_any(row, "sent_at")?,
+            ended_at: time_if_any(row, "ended_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Plans a revocation of these tokens, and gives its number. Nothing is revoked by that.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn plan_revocation(
+        &self,
+        new: &NewRevocation,
+        grants: &[Grant],
+    ) -> Result<i64, StoreError> {
+        // One transaction for all of it: half a plan must never be found. It is the one that may be large.
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO revocations (organization_id, login, policy, filter, reason, planned_by, planned_at, \
+                 active, cannot_say, state, note) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+        )
+        .bind(new.organization.id.0)
+        .bind(new.organization.login.as_str())
+        .bind(new.policy.as_deref())
+        .bind(&new.filter)
+        .bind(&new.reason)
+        .bind(&new.planned_by)
+        .bind(new.planned_at.as_millisecond())
+        .bind(new.active)
+        .bind(new.cannot_say)
+        .bind(new.state.as_str())
+        .bind(&new.note)
+        .fetch_one(&mut *tx.inner)
+        .await?;
+        let id: i64 = get(&row, "id")?;
+        for grant in grants {
+            sqlx::query(
+                "INSERT INTO revocation_items (revocation_id, grant_id, token_id, owner_login, token_name, \
+                     planned, state) VALUES ($1, $2, $3, $4, $5, $6, 'planned')",
+            )
+            .bind(id)
+            .bind(grant.id.0)
+            .bind(grant.token.id.0)
+            .bind(grant.owner.login.as_str())
+            .bind(&grant.token.name)
+            .bind(json(grant)?)
+            .execute(&mut *tx.inner)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// One revocation.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revocation(&self, id: i64) -> Result<Option<RevocationRow>, StoreError> {
+        let row = sqlx::query("SELECT * FROM revocations WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(RevocationRow::read).transpose()
+    }
+
+    /// Revocations, newest first: at most so many.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revocations(
+        &self,
+        organization: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<RevocationRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM revocations WHERE ($1 IS NULL OR lower(login) = lower($1)) \
+              ORDER BY id DESC LIMIT $2",
+        )
+        .bind(organization)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RevocationRow::read).collect()
+    }
+
+    /// Tokens of a revocation after this grant, in the order of their grants: at most so many, of one state where one is
+    /// named.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revocation_items(
+        &self,
+        id: i64,
+        state: Option<ItemState>,
+        after: GrantId,
+        limit: i64,
+    ) -> Result<Vec<RevocationItemRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM revocation_items WHERE revocation_id = $1 AND grant_id > $2 \
+                AND ($3 IS NULL OR state = $3) ORDER BY grant_id LIMIT $4",
+        )
+        .bind(id)
+        .bind(after.0)
+        .bind(state.map(ItemState::as_str))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RevocationItemRow::read).collect()
+    }
+
+    /// How many tokens of a revocation stand where.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn count_revocation_items(
+        &self,
+        id: i64,
+    ) -> Result<Vec<(ItemState, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT state, COUNT(*) AS tokens FROM revocation_items WHERE revocation_id = $1 GROUP BY state",
+        )
+        .bind(id)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut counts = rows
+            .iter()
+            .map(|row| {
+                Ok((ItemState::read(&get::<String>(row, "state")?)?, get::<i64>(row, "tokens")?))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        counts.sort();
+        Ok(counts)
+    }
+
+    /// Somebody confirms a revocation that is planned or waits: it may be carried out from now on. Gives whether it
+    /// was still to be confirmed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn confirm_revocation(
+        &self,
+        id: i64,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let confirmed = sqlx::query(
+            "UPDATE revocations SET state = 'running', confirmed_by = $2, confirmed_at = $3, note = '' \
+              WHERE id = $1 AND state IN ('planned', 'waiting')",
+        )
+        .bind(id)
+        .bind(by)
+        .bind(now.as_millisecond())
+        .execute(&mut *tx.inner)
+        .await?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(confirmed == 1)
+    }
+}
+
+impl Tx {
+    /// The revocation moves on, or comes to its end.
+    pub(crate) async fn note_revocation(
+        &mut self,
+        id: i64,
+        state: RevocationState,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ended =
+            matches!(state, RevocationState::Done | RevocationState::Dropped).then_some(now);
+        sqlx::query("UPDATE revocations SET state = $2, note = $3, ended_at = $4 WHERE id = $1")
+            .bind(id)
+            .bind(state.as_str())
+            .bind(note)
+            .bind(ended.map(Timestamp::as_millisecond))
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    /// One token of a revocation stands there now.
+    pub(crate) async fn note_item(
+        &mut self,
+        id: i64,
+        grant: GrantId,
+        state: ItemState,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sent = i64::from(state == ItemState::Sent);
+        let moment = now.as_millisecond();
+        sqlx::query(
+            "UPDATE revocation_items SET state = $3, why = $4, attempts = attempts + $5, \
+                 sent_at = CASE WHEN $5 = 1 THEN $6 ELSE sent_at END, \
+                 ended_at = CASE WHEN $7 THEN $6 ELSE NULL END \
+              WHERE revocation_id = $1 AND grant_id = $2",
+        )
+        .bind(id)
+        .bind(grant.0)
+        .bind(state.as_str())
+        .bind(why)
+        .bind(sent)
+        .bind(moment)
+        .bind(!state.is_open())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+}
