@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::domain::{Login, OrganizationId, RequestId, cut, for_people};
+use crate::domain::{
+    GrantId, Login, Organization, OrganizationId, RequestId, TokenId, cut, for_people,
+};
 
 /// What happened.
 #[derive(Clone, Debug, Serialize)]
@@ -56,6 +58,33 @@ pub enum Event {
     },
     /// It is no longer pending and nobody said why.
     Gone,
+    /// Somebody confirmed that tokens are revoked.
+    RevocationConfirmed {
+        /// Its number: `patwarden revocations show NUMBER` tells all.
+        revocation: i64,
+        /// How many tokens.
+        tokens: u64,
+        /// Who, as far as that can be known.
+        by: String,
+    },
+    /// A call that revokes tokens is about to be sent.
+    RevocationSending {
+        /// The revocation's number.
+        revocation: i64,
+        /// How many tokens are in the call.
+        tokens: usize,
+    },
+    /// It is known what came of one token of a revocation.
+    TokenRevoked {
+        /// The revocation's number.
+        revocation: i64,
+        /// The grant.
+        grant_id: GrantId,
+        /// The token.
+        token_id: TokenId,
+        /// `revoked`, `already-gone`, `still-there` or `left-out`.
+        outcome: &'static str,
+    },
     /// Something that an owner should look at now.
     Alarm {
         /// What.
@@ -72,15 +101,34 @@ pub struct Entry {
     pub organization_id: OrganizationId,
     /// The same, by login.
     pub organization: Login,
-    /// On which request.
-    pub request_id: RequestId,
-    /// Whose token.
-    pub owner: Login,
+    /// On which request, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// Whose token, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Login>,
     /// Which token: its name, made fit to be shown.
-    pub token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl Entry {
+    /// An entry about an organization, and no request.
+    #[must_use]
+    pub fn about(organization: &Organization, event: Event, now: Timestamp) -> Self {
+        Self {
+            at: now,
+            organization_id: organization.id,
+            organization: organization.login.clone(),
+            request_id: None,
+            owner: None,
+            token: None,
+            event,
+        }
+    }
 }
 
 /// Where entries go.
@@ -112,7 +160,7 @@ impl Audit {
 
     /// Writes one entry.
     pub fn write(&self, mut entry: Entry) {
-        entry.token = cut(&for_people(&entry.token), 100);
+        entry.token = entry.token.map(|token| cut(&for_people(&token), 100));
         let line = match serde_json::to_string(&entry) {
             Ok(line) => line,
             Err(error) => {
@@ -136,23 +184,35 @@ impl Audit {
 
 /// The same for the log: what happened in the message, what one filters by in the fields.
 fn log(entry: &Entry) {
-    let Entry { organization, request_id: request, owner, token, .. } = entry;
+    let organization = &entry.organization;
+    let request = entry.request_id.map(|id| id.0);
+    let owner = entry.owner.as_ref().map(Login::as_str);
+    let token = entry.token.as_deref();
     match &entry.event {
         Event::Decided { decision, effect, mode, acts, why, .. } => {
-            tracing::info!(%organization, %request, %owner, token, decision, effect, mode, acts, why, "decided");
+            tracing::info!(%organization, request, owner, token, decision, effect, mode, acts, why, "decided");
         }
         Event::Sending { effect, attempt } => {
-            tracing::info!(%organization, %request, %owner, token, effect, attempt, "sending a review");
+            tracing::info!(%organization, request, owner, token, effect, attempt, "sending a review");
         }
         Event::Settled { outcome, by, actor } => {
             let actor = actor.as_deref().unwrap_or_default();
-            tracing::info!(%organization, %request, %owner, token, outcome, by, actor, "settled");
+            tracing::info!(%organization, request, owner, token, outcome, by, actor, "settled");
         }
         Event::Gone => {
-            tracing::info!(%organization, %request, %owner, token, "no longer pending, and nobody said why");
+            tracing::info!(%organization, request, owner, token, "no longer pending, and nobody said why");
+        }
+        Event::RevocationConfirmed { revocation, tokens, by } => {
+            tracing::info!(%organization, revocation, tokens, by, "tokens are to be revoked");
+        }
+        Event::RevocationSending { revocation, tokens } => {
+            tracing::info!(%organization, revocation, tokens, "revoking tokens");
+        }
+        Event::TokenRevoked { revocation, grant_id, token_id, outcome } => {
+            tracing::info!(%organization, revocation, owner, token, %grant_id, %token_id, outcome, "what came of a token");
         }
         Event::Alarm { what } => {
-            tracing::error!(%organization, %request, %owner, token, what, "ALARM");
+            tracing::error!(%organization, request, owner, token, what, "ALARM");
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The commands: one file each. Printing happens in this folder and nowhere else.
 
+mod access;
 mod decisions;
 #[cfg(feature = "demo")]
 mod demo;
 mod describe;
+mod filter;
 mod output;
 mod policy;
 mod replay;
 mod requests;
+mod revocations;
 mod rules;
 mod serve;
+mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -27,6 +31,8 @@ pub enum Exit {
     NotWell,
     /// The command ran, was asked to say by its code whether something differs, and something does: 3.
     Differs,
+    /// The command was stopped in the middle, and can go on where it was left: 4.
+    Unfinished,
 }
 
 const AFTER_HELP: &str = "\
@@ -35,7 +41,7 @@ Check rules:     patwarden rules check rules/small-org.toml
 Run for real:    patwarden serve --help
 
 Exit codes: 0 well; 1 what was looked at is not well, or the command failed; 2 the arguments or settings \
-cannot be used; 3 something differs, where a command was asked to say so.";
+cannot be used; 3 something differs, where a command was asked to say so; 4 stopped in the middle, and can go on.";
 
 /// Judges requests for fine-grained personal access tokens by rules kept in a repository: approves, denies
 /// with a reason, or leaves them to people, and explains every decision.
@@ -66,6 +72,12 @@ enum Command {
     /// What is pending, what was decided and why
     #[command(subcommand)]
     Requests(requests::Requests),
+    /// Every token with access, who approved it, and taking it back
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    /// What was planned and revoked, token by token
+    #[command(subcommand)]
+    Revocations(revocations::Revocations),
     /// The record of decisions, with the trace of each
     #[command(subcommand)]
     Decisions(decisions::Decisions),
@@ -157,6 +169,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Well) => ExitCode::SUCCESS,
         Ok(Exit::NotWell) => ExitCode::FAILURE,
         Ok(Exit::Differs) => ExitCode::from(3),
+        Ok(Exit::Unfinished) => ExitCode::from(4),
         Err(error) => {
             output::error(&error);
             if error.is::<crate::settings::Problems>() {
@@ -176,6 +189,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Rules(command) => command.run().await,
         Command::Policy(command) => command.run().await,
         Command::Requests(command) => command.run().await,
+        Command::Tokens(command) => command.run().await,
+        Command::Revocations(command) => command.run().await,
         Command::Decisions(command) => command.run().await,
         Command::Replay(command) => command.run().await,
     }

@@ -1,24 +1,29 @@
 //! The imperative shell around the rules: claim, gather facts, decide, record, act, check, reconcile.
 
 mod act;
+mod bulk;
 mod changes;
 mod check;
 mod decide;
 mod gather;
 mod ingest;
+mod inventory;
 mod judge;
 pub mod lifecycle;
 mod look;
+mod planned;
 mod policy;
 mod reconcile;
 mod record;
 mod replayed;
+mod revoke;
+mod stocktaking;
+mod turns;
 mod worker;
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,12 +37,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use bulk::{Bulk, BulkError, Step, Watch};
+pub use planned::{Operator, Planned, lapsed};
 use policy::is_an_answer;
 pub use policy::{
     ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, whose_of,
 };
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;
+pub use revoke::{Carried, PLANS_LAPSE};
+use turns::Turns;
 
 use crate::{
     audit::Audit,
@@ -75,6 +84,8 @@ const SIDE_BY_SIDE: usize = 16;
 pub struct EngineOptions {
     /// How often pending requests are listed although no webhook came.
     pub reconcile_every: Duration,
+    /// How often all tokens with access, and all members, are listed; `None`: never.
+    pub inventory_every: Option<Duration>,
     /// The most waiting requests that a first run or a changed policy may act on before somebody confirms.
     pub most_at_once: usize,
     /// How GitHub is called.
@@ -85,6 +96,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             reconcile_every: Duration::from_secs(300),
+            inventory_every: Some(Duration::from_secs(6 * 3600)),
             most_at_once: 25,
             client: ClientOptions::default(),
         }
@@ -95,7 +107,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     store: Store,
     app: Arc<App>,
-    clients: InstallationClients,
+    clients: Arc<InstallationClients>,
     policies: Policies,
     /// One proposed change of rules is judged at a time.
     judging: Arc<tokio::sync::Semaphore>,
@@ -103,9 +115,10 @@ pub struct Engine {
     audit: Audit,
     options: EngineOptions,
     cache: gather::Cache,
-    wake: Notify,
+    wake: Arc<Notify>,
     reconcile: Notify,
-    busy: Mutex<HashSet<OrganizationId>>,
+    stocktake: Notify,
+    turns: Turns,
     stopping: AtomicBool,
 }
 
@@ -120,8 +133,10 @@ impl Engine {
         audit: Audit,
         options: EngineOptions,
     ) -> Arc<Self> {
+        let wake = Arc::new(Notify::new());
         Arc::new(Self {
-            clients: InstallationClients::new(Arc::clone(&app), options.client),
+            clients: Arc::new(InstallationClients::new(Arc::clone(&app), options.client)),
+            turns: Turns::waking(Arc::clone(&wake)),
             store,
             app,
             policies,
@@ -130,9 +145,9 @@ impl Engine {
             audit,
             options,
             cache: gather::Cache::default(),
-            wake: Notify::new(),
+            wake,
             reconcile: Notify::new(),
-            busy: Mutex::default(),
+            stocktake: Notify::new(),
             stopping: AtomicBool::new(false),
         })
     }
@@ -168,6 +183,7 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow_repositories(stop.clone()));
         tasks.spawn(Arc::clone(&self).review_changes(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_inventory(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();
@@ -238,9 +254,11 @@ impl Engine {
             if workers.len() >= SIDE_BY_SIDE {
                 break;
             }
-            if let Some(busy) = Busy::with(self, organization) {
+            if let Some(turn) = self.turns.take(organization) {
+                let engine = Arc::clone(self);
                 workers.spawn(async move {
-                    let work = Arc::clone(&busy.engine).work_on(organization);
+                    let _turn = turn;
+                    let work = Arc::clone(&engine).work_on(organization);
                     // In a task of its own: a panic is a defect of ours, and must neither end all work nor
                     // come back a thousand times a second.
                     let pause = match tokio::spawn(work).await {
@@ -251,7 +269,7 @@ impl Engine {
                             AFTER_PANIC
                         }
                     };
-                    if !busy.engine.is_stopping() {
+                    if !engine.is_stopping() {
                         tokio::time::sleep(pause).await;
                     }
                 });
@@ -269,7 +287,7 @@ impl Engine {
                 return None;
             }
         };
-        let _renewal = worker::Renewal::of(&self, &lease);
+        let _renewal = turns::Renewal::of(&self.store, &self.clock, &lease);
         let worker = worker::Worker { engine: &self, lease };
         let ended = loop {
             if self.is_stopping() {
@@ -431,29 +449,6 @@ impl Engine {
             organization = %row.organization.login, request = %row.id, owner = %row.owner.login,
             to = to.join(", "), note = row.note, "waits for people"
         );
-    }
-}
-
-/// Somebody works on this organization, in this process, until it is dropped: also by a panic, or nobody would
-/// ever work on it again.
-struct Busy {
-    engine: Arc<Engine>,
-    organization: OrganizationId,
-}
-
-impl Busy {
-    fn with(engine: &Arc<Engine>, organization: OrganizationId) -> Option<Self> {
-        let mut busy = engine.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(organization).then(|| Self { engine: Arc::clone(engine), organization })
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let mut busy = self.engine.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.remove(&self.organization);
-        drop(busy);
-        self.engine.wake();
     }
 }
 

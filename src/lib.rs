@@ -11,6 +11,7 @@ pub mod crash;
 pub mod domain;
 pub mod engine;
 pub mod github;
+pub mod inventory;
 pub mod rules;
 pub mod server;
 pub mod service;

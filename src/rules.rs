@@ -42,6 +42,7 @@ pub use load::{Loaded, SourceFile, Sources, Standing};
 pub use near_miss::near_miss;
 pub use policy::{Mode, PROTECTED_REPOSITORIES, Policy};
 pub use quantity::Span;
+pub(crate) use quantity::days;
 pub use reason::PLACEHOLDERS;
 pub use rule::{Enforcement, Part, Verb};
 pub use trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace};

@@ -59,6 +59,7 @@ impl Service {
         let policies = Policies::open(settings.rules, &store, clock.now()).await?;
         let options = EngineOptions {
             reconcile_every: settings.reconcile_interval,
+            inventory_every: settings.inventory_interval,
             most_at_once: settings.most_at_once,
             client,
         };

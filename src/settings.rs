@@ -4,6 +4,7 @@
 //! environment, the environment before the file, the file before the default. What the environment says is
 //! handed in by the commands; apart from settings, only `RUST_LOG` and `NO_COLOR` are read.
 
+mod access;
 mod rules;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use secrecy::SecretString;
 
+pub use access::Access;
 pub use rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings};
 
 use crate::{rules::Mode, telemetry::LogFormat};
@@ -102,6 +104,12 @@ pub const KEYS: &[Key] = &[
         "PATWARDEN_RECONCILE_INTERVAL",
         "how often pending requests are listed although no webhook came",
         Some("5m"),
+    ),
+    key(
+        "inventory-interval",
+        "PATWARDEN_INVENTORY_INTERVAL",
+        "how often all tokens with access and all members are listed, a call for each hundred; `off`: never",
+        Some("6h"),
     ),
     key(
         "most-at-once",
@@ -306,6 +314,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How often pending requests are listed anyway.
     pub reconcile_interval: Duration,
+    /// How often tokens and members are listed; `None`: never.
+    pub inventory_interval: Option<Duration>,
     /// The most waiting requests that a first run or a changed policy may act on unconfirmed.
     pub most_at_once: usize,
     /// The least time between two reviews in one organization.
@@ -316,6 +326,16 @@ pub struct Settings {
     pub audit_log: Option<PathBuf>,
     /// How log lines look.
     pub log_format: LogFormat,
+}
+
+/// Who the App is to GitHub, and where GitHub is.
+pub struct AppIdentity {
+    /// The App's id.
+    pub id: u64,
+    /// Its private key, as PEM.
+    pub private_key: SecretString,
+    /// GitHub's API.
+    pub api_url: String,
 }
 
 /// The App: address, id, key, secrets.
@@ -354,10 +374,7 @@ impl Settings {
     /// Every problem, each naming its place.
     pub fn check(mut sources: Sources) -> Result<Self, Problems> {
         let s = &mut sources;
-        let id = s.parsed("app-id", |text| {
-            text.parse::<u64>().map_err(|_| format!("`{text}` is not an App id; that is a number (not the client id, which begins with `Iv`)"))
-        });
-        let id = s.needed("app-id", id);
+        let id = app_id(s);
         let private_key = private_key(s);
         let webhook_secrets = webhook_secrets(s);
         let api_url = s.parsed("api-url", api_url);
@@ -369,10 +386,14 @@ impl Settings {
             })
         });
         let reconcile_interval = s.parsed("reconcile-interval", |text| span(text, (1, 24 * 3600)));
+        let inventory_interval = s.parsed("inventory-interval", |text| match text {
+            "off" => Ok(None),
+            text => span(text, (60, 7 * 24 * 3600)).map(Some),
+        });
         let most_at_once = s.parsed("most-at-once", |text| {
             text.parse().map_err(|_| format!("`{text}` is not a number of requests"))
         });
-        let write_interval = s.parsed("write-interval", |text| span(text, (0, 3600)));
+        let write_interval = write_interval(s);
         let github_timeout = s.parsed("github-timeout", |text| match span(text, (0, 300)) {
             Ok(Duration::ZERO) => Err("no call is answered in no time".to_owned()),
             span => span,
@@ -396,6 +417,7 @@ impl Settings {
                 rules: rules?,
                 listen: listen?,
                 reconcile_interval: reconcile_interval?,
+                inventory_interval: inventory_interval?,
                 most_at_once: most_at_once?,
                 write_interval: write_interval?,
                 github_timeout: github_timeout?,
@@ -432,6 +454,17 @@ pub fn secrets(mut sources: Sources) -> Result<Vec<SecretString>, Problems> {
         Some(secrets) if sources.problems.is_empty() => Ok(secrets),
         _ => Err(Problems(sources.problems)),
     }
+}
+
+fn app_id(s: &mut Sources) -> Option<u64> {
+    let id = s.parsed("app-id", |text| {
+        text.parse::<u64>().map_err(|_| format!("`{text}` is not an App id; that is a number (not the client id, which begins with `Iv`)"))
+    });
+    s.needed("app-id", id)
+}
+
+fn write_interval(s: &mut Sources) -> Option<Duration> {
+    s.parsed("write-interval", |text| span(text, (0, 3600)))
 }
 
 fn private_key(s: &mut Sources) -> Option<SecretString> {

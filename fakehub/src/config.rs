@@ -151,6 +151,8 @@ pub struct Switches {
     pub settled_review: SettledReview,
     /// What a bulk review or revocation with one stale id does.
     pub stale_bulk: StaleBulk,
+    /// How many ids of a bulk call take effect, from the first on; `None` (default) is all of them.
+    pub bulk_takes_at_most: Option<usize>,
     /// After how many repositories a webhook's `repositories` is cut; `None` (default) is never.
     pub webhook_repositories_cut: Option<usize>,
     /// Whether a token that was never used matches `last_used_before`; default no.
@@ -173,6 +175,7 @@ impl Default for Switches {
             app_sender: AppSender::Bot,
             settled_review: SettledReview::NotFound,
             stale_bulk: StaleBulk::FailsWhole,
+            bulk_takes_at_most: None,
             webhook_repositories_cut: None,
             never_used_matches_last_used_before: false,
             webhook_token_fields: true,

@@ -355,7 +355,7 @@ impl Stage {
         let waiting = async {
             loop {
                 match self.watch.recv().await {
-                    Ok(entry) if entry.request_id.0 == request_id => {
+                    Ok(entry) if entry.request_id.is_some_and(|id| id.0 == request_id) => {
                         let provisional =
                             to_its_end && matches!(entry.event, Event::Decided { .. });
                         if let Event::Decided { effect: "escalate", why, .. } = &entry.event

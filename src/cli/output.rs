@@ -14,6 +14,32 @@ pub(super) fn line(line: impl fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Prints a part of a line.
+pub(super) fn part(text: impl fmt::Display) {
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+/// Prints CSV.
+pub(super) fn csv() -> csv::Writer<std::io::Stdout> {
+    csv::Writer::from_writer(std::io::stdout())
+}
+
+/// Hostile text for one cell of a spreadsheet: nothing in it steers, and none of it is a formula.
+pub(super) fn csv_cell(text: &str) -> String {
+    let text = for_people(text);
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+}
+
+/// Reads the line that somebody types.
+pub(super) async fn typed() -> anyhow::Result<String> {
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut typed = String::new();
+        std::io::stdin().read_line(&mut typed).map(|_| typed)
+    })
+    .await??;
+    Ok(typed)
+}
+
 /// Prints a value as JSON, for scripts.
 pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?);
@@ -24,6 +50,11 @@ pub(super) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 pub(super) fn prompt(question: impl fmt::Display) {
     let _ = write!(std::io::stdout(), "{question}");
     let _ = std::io::stdout().flush();
+}
+
+/// Says something beside what was asked for: on standard error, so that what is read by scripts stays as it is.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Says what went wrong, with every cause once.

@@ -265,10 +265,6 @@ async fn another_organization(
 
 async fn asked() -> anyhow::Result<bool> {
     output::line("Type `yes` to accept it:");
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut typed = String::new();
-        std::io::stdin().read_line(&mut typed).map(|_| typed)
-    })
-    .await??;
+    let typed = output::typed().await?;
     Ok(typed.trim() == "yes")
 }

@@ -209,11 +209,7 @@ impl Confirm {
         output::line("They are judged again on fresh facts before anything is sent.");
         if !self.yes {
             output::line(format_args!("Type {count} to let them go, anything else to leave them:"));
-            let typed = tokio::task::spawn_blocking(|| {
-                let mut typed = String::new();
-                std::io::stdin().read_line(&mut typed).map(|_| typed)
-            })
-            .await??;
+            let typed = output::typed().await?;
             if typed.trim() != count.to_string() {
                 output::line("Left as they are.");
                 return Ok(Exit::NotWell);

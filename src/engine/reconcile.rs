@@ -102,6 +102,7 @@ impl Engine {
             }
         }
         self.wake();
+        self.stocktake.notify_one();
         Ok(sum)
     }
 

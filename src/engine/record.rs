@@ -148,9 +148,9 @@ pub(super) fn entry(row: &RequestRow, event: audit::Event, now: Timestamp) -> au
         at: now,
         organization_id: row.organization.id,
         organization: row.organization.login.clone(),
-        request_id: row.id,
-        owner: row.owner.login.clone(),
-        token: row.token_name.clone(),
+        request_id: Some(row.id),
+        owner: Some(row.owner.login.clone()),
+        token: Some(row.token_name.clone()),
         event,
     }
 }

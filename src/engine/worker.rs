@@ -1,7 +1,5 @@
 //! One organization's work under its lease: look, decide, act, check. One thing after the other.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -28,9 +26,6 @@ const LISTING_LASTS: SignedDuration = SignedDuration::from_secs(30);
 const LOOK_AGAIN_AFTER: [SignedDuration; 3] =
     [SignedDuration::from_secs(2), SignedDuration::from_secs(10), SignedDuration::from_secs(60)];
 
-/// How often the lease is renewed while a call is under way.
-const RENEW_EVERY: Duration = Duration::from_secs(10);
-
 /// What a pass came to.
 pub(super) enum Pass {
     /// Something was done; perhaps there is more.
@@ -56,33 +51,6 @@ pub(super) enum Stop {
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-/// Renews a lease until it is dropped.
-pub(super) struct Renewal(tokio::task::JoinHandle<()>);
-
-impl Renewal {
-    pub(super) fn of(engine: &Engine, lease: &Lease) -> Self {
-        let (store, clock, lease) = (engine.store.clone(), engine.clock.clone(), lease.clone());
-        Self(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RENEW_EVERY).await;
-                let renewed = match store.begin_under(&lease, clock.now()).await {
-                    Ok(tx) => tx.commit().await,
-                    Err(error) => Err(error),
-                };
-                if let Err(StoreError::LeaseLost) = renewed {
-                    return;
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Limits, OWNERS_A_LIST, TOKEN_IDS_A_LIST, call::Caller, error::CallError, wire};
 use crate::domain::{
-    Grant, GrantId, Login, Organization, Owner, Repository, RepositoryId, RequestId, Role,
-    TeamId, TokenId, TokenRequest, UserId, cut, for_people,
+    Grant, GrantId, Login, Organization, Owner, Repository, RepositoryId, RequestId, Role, TeamId,
+    TokenId, TokenRequest, UserId, cut, for_people,
 };
 
 /// The custom properties of each repository: values by name in lower case.
@@ -92,6 +92,12 @@ impl GrantPages {
             }
         }
         Ok(Some(page))
+    }
+
+    /// Whether the last page was read.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.next.is_none()
     }
 
     /// How many pages were read.

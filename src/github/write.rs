@@ -114,8 +114,7 @@ impl Write {
             action: &'static str,
             pat_ids: &'a [GrantId],
         }
-        let path =
-            format!("/orgs/{}/personal-access-tokens", segment(organization.login.as_str()));
+        let path = format!("/orgs/{}/personal-access-tokens", segment(organization.login.as_str()));
         let body = Body { action: "revoke", pat_ids: grants };
         self.send(Method::POST, &path, &body, StatusCode::ACCEPTED).await.map(|_| ())
     }

@@ -19,6 +19,8 @@ const DUE_ORGANIZATIONS: &str =
 const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at FROM requests WHERE due_at IS NOT NULL";
 const DUE: &str = "SELECT * FROM requests WHERE organization_id = $1 AND due_at <= $2 \
                    ORDER BY due_at, request_id LIMIT $3";
+const ANY_DUE: &str =
+    "SELECT 1 AS one FROM requests WHERE organization_id = $1 AND due_at <= $2 LIMIT 1";
 const OPEN: &str = "SELECT * FROM requests WHERE organization_id = $1 AND state NOT IN ('settled', 'gone') \
                     ORDER BY request_id";
 
@@ -248,6 +250,23 @@ impl Store {
     ) -> Result<Vec<RequestRow>, StoreError> {
         let rows = sqlx::query(OPEN).bind(organization.0).fetch_all(&self.readers).await?;
         rows.iter().map(RequestRow::read).collect()
+    }
+
+    /// Whether anything is to be done now about a request of this organization.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn any_due(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(ANY_DUE)
+            .bind(organization.0)
+            .bind(now.as_millisecond())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// How many requests of an organization are open.
@@ -490,6 +509,7 @@ mod tests {
             (DUE_ORGANIZATIONS, "requests_due "),
             (NEXT_DUE, "requests_due "),
             (DUE, "requests_due_of "),
+            (ANY_DUE, "requests_due_of "),
             (OPEN, "requests_open "),
         ] {
             let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))

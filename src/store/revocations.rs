@@ -1,5 +1,7 @@
 //! Plans to take tokens' access away, token by token, and how far each got. Written before each call.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -355,6 +357,32 @@ impl Store {
             .collect::<Result<Vec<_>, StoreError>>()?;
         counts.sort();
         Ok(counts)
+    }
+
+    /// Which of these tokens another revocation has called for, without knowing yet what came of it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) async fn being_revoked(
+        &self,
+        id: i64,
+        items: &[RevocationItemRow],
+    ) -> Result<HashMap<GrantId, i64>, StoreError> {
+        let mut found = HashMap::new();
+        for item in items {
+            let row = sqlx::query(
+                "SELECT revocation_id FROM revocation_items \
+                  WHERE grant_id = $1 AND revocation_id <> $2 AND state IN ('sent', 'acknowledged') LIMIT 1",
+            )
+            .bind(item.grant_id.0)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+            if let Some(row) = row {
+                found.insert(item.grant_id, get(&row, "revocation_id")?);
+            }
+        }
+        Ok(found)
     }
 
     /// Somebody confirms a revocation that is planned or waits: it may be carried out from now on. Gives whether it

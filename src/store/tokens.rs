@@ -258,10 +258,8 @@ impl Store {
         let statement = format!(
             "{KNOWN} WHERE t.grant_id = $1 OR t.token_id = $1 ORDER BY t.organization_id, t.grant_id LIMIT 20"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(id)
-            .fetch_all(&self.readers)
-            .await?;
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).fetch_all(&self.readers).await?;
         rows.iter().map(read_known).collect()
     }
 

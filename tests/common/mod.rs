@@ -18,12 +18,17 @@ use patwarden::{
     audit,
     clock::Clock,
     domain::{Login, Organization, OrganizationId, RequestId},
-    engine::lifecycle::State,
+    engine::{Bulk, lifecycle::State},
+    github::{App, AppCredentials, ClientOptions},
     server::WEBHOOK_PATH,
     service::Service,
     settings::{KEYS, Settings, Sources},
-    store::{DecisionFilter, DecisionRow, EffectRow, RequestFilter, RequestKey, RequestRow, Store},
+    store::{
+        DecisionFilter, DecisionRow, EffectRow, InstallationRow, RequestFilter, RequestKey,
+        RequestRow, Store,
+    },
 };
+use tokio_util::sync::CancellationToken;
 
 /// How long anything may take. A scene that waits longer has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +40,9 @@ pub const LIST: &str = "orgs/list-pat-grant-requests";
 pub const REVIEW: &str = "orgs/review-pat-grant-request";
 pub const GRANTS: &str = "orgs/list-pat-grants";
 pub const REVOKE: &str = "orgs/update-pat-access";
+pub const REVOKE_MANY: &str = "orgs/update-pat-accesses";
+pub const REVIEW_MANY: &str = "orgs/review-pat-grant-requests-in-bulk";
+pub const MEMBERS: &str = "orgs/list-members";
 pub const REPOSITORIES: &str = "orgs/list-pat-grant-request-repositories";
 pub const GRANT_REPOSITORIES: &str = "orgs/list-pat-grant-repositories";
 pub const MEMBERSHIP: &str = "orgs/get-membership-for-user";
@@ -224,6 +232,8 @@ impl Scene {
             ("listen", "127.0.0.1:0".to_owned()),
             ("reconcile-interval", "24h".to_owned()),
             ("write-interval", "1ms".to_owned()),
+            // Scenes count calls; those that are about tokens list them.
+            ("inventory-interval", "off".to_owned()),
         ];
         if KEYS.iter().any(|key| key.name == "most-at-once") {
             flags.push(("most-at-once", "100000".to_owned()));
@@ -249,6 +259,36 @@ impl Scene {
     /// Starts a bot that is not the scene's own: a second process on the same store.
     pub async fn another_bot(&self) -> Service {
         Service::start(self.settings(), self.clock.clone()).await.unwrap()
+    }
+
+    /// What an operator's command works with: the App's key and the bot's store, in a process of its own.
+    pub async fn bulk(&self) -> Bulk {
+        self.bulk_until(CancellationToken::new()).await
+    }
+
+    /// The same, until it is told to stop.
+    pub async fn bulk_until(&self, stop: CancellationToken) -> Bulk {
+        let settings = self.settings();
+        let client = ClientOptions {
+            timeout: settings.github_timeout,
+            write_interval: settings.write_interval,
+        };
+        let credentials =
+            AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
+        let app = App::new(&credentials, &settings.app.api_url, client, self.clock.clone());
+        let app = Arc::new(app.unwrap());
+        let store = Store::open(&self.store_path()).await.unwrap();
+        let audit = audit::Audit::new(None).unwrap();
+        let bulk = Bulk::new(store, Arc::clone(&app), self.clock.clone(), audit, client, stop);
+        bulk.look_around(&app).await.unwrap();
+        bulk
+    }
+
+    /// The installation on `acme`, as the store has it.
+    pub async fn installation(&self) -> InstallationRow {
+        let store = Store::open(&self.store_path()).await.unwrap();
+        let installed = store.installations().await.unwrap();
+        installed.into_iter().find(|row| row.organization.login.as_str() == "acme").unwrap()
     }
 
     /// Starts the bot, as after a restart when it ran before.
@@ -469,7 +509,9 @@ impl Scene {
     /// What was told of a request.
     pub fn told(&self, request: u64) -> Vec<audit::Event> {
         let told = self.told.lock().unwrap();
-        let theirs = told.iter().filter(|entry| u64::try_from(entry.request_id.0) == Ok(request));
+        let theirs = told
+            .iter()
+            .filter(|entry| entry.request_id.is_some_and(|id| u64::try_from(id.0) == Ok(request)));
         theirs.map(|entry| entry.event.clone()).collect()
     }
 

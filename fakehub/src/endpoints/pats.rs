@@ -75,8 +75,9 @@ pub(crate) fn revoke_many(state: &mut State, context: &Context) -> Reply {
             "an id names no grant",
         ));
     }
+    let taken = state.switches.bulk_takes_at_most.unwrap_or(ids.len());
     state.later(Later::new(move |state| {
-        for id in ids {
+        for id in ids.into_iter().take(taken) {
             // An id that went away in the meantime is nobody's error any more.
             let _ = state.revoke(organization, id, Actor::App);
         }

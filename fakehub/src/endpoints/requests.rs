@@ -129,8 +129,9 @@ pub(crate) fn review_many(state: &mut State, context: &Context) -> Reply {
             "an id names no pending request",
         ));
     }
+    let taken = state.switches.bulk_takes_at_most.unwrap_or(ids.len());
     state.later(Later::new(move |state| {
-        for id in ids {
+        for id in ids.into_iter().take(taken) {
             let effect = settle(state, organization, id, decision, reason.clone());
             let call = ReviewCall {
                 request_id: id,

@@ -113,3 +113,5 @@ CREATE TABLE revocation_items (
 );
 CREATE INDEX revocation_items_open ON revocation_items (revocation_id, state, grant_id)
     WHERE state IN ('planned', 'sent', 'acknowledged');
+-- Which tokens some revocation has called for: another leaves those alone.
+CREATE INDEX revocation_items_called ON revocation_items (grant_id) WHERE state IN ('sent', 'acknowledged');

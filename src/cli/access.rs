@@ -1,0 +1,213 @@
+//! Commands that call GitHub by themselves: the App's key from the settings, the store, a bar that shows how far they
+//! are, and Ctrl-c that ends them between two calls.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::{DATABASE_HELP, output, sources};
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    engine::{Bulk, Operator, Step, Watch},
+    github::{App, AppCredentials, ClientOptions},
+    settings::Access,
+    store::{InstallationRow, Store},
+};
+
+/// Who the App is, and where the record is. The key itself comes from the environment or a file.
+#[derive(Args)]
+pub(super) struct AccessArgs {
+    #[arg(long, value_name = "URL", help = DATABASE_HELP)]
+    database_url: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file with settings, in TOML [env: PATWARDEN_CONFIG]"
+    )]
+    config: Option<PathBuf>,
+    #[arg(long, value_name = "ID", help = "The App's numeric id [env: GITHUB_APP_ID]")]
+    app_id: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The file with the App's private key [env: GITHUB_APP_PRIVATE_KEY_PATH]"
+    )]
+    private_key_path: Option<String>,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "GitHub's REST API [env: GITHUB_API_URL] [default: https://api.github.com]"
+    )]
+    api_url: Option<String>,
+}
+
+/// GitHub, the store, and what works on many tokens.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) bulk: Bulk,
+}
+
+impl AccessArgs {
+    fn flags(&self) -> Vec<(&'static str, String)> {
+        [
+            ("database-url", &self.database_url),
+            ("app-id", &self.app_id),
+            ("private-key-path", &self.private_key_path),
+            ("api-url", &self.api_url),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .collect()
+    }
+
+    /// Opens the store alone: it must be there.
+    pub(super) async fn store(&self) -> anyhow::Result<Store> {
+        let sources = sources(self.config.as_ref()).with_flags(self.flags());
+        let path = crate::settings::database(sources)?;
+        Ok(Store::open_existing(&path).await?)
+    }
+
+    /// Opens the store, which is made where there is none, and asks GitHub where the App is installed.
+    pub(super) async fn open(&self) -> anyhow::Result<Opened> {
+        use anyhow::Context;
+        let access = Access::check(sources(self.config.as_ref()).with_flags(self.flags()))?;
+        crate::telemetry::start(crate::telemetry::LogFormat::Text, "warn", true);
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client =
+            ClientOptions { timeout: access.github_timeout, write_interval: access.write_interval };
+        let credentials =
+            AppCredentials { app_id: access.app.id, private_key: access.app.private_key };
+        let clock = Clock::system();
+        let app = Arc::new(App::new(&credentials, &access.app.api_url, client, clock.clone())?);
+        let audit = Audit::new(access.audit_log.as_deref())
+            .context("the audit log cannot be opened: name a file that can be appended to")?;
+        let store = Store::open(&access.database).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(ends_with_ctrl_c(stop.clone()));
+        let bulk = Bulk::new(store.clone(), Arc::clone(&app), clock, audit, client, stop);
+        bulk.look_around(&app).await.context("GitHub was asked where the App is installed")?;
+        Ok(Opened { store, bulk })
+    }
+}
+
+/// The first Ctrl-c lets the call that is under way end; the second does not wait.
+async fn ends_with_ctrl_c(stop: CancellationToken) {
+    let _ = tokio::signal::ctrl_c().await;
+    output::note(
+        "stopping after the call that is under way; Ctrl-c once more does not wait for it",
+    );
+    stop.cancel();
+    let _ = tokio::signal::ctrl_c().await;
+    // Whatever is under way stands in the store as begun: nothing is lost by this.
+    std::process::exit(130);
+}
+
+/// The organization that is meant: the one that is named, or the only one there is.
+pub(super) async fn organization(
+    store: &Store,
+    named: Option<&str>,
+) -> anyhow::Result<InstallationRow> {
+    let installed = store.installations().await?;
+    let known = || {
+        let logins: Vec<_> = installed.iter().map(|row| row.organization.login.as_str()).collect();
+        logins.join(", ")
+    };
+    match named {
+        Some(login) => {
+            let found = installed
+                .iter()
+                .find(|row| row.organization.login.as_str().eq_ignore_ascii_case(login));
+            found.cloned().ok_or_else(|| {
+                let login = output::cell(login, 60);
+                anyhow::anyhow!(
+                    "the App is not installed on an organization `{login}`, as far as we know; it is on: {}",
+                    if installed.is_empty() { "none".to_owned() } else { known() }
+                )
+            })
+        }
+        None => match installed.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => anyhow::bail!(
+                "no installation of the App is known: install it on an organization, and start `patwarden serve`"
+            ),
+            _ => anyhow::bail!("say which organization with --org: {}", known()),
+        },
+    }
+}
+
+/// Who types: an account on a machine, and no more than that.
+pub(super) fn operator(reason: &str) -> Operator {
+    let named = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let user = named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.map(|host| host.trim().to_owned()).or_else(|| named("HOSTNAME"));
+    let host = host.unwrap_or_else(|| "some machine".to_owned());
+    Operator {
+        name: format!(
+            "operator {}@{} (local, unverified)",
+            output::cell(&user, 60),
+            output::cell(&host, 100)
+        ),
+        reason: reason.to_owned(),
+    }
+}
+
+/// A bar on standard error, where somebody watches; elsewhere only what it waits for.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    said: Mutex<Option<String>>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Self { bar, said: Mutex::default() }
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn counted(&self, what: &'static str, done: u64, of: u64) {
+        if self.bar.length() != Some(of) {
+            let template = "{msg} {wide_bar} {pos} of {len} · {elapsed} so far, about {eta} to go";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style);
+            }
+            self.bar.set_length(of);
+        }
+        self.bar.set_message(what);
+        self.bar.set_position(done);
+    }
+}
+
+impl Watch for Progress {
+    fn step(&self, step: &Step) {
+        match step {
+            Step::Listing { tokens } => {
+                self.bar.set_message(format!("listing tokens: {tokens} so far"));
+                self.bar.tick();
+            }
+            Step::Revoking { done, of } => self.counted("revoking", *done, *of),
+            Step::Verifying { done, of } => {
+                self.counted("looking whether they are gone", *done, *of)
+            }
+            Step::Waiting { until, why } => {
+                let text = format!("{why}: until {} UTC", until.strftime("%Y-%m-%d %H:%M:%S"));
+                self.bar.set_message(text.clone());
+                self.bar.tick();
+                let Ok(mut said) = self.said.lock() else { return };
+                if self.bar.is_hidden() && said.as_ref() != Some(&text) {
+                    output::note(&text);
+                }
+                *said = Some(text);
+            }
+        }
+    }
+}

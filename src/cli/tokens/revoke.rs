@@ -1,0 +1,225 @@
+//! `patwarden tokens revoke`: a plan, its confirmation, and its end.
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use super::minute;
+use crate::{
+    cli::{
+        Exit,
+        access::{AccessArgs, Opened, Progress, operator, organization},
+        filter::TokenArgs,
+        output, revocations,
+    },
+    engine::{BulkError, PLANS_LAPSE, Planned},
+    github::MOST_AT_ONCE,
+    inventory::Summary,
+    store::{RevocationRow, RevocationState},
+};
+
+/// How long a call for a hundred tokens takes, looking at them first: for the estimate.
+const A_CALL: SignedDuration = SignedDuration::from_secs(2);
+
+#[derive(Args)]
+pub(in crate::cli) struct Revoke {
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Of this organization; needed where the App is on several
+    #[arg(long, value_name = "LOGIN")]
+    org: Option<String>,
+    #[command(flatten)]
+    which: TokenArgs,
+    /// Why: kept with the plan. GitHub takes no reason for a revocation
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// This plan, in place of a new one
+    #[arg(long, value_name = "ID")]
+    plan: Option<i64>,
+    /// Revoke the tokens of --plan, once their number was typed
+    #[arg(long, requires = "plan")]
+    apply: bool,
+    /// Go on with --plan where it was left
+    #[arg(long, requires = "plan", conflicts_with = "apply")]
+    resume: bool,
+    /// Do not ask for the number: for scripts, with --plan and --apply
+    #[arg(long, requires = "apply")]
+    yes: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+impl Revoke {
+    pub(in crate::cli) async fn run(self) -> anyhow::Result<Exit> {
+        let filter = self.which.filter();
+        match self.plan {
+            None => self.make_a_plan().await,
+            Some(_) if !filter.is_empty() || self.org.is_some() => {
+                anyhow::bail!(
+                    "--plan names the tokens already: leave out what says which ({filter})"
+                )
+            }
+            Some(id) if self.apply || self.resume => self.carry_out(id).await,
+            Some(id) => {
+                let store = self.access.store().await?;
+                revocations::show(&store, id, self.json, false).await
+            }
+        }
+    }
+
+    async fn make_a_plan(self) -> anyhow::Result<Exit> {
+        let filter = self.which.filter();
+        if filter.is_empty() {
+            return Err(empty_filter());
+        }
+        let Opened { store, bulk } = self.access.open().await?;
+        let named = organization(&store, self.org.as_deref()).await?;
+        let installation = bulk.installation(named.organization.id).await?;
+        let progress = Progress::new();
+        let planned = bulk.plan(&installation, &filter, &operator(&self.reason), &progress).await;
+        progress.end();
+        let planned = match planned {
+            Err(BulkError::Interrupted) => {
+                output::note("Interrupted: nothing was planned.");
+                return Ok(Exit::Unfinished);
+            }
+            planned => planned?,
+        };
+        if self.json {
+            output::json(&serde_json::json!({
+                "plan": planned.revocation, "summary": planned.summary, "cannot_say": planned.cannot_say,
+                "active": planned.listing.active,
+            }))?;
+            return Ok(Exit::Well);
+        }
+        show_plan(&planned, filter.to_string());
+        Ok(Exit::Well)
+    }
+
+    async fn carry_out(self, id: i64) -> anyhow::Result<Exit> {
+        let Opened { store, bulk } = self.access.open().await?;
+        if self.apply {
+            let before = store.revocation(id).await?;
+            let before = before.filter(|row| {
+                row.state == RevocationState::Planned || row.state == RevocationState::Waiting
+            });
+            if let Some(before) = before {
+                let tokens = revocations::count(&store, id).await?;
+                if !self.yes && !revocations::confirmed(&before, tokens).await? {
+                    output::line("Nothing was revoked.");
+                    return Ok(Exit::NotWell);
+                }
+            }
+            bulk.confirm(id, &operator("")).await?;
+        }
+        let progress = Progress::new();
+        let carried = bulk.carry_out(id, &progress).await;
+        progress.end();
+        match carried {
+            Ok(carried) => revocations::report(&store, &carried.revocation, self.json).await,
+            Err(error) => {
+                let counts = store.count_revocation_items(id).await?;
+                let left: i64 = counts
+                    .iter()
+                    .filter(|(state, _)| state.is_open())
+                    .map(|(_, count)| count)
+                    .sum();
+                output::note(&format!(
+                    "Revocation {id} is not at its end, {left} tokens are left: {error}\n\
+                     Go on with: patwarden tokens revoke --plan {id} --resume"
+                ));
+                Ok(Exit::Unfinished)
+            }
+        }
+    }
+}
+
+fn empty_filter() -> anyhow::Error {
+    anyhow::anyhow!(
+        "say which tokens: an empty filter would mean all of them. For instance --unused-for 90d, --owner LOGIN, \
+         --permission contents=write; `patwarden tokens revoke --help` has all"
+    )
+}
+
+fn show_plan(planned: &Planned, filter: String) {
+    let Planned { revocation, summary, listing, cannot_say } = planned;
+    let Some(revocation) = revocation else {
+        output::line(format_args!(
+            "No token with access is meant by {filter}; {} are active.",
+            listing.active
+        ));
+        say_cannot_say(*cannot_say);
+        return;
+    };
+    show_tokens(revocation, summary);
+    say_cannot_say(*cannot_say);
+    output::line("");
+    output::line("Nothing was revoked. What revoking does not do:");
+    output::line("  - public data stays readable: also a token without access reads it;");
+    output::line("  - SSH keys and deploy keys that were made with these tokens go on working;");
+    output::line("  - the owners get GitHub's mail, without your reason: GitHub takes none.");
+    let lapses = revocation.planned_at.saturating_add(PLANS_LAPSE).unwrap_or(revocation.planned_at);
+    output::line("");
+    output::line(format_args!("The plan lapses at {} UTC.", minute(lapses)));
+    output::line(format_args!("See every token:  patwarden revocations show {}", revocation.id));
+    output::line(format_args!(
+        "Revoke them:      patwarden tokens revoke --plan {} --apply",
+        revocation.id
+    ));
+}
+
+/// What a plan comes to, in some lines.
+fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
+    let count = summary.tokens;
+    output::line(format_args!(
+        "Plan {}: {count} of {} active tokens of {} ({} %), by {}",
+        revocation.id,
+        revocation.active,
+        output::cell(revocation.organization.login.as_str(), 40),
+        summary.share_of(revocation.active),
+        output::cell(&revocation.filter, 500),
+    ));
+    if i64::try_from(count) == Ok(revocation.active) {
+        output::line("  EVERY active token of the organization is meant.");
+    }
+    let owners: Vec<_> = summary
+        .busiest_owners(8)
+        .into_iter()
+        .map(|(login, tokens)| format!("{} {tokens}", output::cell(login, 40)))
+        .collect();
+    let others = summary.owners.len().saturating_sub(8);
+    let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+    output::line(format_args!("  of         {}{others}", owners.join(", ")));
+    output::line(format_args!(
+        "  may        write to repositories: {}, to the organization: {}; reach all repositories: {}",
+        summary.may_write_repositories, summary.may_write_organization, summary.all_repositories
+    ));
+    let used = &summary.last_used;
+    output::line(format_args!(
+        "  last used  within a day: {}, a week: {}, thirty days: {}, longer ago: {}, never: {}",
+        used.within_a_day, used.within_a_week, used.within_thirty_days, used.longer_ago, used.never
+    ));
+    output::line(format_args!(
+        "  expiry     never: {}, expired already: {}",
+        summary.never_expire, summary.expired
+    ));
+    let calls = usize::try_from(count).unwrap_or(usize::MAX).div_ceil(MOST_AT_ONCE);
+    let takes = A_CALL.saturating_mul(i32::try_from(calls).unwrap_or(i32::MAX));
+    output::line(format_args!(
+        "  takes      {calls} call{}, at GitHub's pace some {}",
+        if calls == 1 { "" } else { "s" },
+        if takes.as_mins() > 1 {
+            format!("{} minutes", takes.as_mins())
+        } else {
+            "seconds".to_owned()
+        }
+    ));
+}
+
+fn say_cannot_say(tokens: i64) {
+    if tokens > 0 {
+        output::line(format_args!(
+            "  left alone {tokens} tokens of which nobody can say whether they are meant (not yet judged, or not readable)"
+        ));
+    }
+}

@@ -1,0 +1,52 @@
+//! What a command needs that calls GitHub by itself: the App's key, the record, and how calls are made.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    AppIdentity, Problems, Sources, api_url, app_id, private_key, span, sqlite_path, write_interval,
+};
+
+/// The settings of commands that call GitHub. Webhooks and rules are none of their business.
+pub struct Access {
+    /// Who we are to GitHub.
+    pub app: AppIdentity,
+    /// Where the record is.
+    pub database: PathBuf,
+    /// The least time between two changes in one organization.
+    pub write_interval: Duration,
+    /// The longest that one call may take.
+    pub github_timeout: Duration,
+    /// Where audit lines go.
+    pub audit_log: Option<PathBuf>,
+}
+
+impl Access {
+    /// Checks what was found.
+    ///
+    /// # Errors
+    /// Every problem, each naming its place.
+    pub fn check(mut sources: Sources) -> Result<Self, Problems> {
+        let s = &mut sources;
+        let id = app_id(s);
+        let private_key = private_key(s);
+        let api_url = s.parsed("api-url", api_url);
+        let database = s.parsed("database-url", sqlite_path);
+        let write_interval = write_interval(s);
+        let github_timeout = s.parsed("github-timeout", |text| span(text, (1, 300)));
+        let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
+        let problems = std::mem::take(&mut s.problems);
+        let all = (|| {
+            Some(Self {
+                app: AppIdentity { id: id?, private_key: private_key?, api_url: api_url? },
+                database: database?,
+                write_interval: write_interval?,
+                github_timeout: github_timeout?,
+                audit_log,
+            })
+        })();
+        match all {
+            Some(access) if problems.is_empty() => Ok(access),
+            _ => Err(Problems(problems)),
+        }
+    }
+}
