@@ -162,7 +162,7 @@ async fn a_stranger_learns_nothing_of_the_enterprises_rules() {
     let fork = Head::Fork("x".to_owned());
     scene.hub.open_pull_request("acme", "rules", "kim", fork, "Please", changes).unwrap();
     let run = checks(&scene, 1).await.remove(0);
-    let said = format!("{run:?}");
+    let said = format!("{:?} {:?} {:?} {:?}", run.title, run.summary, run.text, run.annotations);
     for secret in ["insider-watch", "37", "escalate to", "did you mean"] {
         assert!(!said.contains(secret), "{secret}: {said}");
     }
