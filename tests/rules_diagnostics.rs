@@ -359,6 +359,18 @@ fn all_problems_are_told_at_once() {
     "#);
 }
 
+#[test]
+fn an_error_after_any_number_of_doubts_is_an_error() {
+    let doubts: String = (0..250)
+        .map(|n| format!("[approve.a{n}]\nwhen.token.lifetime = {{ at_least = \"9d\", at_most = \"3d\" }}\n{ALLOW}"))
+        .collect();
+    let misspelt =
+        format!("[approve.x]\nwhen.owner = {{ login = [\"*\"], teem = [\"a\"] }}\n{ALLOW}");
+    let loaded = load(&[SourceFile::new("rules.toml", format!("{HEAD}{doubts}{misspelt}"))]);
+    assert!(loaded.policy.is_none(), "the rule is in force without its misspelt condition");
+    assert!(loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::UnknownKey));
+}
+
 fn shown(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
     errors.map(|diagnostic| diagnostic.render_human(false)).collect::<Vec<_>>().join("\n\n")

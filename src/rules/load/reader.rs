@@ -61,6 +61,11 @@ impl<'s> Reader<'s> {
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         if self.diagnostics.len() < MAX_DIAGNOSTICS {
             self.diagnostics.push(diagnostic);
+        } else if diagnostic.is_error()
+            && let Some(doubt) = self.diagnostics.iter_mut().rev().find(|d| !d.is_error())
+        {
+            // An error must not be lost among doubts: what is wrong in one part would be in force without it.
+            *doubt = diagnostic;
         }
     }
 
