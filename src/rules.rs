@@ -1,16 +1,20 @@
 //! The pure core: what a rule file means and what it says of one request. No I/O, no clock, no async.
 //!
 //! [`load::load`] turns files into a [`Policy`] or into every reason why not; [`decide`] says what the policy
-//! makes of one request and its [`facts`]; [`decide_with_trace`] also says why.
+//! makes of one request and its [`facts`]; [`decide_with_trace`] also says why. Of tokens that are approved already,
+//! [`coverage`](coverage::coverage()) says whether a rule would let them through today, and
+//! [`select`](revocation::select) whether a standing policy wants them revoked.
 
 pub mod calendar;
 pub mod cases;
 mod condition;
+pub mod coverage;
 mod decide;
 mod decision;
 pub mod diagnostic;
 mod explain;
 pub mod facts;
+pub mod held;
 mod index;
 mod layer;
 pub mod load;
@@ -24,12 +28,14 @@ mod quantity;
 mod reason;
 pub mod render;
 pub mod review;
+pub mod revocation;
 mod rule;
 pub mod schema;
 pub mod starter;
 mod subject;
 mod trace;
 mod truth;
+mod unread;
 mod waiver;
 mod window;
 
@@ -47,3 +53,4 @@ pub use reason::PLACEHOLDERS;
 pub use rule::{Enforcement, Part, Verb};
 pub use trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace};
 pub use truth::Truth;
+pub use unread::Unread;

@@ -14,7 +14,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use patwarden::rules::{load::VOCABULARY, schema};
+use patwarden::rules::{
+    load::{REVOCATION_VOCABULARY, VOCABULARY},
+    schema,
+};
 use serde_json::Value;
 
 /// Standard output, standard error and the exit code of `patwarden rules`, in this folder.
@@ -266,6 +269,24 @@ fn the_schema_knows_every_condition_and_no_other() {
             "{leaf}"
         );
     }
+}
+
+#[test]
+fn the_schema_knows_every_key_of_a_standing_policy_and_no_other() {
+    let schema = schema::schema();
+    let revoke = schema.pointer("/properties/revoke/additionalProperties").unwrap();
+    for (key, ..) in REVOCATION_VOCABULARY {
+        assert!(in_schema(revoke, key).is_some(), "{key}");
+    }
+    let mut found = Vec::new();
+    leaves(revoke, "", &mut found);
+    let rest = ["grace", "max_per_run", "max_share"];
+    for leaf in found.iter().filter(|leaf| !rest.contains(&leaf.as_str())) {
+        let known = |key: &str| *leaf == *key || leaf.starts_with(&format!("{key}."));
+        assert!(REVOCATION_VOCABULARY.iter().any(|(key, ..)| known(key)), "{leaf}");
+    }
+    let days = in_schema(revoke, "when.unused_for").unwrap()["pattern"].as_str().unwrap();
+    assert_eq!(days, "^0*[1-9][0-9]*d$", "every token is no policy");
 }
 
 /// The paths of everything in a schema that is no table with a list of keys.

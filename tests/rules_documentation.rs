@@ -12,7 +12,7 @@ use std::fs;
 use patwarden::rules::{
     PLACEHOLDERS, SourceFile, cases,
     diagnostic::{Code, Severity},
-    load::{VOCABULARY, load},
+    load::{REVOCATION_VOCABULARY, VOCABULARY, load},
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md");
@@ -46,6 +46,11 @@ fn the_lists_of_the_page_are_the_lists_of_the_code() {
         conditions += &format!("| `{key}` | {operators} | {asks} |\n");
     }
     generated("conditions", &conditions);
+    let mut revocation = "| key | value | selects |\n|---|---|---|\n".to_owned();
+    for (key, value, selects) in REVOCATION_VOCABULARY {
+        revocation += &format!("| `{key}` | {value} | {selects} |\n");
+    }
+    generated("revocation", &revocation);
     let mut placeholders = "| placeholder | stands for |\n|---|---|\n".to_owned();
     for (name, means) in PLACEHOLDERS {
         placeholders += &format!("| `{{{name}}}` | {means} |\n");
@@ -99,6 +104,41 @@ fn every_key_of_the_vocabulary_is_read() {
             assert_eq!(errors, [], "{part}.{key}");
         }
     }
+}
+
+/// The errors of a policy with this added.
+fn errors(table: &str) -> Vec<String> {
+    let text = format!("schema = 1\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n{table}");
+    let loaded = load(&[SourceFile::new("x.toml", text)]);
+    let errors = loaded.diagnostics.iter().filter(|d| d.is_error());
+    errors.map(|d| d.render_human(false)).collect()
+}
+
+#[test]
+fn every_key_of_a_standing_policy_is_read() {
+    for (key, value, _) in REVOCATION_VOCABULARY {
+        let value = match (*key, *value) {
+            (_, "whole days") => "\"90d\"",
+            (_, "true") => "true",
+            ("when.owner", _) => {
+                "{ role = [\"member\"], teams = [\"a\"], login = [\"*\"], active_tokens = { at_least = 3 } }"
+            }
+            ("when.repositories", _) => "{ count = { at_least = 3 }, any = { name = [\"a\"] } }",
+            ("on", _) => "[\"organization.member_removed\", \"membership.removed\"]",
+            _ => "[\"all\", \"none\"]",
+        };
+        let block = format!("[revoke.x]\n{key} = {value}\ngrace = \"1d\"\nmax_per_run = 5\n");
+        assert_eq!(errors(&block), Vec::<String>::new(), "{key}");
+    }
+}
+
+#[test]
+fn the_standing_policies_of_the_page_are_valid() {
+    let page = page();
+    let section = page.split("## Standing revocation\n").nth(1).unwrap();
+    let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.matches("[revoke.").count() >= 2);
+    assert_eq!(errors(example), Vec::<String>::new());
 }
 
 #[test]

@@ -377,11 +377,18 @@ pub(crate) fn unused_for(subject: &Subject<'_>) -> Measure {
     Measure::Finite(seconds_between(since, subject.facts.now).div_euclid(DAY))
 }
 
+/// Whole days from `from` to the end, of a token that has one.
+pub(crate) fn lifetime(from: Timestamp, expires_at: Option<Timestamp>) -> Measure {
+    expires_at.map_or(Measure::Infinite, |expires_at| {
+        Measure::Finite(seconds_between(from, expires_at).div_euclid(DAY))
+    })
+}
+
 /// Seconds since the request was made.
 pub(crate) fn age(subject: &Subject<'_>) -> Measure {
     Measure::Finite(seconds_between(subject.request.created_at, subject.facts.now))
 }
 
-fn seconds_between(from: Timestamp, until: Timestamp) -> i64 {
+pub(crate) fn seconds_between(from: Timestamp, until: Timestamp) -> i64 {
     until.as_second().saturating_sub(from.as_second())
 }

@@ -26,6 +26,7 @@ use super::{
 };
 
 pub use conditions::VOCABULARY;
+pub use revocation_tables::REVOCATION_VOCABULARY;
 
 /// One file of rules or tests: its name, for people, and its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,18 +10,19 @@ use sha2::{Digest, Sha256};
 use crate::domain::{Permissions, RepositoryId};
 
 use super::{
-    condition::Condition,
+    coverage::Cover,
     decision::RuleId,
     facts::Needs,
     index::Index,
     load::SourceFile,
     reason::Template,
+    revocation::Revocation,
     rule::{Rule, Verb, share},
 };
 
 pub use blocks::{
     Detail, Digest as DigestBlock, Finally, FinallyDecision, MayDecide, Next, Notify, Reviewers,
-    Revocation, Schedule, Waiver,
+    Schedule, Waiver,
 };
 
 /// What patwarden may do with its decisions; the later one acts more.
@@ -114,6 +115,8 @@ pub struct Policy {
     /// By layer and id, so that no order of files or rules can matter.
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Index,
+    /// Its approve rules as they are asked of tokens.
+    pub(crate) cover: Cover,
     /// How many answers of conditions are remembered within one decision.
     pub(crate) slots: usize,
     pub(crate) protected: BTreeSet<(String, String)>,
@@ -159,6 +162,7 @@ impl Policy {
             ceiling: parts.ceiling,
             slots: share(&mut parts.rules),
             index: Index::new(&parts.rules),
+            cover: Cover::new(&parts.rules),
             protected: protected.collect(),
             protected_ids: BTreeSet::new(),
             policy_url: String::new(),
@@ -258,7 +262,7 @@ impl Policy {
         &self.reviewers
     }
 
-    /// The standing revocation policies.
+    /// The standing revocation policies, by id.
     #[must_use]
     pub fn revocations(&self) -> &BTreeMap<String, Revocation> {
         &self.revocations
@@ -319,26 +323,7 @@ impl Policy {
 fn needs(rules: &[Rule]) -> Needs {
     let mut needs = Needs::default();
     for check in rules.iter().flat_map(|rule| &rule.checks) {
-        match &check.condition {
-            Condition::OwnerTeams(teams) => needs.teams.extend(teams.iter().cloned()),
-            Condition::OwnerRole(_) => needs.owner_role = true,
-            Condition::OwnerActiveTokens(_) => needs.owner_active_tokens = true,
-            Condition::OwnerRequests(counted) => {
-                needs.owner_requests.insert(counted.within);
-            }
-            Condition::OwnerDenials(counted) => {
-                needs.owner_denials.insert(counted.within);
-            }
-            Condition::RequestKind(_) => needs.kind = true,
-            Condition::RepositoriesAny(test) | Condition::RepositoriesAll(test) => {
-                needs.repositories = true;
-                needs.custom_properties.extend(test.custom_properties.keys().cloned());
-            }
-            Condition::RepositoriesCount(_) | Condition::AllowRepositories { .. } => {
-                needs.repositories = true
-            }
-            _ => {}
-        }
+        needs.ask(&check.condition);
     }
     needs
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::{KNOWN_PERMISSIONS, PermissionGroup};
 
-use super::{load::conditions, policy::Mode};
+use super::{load::conditions, policy::Mode, revocation::Departure};
 
 /// The schema, draft-07.
 ///
@@ -90,15 +90,15 @@ pub fn schema() -> Value {
             ], &["notify", "may_decide"])),
             "revoke": group(table(&[
                 ("when", table(&[
-                    ("unused_for", days()),
-                    ("granted_for", days()),
-                    ("lifetime_over", days()),
+                    ("unused_for", some_days()),
+                    ("granted_for", some_days()),
+                    ("lifetime_over", some_days()),
                     ("no_longer_covered", json!({ "const": true })),
                     ("owner", part(&conditions_of(true), "owner")),
                     ("repositories", part(&conditions_of(true), "repositories")),
                     ("repository_selection", list(words(conditions::SELECTIONS))),
                 ], &[])),
-                ("on", list(json!({ "enum": ["organization.member_removed", "membership.removed"] }))),
+                ("on", list(json!({ "enum": Departure::ALL.map(Departure::as_str) }))),
                 ("grace", span()),
                 ("max_per_run", count()),
                 ("max_share", json!({ "type": "string", "pattern": "^[0-9]{1,3}%$" })),
@@ -152,6 +152,10 @@ fn words<T>(words: &[(&str, T)]) -> Value {
 
 fn days() -> Value {
     json!({ "type": "string", "pattern": "^[0-9]+d$", "description": "Whole days, such as 90d." })
+}
+
+fn some_days() -> Value {
+    with(days(), "pattern", json!("^0*[1-9][0-9]*d$"))
 }
 
 fn span() -> Value {

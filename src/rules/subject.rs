@@ -7,9 +7,10 @@ use crate::domain::{
 };
 
 use super::{
+    condition::lifetime,
     facts::{Fact, Facts},
     permission_set::Asked,
-    quantity::{DAY, Measure},
+    quantity::Measure,
     truth::Truth,
 };
 
@@ -65,17 +66,13 @@ impl<'a> Subject<'a> {
             }
             names.make_ascii_lowercase();
         }
-        let lifetime = request.token.expires_at.map_or(Measure::Infinite, |expires_at| {
-            let left = expires_at.as_second().saturating_sub(request.created_at.as_second());
-            Measure::Finite(left.div_euclid(DAY))
-        });
         Self {
             request,
             facts,
             organization: request.organization.login.as_str().to_ascii_lowercase(),
             owner: request.owner.login.as_str().to_ascii_lowercase(),
             asked: Asked::of(&request.permissions),
-            lifetime,
+            lifetime: lifetime(request.created_at, request.token.expires_at),
             repositories,
             names,
             ends,

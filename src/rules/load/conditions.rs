@@ -485,16 +485,16 @@ fn label(block: &str, keys: &[String]) -> String {
     }
 }
 
-/// Reads one block of conditions, for tables that have keys of their own beside them.
+/// Reads one block of conditions for a table that has keys of its own beside them. Nothing of it is a veto: what is
+/// unknown stays unknown.
 pub(crate) fn read_one(
     reader: &mut Reader<'_>,
     key: &str,
     span: Range<usize>,
     value: &Value<'_>,
     path: &str,
-    part: Part,
-    verb: Verb,
 ) -> Vec<Placed> {
+    let (part, verb) = (Part::When, Verb::Approve);
     let mut conditions = Conditions { found: Vec::new(), part, verb, word: "when" };
     conditions.block(reader, key, span, value, &format!("{path}.{key}"));
     conditions.found

@@ -20,7 +20,8 @@ use crate::rules::{
     cases::{self, Case},
     diagnostic::{Code, Diagnostic, Place},
     layer::Layer,
-    policy::{Ceiling, DigestBlock, Mode, Revocation},
+    policy::{Ceiling, DigestBlock, Mode},
+    revocation::Revocation,
     rule::Verb,
 };
 

@@ -246,14 +246,26 @@ impl<'s> Reader<'s> {
 
     pub(crate) fn positive_span(&mut self, value: &Value<'_>, path: &str) -> Option<Span> {
         let span = self.span(value, path)?;
-        if span.seconds() > 0 {
-            return Some(span);
+        self.longer_than_nothing(span, span.seconds(), value, path)
+    }
+
+    pub(crate) fn positive_days(&mut self, value: &Value<'_>, path: &str) -> Option<i64> {
+        let days = self.days(value, path)?;
+        self.longer_than_nothing(days, days, value, path)
+    }
+
+    fn longer_than_nothing<T>(
+        &mut self,
+        read: T,
+        length: i64,
+        value: &Value<'_>,
+        path: &str,
+    ) -> Option<T> {
+        if length > 0 {
+            return Some(read);
         }
-        self.error(
-            Code::BadDuration,
-            value.span(),
-            format!("`{path}` must be longer than nothing"),
-        );
+        let message = format!("`{path}` must be longer than nothing");
+        self.error(Code::BadDuration, value.span(), message);
         None
     }
 

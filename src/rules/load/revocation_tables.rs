@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use jiff::{ToSpan, civil::Date};
-use toml::de::DeValue;
-
 use super::{
     conditions::{self, SELECTIONS},
     permissions,
@@ -17,14 +14,34 @@ use crate::{
     rules::{
         diagnostic::{Code, Place},
         layer::Layer,
-        policy::{Revocation, Waiver},
-        rule::{Part, Verb},
+        policy::Waiver,
+        revocation::{Departure, Revocation, When},
     },
 };
+use jiff::{ToSpan, civil::Date};
 
-const EVENTS: &[(&str, &str)] = &[
-    ("organization.member_removed", "organization.member_removed"),
-    ("membership.removed", "membership.removed"),
+/// Every key that `when` of a standing policy knows, its value, and what it asks.
+pub const REVOCATION_VOCABULARY: &[(&str, &str, &str)] = &[
+    (
+        "when.unused_for",
+        "whole days",
+        "at least so long since the last use after it was granted; never used since: since it was granted",
+    ),
+    ("when.granted_for", "whole days", "at least so long since it was granted"),
+    ("when.lifetime_over", "whole days", "a longer lifetime than this, or none that ends"),
+    (
+        "when.no_longer_covered",
+        "true",
+        "approved by a rule, and today every approve rule is known not to let it through",
+    ),
+    ("when.owner", "as above", "what rules ask of the owner"),
+    ("when.repositories", "as above", "what rules ask of the repositories"),
+    ("when.repository_selection", "list", "`none`, `all` or `subset`"),
+    (
+        "on",
+        "list",
+        "the owner left since it was granted, and is not back: the organization (`organization.member_removed`), a team (`membership.removed`)",
+    ),
 ];
 
 pub(crate) fn revocation(
@@ -33,10 +50,11 @@ pub(crate) fn revocation(
     span: Range<usize>,
     value: &Value<'_>,
 ) -> Option<Revocation> {
+    let errors = |reader: &Reader<'_>| reader.diagnostics.iter().filter(|d| d.is_error()).count();
+    let before = errors(reader);
     check_id(reader, id, &span);
     let path = format!("revoke.{id}");
-    let mut when = serde_json::Map::new();
-    let mut on = Vec::new();
+    let (mut when, mut on) = (When::default(), Vec::new());
     let (mut grace, mut max_per_run, mut max_share) = (None, None, None);
     let mut seen = Vec::new();
     let keys = ["when", "on", "grace", "max_per_run", "max_share"];
@@ -46,10 +64,10 @@ pub(crate) fn revocation(
         match key {
             "when" => when = revocation_when(reader, value, &path),
             "on" => {
-                on = values::words(reader, value, &path, EVENTS)
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect();
+                let events = Departure::ALL.map(|departure| (departure.as_str(), departure));
+                on = values::words(reader, value, &path, &events);
+                on.sort_unstable();
+                on.dedup();
             }
             "grace" => grace = reader.span(value, &path),
             "max_per_run" => {
@@ -76,15 +94,15 @@ pub(crate) fn revocation(
             reader.missing(span.clone(), format!("`{path}` has no `{key}`"), help);
         }
     }
+    // A question that could not be read is one less that narrows: what is left would select more than was meant.
+    if errors(reader) > before {
+        return None;
+    }
     Some(Revocation { when, on, grace: grace?, max_per_run: max_per_run?, max_share })
 }
 
-fn revocation_when(
-    reader: &mut Reader<'_>,
-    value: &Value<'_>,
-    path: &str,
-) -> serde_json::Map<String, serde_json::Value> {
-    let mut when = serde_json::Map::new();
+fn revocation_when(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> When {
+    let mut when = When::default();
     let keys = [
         "unused_for",
         "granted_for",
@@ -97,60 +115,31 @@ fn revocation_when(
     if entries(value).is_some_and(|table| table.is_empty()) {
         reader.error(Code::EmptyList, value.span(), format!("`{path}` selects nothing"));
     }
-    let mut others = false;
-    let is_table = reader.table(value, path, &keys, |reader, key, _, value| {
-        let path = format!("{path}.{key}");
+    let mut checks = Vec::new();
+    reader.table(value, path, &keys, |reader, key, span, value| {
+        let at = format!("{path}.{key}");
         match key {
-            "unused_for" | "granted_for" | "lifetime_over" => {
-                reader.days(value, &path);
-            }
+            // Nothing and more is every token: that is no policy but a slip.
+            "unused_for" => when.unused_for = reader.positive_days(value, &at),
+            "granted_for" => when.granted_for = reader.positive_days(value, &at),
+            "lifetime_over" => when.lifetime_over = reader.positive_days(value, &at),
             "no_longer_covered" => {
-                if reader.boolean(value, &path) == Some(false) {
+                let said = reader.boolean(value, &at);
+                when.no_longer_covered = said == Some(true);
+                if said == Some(false) {
                     let help = "leave the key out instead".to_owned();
-                    reader.error_help(
-                        Code::BadValue,
-                        value.span(),
-                        format!("`{path}` can only be true"),
-                        Some(help),
-                    );
+                    let message = format!("`{at}` can only be true");
+                    reader.error_help(Code::BadValue, value.span(), message, Some(help));
                 }
             }
-            _ => others = true,
-        }
-        when.insert(key.to_owned(), json(value.get_ref()));
-    });
-    if is_table && others {
-        // The conditions of rules, read as a deny rule's would be; what this block alone knows is known above.
-        for key in ["owner", "repositories", "repository_selection"] {
-            if let Some((span, value)) = entry(value, key) {
-                conditions::read_one(reader, key, span, value, path, Part::When, Verb::Deny);
+            _ => {
+                let read = conditions::read_one(reader, key, span, value, path);
+                checks.extend(read.into_iter().map(|placed| placed.check));
             }
         }
-    }
-    when
-}
-
-fn entry<'v, 'i>(value: &'v Value<'i>, name: &str) -> Option<(Range<usize>, &'v Value<'i>)> {
-    let mut entries = entries(value)?.iter();
-    entries.find(|(key, _)| &**key.get_ref() == name).map(|(key, value)| (key.span(), value))
-}
-
-fn json(value: &DeValue<'_>) -> serde_json::Value {
-    match value {
-        DeValue::String(text) => serde_json::Value::from(&**text),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().into()
-        }
-        DeValue::Float(number) => number.as_str().into(),
-        DeValue::Boolean(yes) => (*yes).into(),
-        DeValue::Datetime(at) => at.to_string().into(),
-        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
-        DeValue::Table(table) => {
-            let entries =
-                table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())));
-            serde_json::Value::Object(entries.collect())
-        }
-    }
+    });
+    checks.sort_by(|a, b| (a.condition.cost(), &a.key).cmp(&(b.condition.cost(), &b.key)));
+    When { checks, ..when }
 }
 
 fn share(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<u8> {

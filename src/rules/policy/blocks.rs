@@ -1,4 +1,4 @@
-//! Reviewers, revocations, waivers and the digest as rule files describe them; acting on them is not done here.
+//! Reviewers, waivers and the digest as rule files describe them; acting on them is not done here.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -98,21 +98,6 @@ pub enum FinallyDecision {
     Deny,
     /// Stop reminding; the digest keeps listing it.
     LeavePending,
-}
-
-/// A standing revocation policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revocation {
-    /// `when`, by key, as JSON; what the keys mean is checked at load.
-    pub when: serde_json::Map<String, serde_json::Value>,
-    /// The events that select a token.
-    pub on: Vec<String>,
-    /// How long after the notice.
-    pub grace: Span,
-    /// More than this many in one run: none.
-    pub max_per_run: u32,
-    /// More than this share of the active tokens, in percent: none.
-    pub max_share: Option<u8>,
 }
 
 /// An exception to one soft rule.
