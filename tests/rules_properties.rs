@@ -14,16 +14,21 @@ use patwarden::{
     domain::{Permissions, Repository, RepositorySelection, TokenRequest},
     rules::{
         Decision, Effect, Enforcement, MAX_REASON_CHARS, PROTECTED_REPOSITORIES, SourceFile,
-        Sources, Standing, Trace, Truth, decide, decide_with_trace,
+        Sources, Standing, Trace, Truth, Verb,
+        coverage::{Coverage, coverage},
+        decide, decide_with_trace,
         facts::{Fact, Facts},
         load::{load, load_layers},
         near_miss, render,
+        revocation::{Selection, select},
     },
 };
 use proptest::prelude::*;
 use rules_support::{
     PolicyText, any_policy, approve_rule, cases, facts, growing_policy, layered_policy,
-    permissions, policy, repositories, request, without,
+    permissions, policy, repositories, request,
+    tokens::{Held, blocks, held, no_rule, revocations, wide_policy, with_revocations},
+    without,
 };
 
 proptest! {
@@ -376,6 +381,214 @@ fn asking_more(
     (greedy, greedy_facts)
 }
 
+/// What is said of a token, without the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    Yes,
+    No,
+    CannotSay,
+}
+
+fn says(selection: Option<Selection>) -> Says {
+    match selection.unwrap() {
+        Selection::Selected(_) => Says::Yes,
+        Selection::NotSelected => Says::No,
+        Selection::CannotSay(_) => Says::CannotSay,
+    }
+}
+
+fn is_covered(coverage: &Coverage) -> Says {
+    match coverage {
+        Coverage::Covered(_) => Says::Yes,
+        Coverage::NotCovered(_) => Says::No,
+        Coverage::Unknown(_) => Says::CannotSay,
+    }
+}
+
+/// The request that somebody would make to get just what the token has.
+fn as_request(held: &Held) -> TokenRequest {
+    let grant = held.grant.clone();
+    let recorded = held.recorded.as_ref();
+    let recorded = recorded.filter(|r| r.token.expires_at == grant.token.expires_at);
+    TokenRequest {
+        id: patwarden::domain::RequestId(9),
+        organization: grant.organization,
+        owner: grant.owner,
+        token: grant.token,
+        reason: None,
+        repository_selection: grant.repository_selection,
+        permissions: grant.permissions,
+        created_at: recorded.map_or(grant.access_granted_at, |request| request.created_at),
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// 2. Turning a known fact into an unknown one never makes a revocation appear, nor a token seem uncovered.
+    #[test]
+    fn an_outage_revokes_nothing(text in wide_policy(12), revocations in revocations(), held in held(), which in any::<u32>()) {
+        let policy = with_revocations(&text, &revocations);
+        for facts in [without(&held.facts, which), Facts::nothing_read(held.facts.now)] {
+            let poorer = Held { facts, ..held.clone() };
+            for id in revocations.keys() {
+                let poor = says(select(&policy, id, &poorer.token()));
+                if poor != Says::CannotSay {
+                    prop_assert_eq!(poor, says(select(&policy, id, &held.token())));
+                }
+            }
+            let poor = is_covered(&coverage(&policy, &poorer.token()));
+            if poor != Says::CannotSay {
+                prop_assert_eq!(poor, is_covered(&coverage(&policy, &held.token())));
+            }
+        }
+    }
+
+    /// 3. What is said of a token, and why, is the same under every order of rules, blocks, files and events.
+    #[test]
+    fn no_order_selects_another_token(text in wide_policy(40), revocations in revocations(), held in held(), seed in any::<u64>()) {
+        let straight = with_revocations(&text, &revocations);
+        let mut tables = text.numbered();
+        tables.extend(blocks(&revocations));
+        tables.sort_by_key(|table| {
+            table.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        });
+        let files = ["schema = 1\n".to_owned() + &tables.concat(), text.head()];
+        let shuffled = policy(&files.into_iter().chain(text.enterprise()).collect::<Vec<_>>());
+        let mut turned = held.clone();
+        turned.left.reverse();
+        for id in revocations.keys() {
+            prop_assert_eq!(select(&straight, id, &held.token()), select(&shuffled, id, &turned.token()));
+        }
+        prop_assert_eq!(coverage(&straight, &held.token()), coverage(&shuffled, &turned.token()));
+    }
+
+    /// Adding an approve rule never makes a token lose its access.
+    #[test]
+    fn an_approve_rule_revokes_nothing(text in wide_policy(12), extra in approve_rule(), revocations in revocations(), held in held()) {
+        let mut more = text.clone();
+        more.own.rules.push(extra);
+        let (before, after) = (with_revocations(&text, &revocations), with_revocations(&more, &revocations));
+        for id in revocations.keys() {
+            if says(select(&after, id, &held.token())) == Says::Yes {
+                prop_assert_eq!(says(select(&before, id, &held.token())), Says::Yes);
+            }
+        }
+        if is_covered(&coverage(&before, &held.token())) == Says::Yes {
+            prop_assert_eq!(is_covered(&coverage(&after, &held.token())), Says::Yes);
+        }
+    }
+
+    /// What people approved, or nobody knows who, no change of the rules takes away.
+    #[test]
+    fn what_no_rule_approved_is_never_no_longer_covered(text in wide_policy(12), revocations in revocations(), mut held in held(), approval in no_rule()) {
+        held.approval = approval;
+        let policy = with_revocations(&text, &revocations);
+        for (id, body) in &revocations {
+            if body.contains("no_longer_covered") {
+                prop_assert_eq!(select(&policy, id, &held.token()), Some(Selection::NotSelected));
+            }
+        }
+    }
+
+    /// A token that never expires is over any lifetime.
+    #[test]
+    fn what_never_expires_is_over_any_lifetime(days in 1..=36_500u32, mut held in held()) {
+        held.grant.token.expires_at = None;
+        held.grant.token.expired = false;
+        let text = format!(
+            "schema = 1\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
+             [revoke.x]\nwhen.lifetime_over = \"{days}d\"\ngrace = \"0d\"\nmax_per_run = 1\n"
+        );
+        prop_assert_eq!(says(select(&policy(&[text]), "x", &held.token())), Says::Yes);
+    }
+
+    /// What has expired is never selected.
+    #[test]
+    fn what_has_expired_is_left_alone(text in wide_policy(6), revocations in revocations(), mut held in held(), flagged in any::<bool>()) {
+        if flagged {
+            held.grant.token.expired = true;
+        } else {
+            held.grant.token.expires_at = Some(held.facts.now);
+        }
+        let policy = with_revocations(&text, &revocations);
+        for id in revocations.keys() {
+            prop_assert_eq!(select(&policy, id, &held.token()), Some(Selection::NotSelected));
+        }
+    }
+
+    /// A token is covered as its request would be approved, but for what only a request has: the same as the trace
+    /// says of every rule, whatever index and short cuts there are.
+    #[test]
+    fn coverage_is_the_trace_without_what_only_a_request_has(text in wide_policy(60), held in held()) {
+        let policy = text.load();
+        let (decision, trace) = decide_with_trace(&policy, &as_request(&held), &held.facts);
+        let left_out = |key: &str| {
+            let key = key.split_once('.').map_or(key, |(_, key)| key);
+            key.starts_with("request.") || key.starts_with("reason_") || matches!(key, "token.name" | "clock")
+        };
+        let approve = trace.rules.iter().filter(|rule| rule.verb == Verb::Approve);
+        let truths = approve.map(|rule| {
+            let asked = rule.conditions.iter().filter(|condition| !left_out(&condition.key));
+            Truth::all(asked.map(|condition| match condition.truth {
+                // Any list is inside it.
+                Truth::Unknown if condition.key == "allow.repositories" && condition.expected.starts_with("*,") => Truth::Matched,
+                truth => truth,
+            }))
+        });
+        let wanted = match Truth::any(truths) {
+            Truth::Matched => Says::Yes,
+            Truth::NotMatched => Says::No,
+            Truth::Unknown => Says::CannotSay,
+        };
+        let found = coverage(&policy, &held.token());
+        prop_assert_eq!(is_covered(&found), wanted, "{}", render::tree(&trace));
+        if decision.effect == Effect::Approve {
+            prop_assert_eq!(wanted, Says::Yes);
+        }
+    }
+
+    /// Where an answer does not hang on the repositories, reading them changes nothing.
+    #[test]
+    fn repositories_that_are_not_asked_for_change_nothing(text in wide_policy(12), revocations in revocations(), held in held()) {
+        let policy = with_revocations(&text, &revocations);
+        let poorer = held.without_repositories();
+        for id in revocations.keys() {
+            let poor = select(&policy, id, &poorer.token());
+            let hangs = matches!(&poor, Some(Selection::CannotSay(unread)) if unread.needed.repositories);
+            if !hangs {
+                prop_assert_eq!(says(poor), says(select(&policy, id, &held.token())));
+            }
+        }
+        let poor = coverage(&policy, &poorer.token());
+        if !matches!(&poor, Coverage::Unknown(unread) if unread.needed.repositories) {
+            prop_assert_eq!(is_covered(&poor), is_covered(&coverage(&policy, &held.token())));
+        }
+    }
+
+    /// Whatever is said of a token is said in one line for each thing, and names what is lacking.
+    #[test]
+    fn a_selection_says_why(text in wide_policy(12), revocations in revocations(), held in held()) {
+        let policy = with_revocations(&text, &revocations);
+        for (id, body) in &revocations {
+            match select(&policy, id, &held.token()).unwrap() {
+                Selection::Selected(reasons) => {
+                    // Of all repositories, each key under `all` stands for itself.
+                    let keys: Vec<_> = body.lines().filter(|line| line.starts_with("when") || line.starts_with("on")).collect();
+                    prop_assert!(reasons.len() >= keys.len(), "{reasons:?} {keys:?}");
+                    prop_assert!(reasons.iter().all(|reason| !reason.to_string().contains('\n')));
+                }
+                Selection::CannotSay(unread) => {
+                    prop_assert!(!unread.facts.is_empty());
+                    let may_be_read = unread.facts.iter().any(|fact| fact.retry);
+                    prop_assert_eq!(may_be_read, !unread.needed.is_empty(), "{:?}", unread);
+                }
+                Selection::NotSelected => {}
+            }
+        }
+    }
+}
+
 /// The generators are worth something only if all kinds of decisions come out of them.
 #[test]
 fn the_generators_reach_every_effect() {
@@ -401,4 +614,37 @@ fn the_generators_reach_every_effect() {
         assert!(counts.get(&key).is_some_and(|count| *count >= 30), "{key:?}: {counts:?}");
     }
     assert!(unknown >= 100, "{unknown}");
+}
+
+/// The same for tokens: every answer to every kind of question that has it.
+#[test]
+fn the_generators_reach_every_answer() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    const OF_TIME: [&str; 3] = ["when.unused_for", "when.granted_for", "when.lifetime_over"];
+    const OF_FACTS: [&str; 4] =
+        ["when.no_longer_covered", "on =", "when.repositories", "when.owner"];
+    let mut runner = TestRunner::deterministic();
+    let strategy = (wide_policy(12), revocations(), held());
+    let mut counts = std::collections::BTreeMap::<_, u32>::new();
+    for _ in 0..2_000 {
+        let (text, revocations, held) = strategy.new_tree(&mut runner).unwrap().current();
+        let policy = with_revocations(&text, &revocations);
+        for (id, body) in &revocations {
+            let says = says(select(&policy, id, &held.token()));
+            for kind in OF_TIME.iter().chain(&OF_FACTS).filter(|kind| body.contains(**kind)) {
+                *counts.entry((*kind, says)).or_default() += 1;
+            }
+        }
+        *counts.entry(("coverage", is_covered(&coverage(&policy, &held.token())))).or_default() +=
+            1;
+    }
+    let reached =
+        |kind, says| assert!(counts.get(&(kind, says)) >= Some(&30), "{kind} {says:?}: {counts:?}");
+    for kind in OF_TIME.into_iter().chain(OF_FACTS).chain(["coverage"]) {
+        reached(kind, Says::Yes);
+        reached(kind, Says::No);
+        if !OF_TIME.contains(&kind) {
+            reached(kind, Says::CannotSay);
+        }
+    }
 }

@@ -8,6 +8,8 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+pub mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
