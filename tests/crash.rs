@@ -47,6 +47,10 @@ const CALLS: [&str; 8] = [
 /// The calls that matter most come up most.
 const FAVOURITES: [&str; 5] = [LIST, MEMBERSHIP, REVIEW, REVIEW, GRANTS];
 
+/// How long after the last kill everything may take: a call whose answer was lost stays in doubt for two minutes, and
+/// what failed is tried again a minute and more later.
+const SETTLED_WITHIN: Duration = Duration::from_secs(300);
+
 /// A small generator of numbers, so that a run can be repeated.
 struct Dice(u64);
 
@@ -176,7 +180,7 @@ impl Run {
         let began = Instant::now();
         self.hub.clear_faults();
         let bot = self.bot();
-        until_within(Duration::from_secs(180), "every request is decided", || async {
+        until_within(SETTLED_WITHIN, "every request is decided", || async {
             self.asked
                 .iter()
                 .all(|one| on_github(&self.hub, one.request) == one.must_be)
@@ -185,7 +189,7 @@ impl Run {
         .await;
         let path = self.scene.store_path();
         let reader = Store::open(&path).await.unwrap();
-        until_within(Duration::from_secs(180), "nothing is left to be done", || async {
+        until_within(SETTLED_WITHIN, "nothing is left to be done", || async {
             let filter = RequestFilter { organization: None, open_only: false, limit: 1_000_000 };
             let rows = reader.requests(&filter).await.unwrap();
             let over = rows.iter().all(|row| row.due_at.is_none());
@@ -444,4 +448,54 @@ async fn a_revocation_that_was_recorded_is_carried_out_after_a_crash() {
     assert!(!run.scene.has_access(asked.token_id));
     assert_eq!(run.hub.revocations("acme").len(), 1);
     run.scene.leave().await;
+}
+
+/// A command of an operator's, on the store and the GitHub of this run. Gives its exit code; `None`: it was killed.
+#[cfg(feature = "crash-points")]
+fn operator(run: &Run, arguments: &[&str], crash_point: Option<&str>) -> Option<i32> {
+    let folder = run.scene.folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patwarden"));
+    command.args(arguments).env_clear().envs([
+        ("GITHUB_APP_ID", run.hub.app().id.to_string()),
+        ("GITHUB_APP_PRIVATE_KEY_PATH", folder.join("app.pem").display().to_string()),
+        ("GITHUB_API_URL", run.hub.api_url()),
+        ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", folder.join("patwarden.sqlite").display())),
+        ("PATWARDEN_WRITE_INTERVAL", "10ms".to_owned()),
+    ]);
+    if let Some(point) = crash_point {
+        command.env("PATWARDEN_CRASH_POINT", point);
+    }
+    let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    ended.code()
+}
+
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_many_that_is_killed_before_or_after_a_call_goes_on_and_revokes_each_once() {
+    for point in ["revocation-journalled", "revocation-answered"] {
+        for time in 1..=3 {
+            let run = Run::begin().await;
+            let token = |number: usize| harmless("kim").named(&format!("number {number}"));
+            let meant: Vec<u64> = (0..250)
+                .map(|number| run.hub.grant_token("acme", token(number)).unwrap().token_id)
+                .collect();
+            let others = run.hub.grant_token("acme", harmless("lee")).unwrap().token_id;
+            let plan = ["tokens", "revoke", "--owner", "kim"];
+            assert_eq!(tokio::task::block_in_place(|| operator(&run, &plan, None)), Some(0));
+            let apply = ["tokens", "revoke", "--plan", "1", "--apply", "--yes"];
+            let crash_point = format!("{point}:{time}");
+            let ended = tokio::task::block_in_place(|| operator(&run, &apply, Some(&crash_point)));
+            assert_eq!(ended, None, "{crash_point} was never passed");
+            // A token that came since is none of its business.
+            let later = run.hub.grant_token("acme", harmless("kim")).unwrap().token_id;
+            let resume = ["tokens", "revoke", "--plan", "1", "--resume"];
+            let ended = tokio::task::block_in_place(|| operator(&run, &resume, None));
+            assert_eq!(ended, Some(0), "{crash_point}");
+            let revocations = run.hub.revocations("acme");
+            let times = |token: u64| revocations.iter().filter(|one| one.token_id == token).count();
+            assert!(meant.iter().all(|token| times(*token) == 1), "{crash_point}");
+            assert_eq!((times(others), times(later)), (0, 0), "{crash_point}");
+            run.scene.leave().await;
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub(super) struct AskedArgs {
     /// Last used after this day or moment
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     used_after: Option<Timestamp>,
-    /// Not used for so many days; never used counts from when access was given or asked for
+    /// Not used for so many days, nor given access or asked for within them
     #[arg(long, value_name = "DAYS", value_parser = days)]
     unused_for: Option<i64>,
     /// Never used
@@ -42,7 +42,7 @@ pub(super) struct AskedArgs {
     /// Never expiring
     #[arg(long)]
     never_expires: bool,
-    /// Living for more than so many days; never expiring is more than any
+    /// Living for more than so many whole days; never expiring is more than any
     #[arg(long, value_name = "DAYS", value_parser = days)]
     lifetime_over: Option<i64>,
     /// For such a selection of repositories (may be repeated)

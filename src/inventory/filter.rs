@@ -46,7 +46,7 @@ pub struct AskedFilter {
     pub used_before: Option<Timestamp>,
     /// Used after this moment.
     pub used_after: Option<Timestamp>,
-    /// Not used for this many days; one that was never used counts from when access was given.
+    /// Not used for this many days: since its last use, or since access was given where that was later.
     pub unused_for: Option<i64>,
     /// Never used.
     pub never_used: bool,
@@ -54,7 +54,8 @@ pub struct AskedFilter {
     pub expires_before: Option<Timestamp>,
     /// Never expiring.
     pub never_expires: bool,
-    /// Living for more than this many days from when access was given; one that never expires does.
+    /// Living for more than this many whole days from when access was given, as rules count them; one that never expires
+    /// does.
     pub lifetime_over: Option<i64>,
     /// For such a selection of repositories.
     pub selections: Vec<RepositorySelection>,
@@ -107,7 +108,8 @@ impl AskedFilter {
             self.expires_before.is_none_or(|before| expires.is_some_and(|at| at < before)),
             !self.never_expires || expires.is_none(),
             self.lifetime_over.is_none_or(|days| {
-                expires.is_none_or(|at| at.duration_since(view.since) > DAY * days_of(days))
+                // Rounded down: GitHub turns "90 days" into a moment late on the last day.
+                expires.is_none_or(|at| at.duration_since(view.since) >= DAY * days_of(days + 1))
             }),
         ];
         let known = Truth::of(known.into_iter().all(|holds| holds));
@@ -117,7 +119,7 @@ impl AskedFilter {
 
 /// For how long a token was not used; one used in the future, by a clock that is wrong, for no time.
 fn unused(view: &View<'_>, now: Timestamp) -> SignedDuration {
-    now.duration_since(view.token.last_used_at.unwrap_or(view.since))
+    now.duration_since(view.token.last_used_at.map_or(view.since, |used| used.max(view.since)))
 }
 
 fn days_of(days: i64) -> i32 {
@@ -287,5 +289,145 @@ impl Flags<'_, '_> {
         }
         self.first = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::{AskedFilter, TokenFilter};
+    use crate::{
+        domain::{
+            AccessLevel, Approval, Covered, Grant, GrantId, KnownToken, Login, Membership,
+            Organization, OrganizationId, Owner, Permissions, RepositorySelection, RequestedToken,
+            TokenId, UserId,
+        },
+        rules::Truth,
+    };
+
+    fn now() -> Timestamp {
+        "2026-06-01T12:00:00Z".parse().expect("a time")
+    }
+
+    fn days_ago(days: i64) -> Timestamp {
+        now().saturating_sub(SignedDuration::from_hours(24 * days)).expect("a time")
+    }
+
+    /// Given access 200 days ago for 365, used 100 days ago; it writes contents.
+    fn token() -> KnownToken {
+        let mut permissions = Permissions::default();
+        permissions.repository.insert("contents".to_owned(), AccessLevel::Write);
+        KnownToken {
+            grant: Grant {
+                id: GrantId(1),
+                organization: Organization { id: OrganizationId(1), login: Login::new("acme") },
+                owner: Owner { id: UserId(1), login: Login::new("kim") },
+                token: RequestedToken {
+                    id: TokenId(1),
+                    name: "ci".to_owned(),
+                    expired: false,
+                    expires_at: Some(days_ago(-165)),
+                    last_used_at: Some(days_ago(100)),
+                },
+                repository_selection: RepositorySelection::Subset,
+                permissions,
+                access_granted_at: days_ago(200),
+            },
+            first_seen_at: days_ago(1),
+            gone_at: None,
+            approval: Approval::Unknown,
+            membership: Membership::Unknown,
+            coverage: None,
+            repositories: None,
+        }
+    }
+
+    fn selects(filter: AskedFilter, token: &KnownToken) -> Truth {
+        TokenFilter { asked: filter, ..TokenFilter::default() }.selects(token, None, now())
+    }
+
+    fn unused_for(days: i64) -> AskedFilter {
+        AskedFilter { unused_for: Some(days), ..AskedFilter::default() }
+    }
+
+    #[test]
+    fn a_token_is_unused_since_its_last_use_or_since_access_was_given_where_that_was_later() {
+        let mut token = token();
+        assert_eq!(selects(unused_for(100), &token), Truth::Matched);
+        assert_eq!(selects(unused_for(101), &token), Truth::NotMatched);
+        token.grant.token.last_used_at = None;
+        assert_eq!(selects(unused_for(200), &token), Truth::Matched);
+        assert_eq!(selects(unused_for(201), &token), Truth::NotMatched);
+        // Used by another organization's leave before this one gave it access.
+        token.grant.token.last_used_at = Some(days_ago(300));
+        assert_eq!(selects(unused_for(201), &token), Truth::NotMatched);
+        // A clock that is wrong does not make it long unused.
+        token.grant.token.last_used_at = Some(days_ago(-300));
+        assert_eq!(selects(unused_for(1), &token), Truth::NotMatched);
+    }
+
+    #[test]
+    fn lifetimes_are_whole_days_and_never_expiring_is_over_any() {
+        let over = |days| AskedFilter { lifetime_over: Some(days), ..AskedFilter::default() };
+        let mut token = token();
+        token.grant.token.expires_at = Some(
+            days_ago(200 - 90).saturating_add(SignedDuration::from_hours(11)).expect("a time"),
+        );
+        assert_eq!(selects(over(90), &token), Truth::NotMatched);
+        assert_eq!(selects(over(89), &token), Truth::Matched);
+        token.grant.token.expires_at = None;
+        assert_eq!(selects(over(36_500), &token), Truth::Matched);
+    }
+
+    #[test]
+    fn a_permission_is_asked_for_at_least_and_an_unknown_level_counts_as_the_strongest() {
+        let wants = |level| AskedFilter {
+            permissions: vec![("contents".to_owned(), level)],
+            ..AskedFilter::default()
+        };
+        let mut token = token();
+        assert_eq!(selects(wants(AccessLevel::Read), &token), Truth::Matched);
+        assert_eq!(selects(wants(AccessLevel::Admin), &token), Truth::NotMatched);
+        let odd = AccessLevel::Unrecognized("everything".to_owned());
+        token.grant.permissions.repository.insert("contents".to_owned(), odd);
+        assert_eq!(selects(wants(AccessLevel::Admin), &token), Truth::Matched);
+    }
+
+    #[test]
+    fn what_was_not_read_selects_nothing_and_is_not_passed_over() {
+        let token = token();
+        for filter in [
+            TokenFilter { not_a_member: true, ..TokenFilter::default() },
+            TokenFilter { covered: Some(Covered::No), ..TokenFilter::default() },
+            TokenFilter {
+                asked: AskedFilter { repository: Some("web".to_owned()), ..AskedFilter::default() },
+                ..TokenFilter::default()
+            },
+        ] {
+            assert_eq!(filter.selects(&token, None, now()), Truth::Unknown, "{filter}");
+            let other = AskedFilter { owners: vec![Login::new("lee")], ..filter.asked.clone() };
+            let other = TokenFilter { asked: other, ..filter };
+            assert_eq!(other.selects(&token, None, now()), Truth::NotMatched, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_kept_as_the_flags_that_make_it() {
+        let filter = TokenFilter {
+            asked: AskedFilter {
+                owners: vec![Login::new("kim"), Login::new("it's me")],
+                permissions: vec![("contents".to_owned(), AccessLevel::Write)],
+                unused_for: Some(90),
+                ..AskedFilter::default()
+            },
+            not_a_member: true,
+            ..TokenFilter::default()
+        };
+        assert_eq!(
+            filter.to_string(),
+            r"--owner kim --owner 'it'\''s me' --permission contents=write --unused-for 90d --not-a-member"
+        );
+        assert!(TokenFilter::default().is_empty() && !filter.is_empty());
     }
 }
