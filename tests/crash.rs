@@ -452,7 +452,7 @@ async fn a_revocation_that_was_recorded_is_carried_out_after_a_crash() {
 
 /// A command of an operator's, on the store and the GitHub of this run. Gives its exit code; `None`: it was killed.
 #[cfg(feature = "crash-points")]
-fn operator(run: &Run, arguments: &[&str], crash_point: Option<&str>) -> Option<i32> {
+async fn operator(run: &Run, arguments: &[&str], crash_point: Option<&str>) -> Option<i32> {
     let folder = run.scene.folder();
     let mut command = Command::new(env!("CARGO_BIN_EXE_patwarden"));
     command.args(arguments).env_clear().envs([
@@ -465,37 +465,46 @@ fn operator(run: &Run, arguments: &[&str], crash_point: Option<&str>) -> Option<
     if let Some(point) = crash_point {
         command.env("PATWARDEN_CRASH_POINT", point);
     }
-    let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    ended.code()
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || command.status()).await;
+    ended.unwrap().unwrap().code()
+}
+
+/// 250 tokens are revoked by a command that stops there, and by another that goes on.
+#[cfg(feature = "crash-points")]
+async fn revoked_in_spite_of(crash_point: String) {
+    let run = Run::begin().await;
+    let token = |number: usize| harmless("kim").named(&format!("number {number}"));
+    let meant: Vec<u64> = (0..250)
+        .map(|number| run.hub.grant_token("acme", token(number)).unwrap().token_id)
+        .collect();
+    let others = run.hub.grant_token("acme", harmless("lee")).unwrap().token_id;
+    assert_eq!(operator(&run, &["tokens", "revoke", "--owner", "kim"], None).await, Some(0));
+    let apply = ["tokens", "revoke", "--plan", "1", "--apply", "--yes"];
+    let ended = operator(&run, &apply, Some(&crash_point)).await;
+    assert_eq!(ended, None, "{crash_point} was never passed");
+    // A token that came since is none of its business.
+    let later = run.hub.grant_token("acme", harmless("kim")).unwrap().token_id;
+    let resume = ["tokens", "revoke", "--plan", "1", "--resume"];
+    assert_eq!(operator(&run, &resume, None).await, Some(0), "{crash_point}");
+    let revocations = run.hub.revocations("acme");
+    let times = |token: u64| revocations.iter().filter(|one| one.token_id == token).count();
+    assert!(meant.iter().all(|token| times(*token) == 1), "{crash_point}");
+    assert_eq!((times(others), times(later)), (0, 0), "{crash_point}");
+    run.scene.leave().await;
 }
 
 #[cfg(feature = "crash-points")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoking_many_that_is_killed_before_or_after_a_call_goes_on_and_revokes_each_once() {
+    // Side by side: before what was not answered is sent again, each of them waits for a minute.
+    let mut runs = tokio::task::JoinSet::new();
     for point in ["revocation-journalled", "revocation-answered"] {
         for time in 1..=3 {
-            let run = Run::begin().await;
-            let token = |number: usize| harmless("kim").named(&format!("number {number}"));
-            let meant: Vec<u64> = (0..250)
-                .map(|number| run.hub.grant_token("acme", token(number)).unwrap().token_id)
-                .collect();
-            let others = run.hub.grant_token("acme", harmless("lee")).unwrap().token_id;
-            let plan = ["tokens", "revoke", "--owner", "kim"];
-            assert_eq!(tokio::task::block_in_place(|| operator(&run, &plan, None)), Some(0));
-            let apply = ["tokens", "revoke", "--plan", "1", "--apply", "--yes"];
-            let crash_point = format!("{point}:{time}");
-            let ended = tokio::task::block_in_place(|| operator(&run, &apply, Some(&crash_point)));
-            assert_eq!(ended, None, "{crash_point} was never passed");
-            // A token that came since is none of its business.
-            let later = run.hub.grant_token("acme", harmless("kim")).unwrap().token_id;
-            let resume = ["tokens", "revoke", "--plan", "1", "--resume"];
-            let ended = tokio::task::block_in_place(|| operator(&run, &resume, None));
-            assert_eq!(ended, Some(0), "{crash_point}");
-            let revocations = run.hub.revocations("acme");
-            let times = |token: u64| revocations.iter().filter(|one| one.token_id == token).count();
-            assert!(meant.iter().all(|token| times(*token) == 1), "{crash_point}");
-            assert_eq!((times(others), times(later)), (0, 0), "{crash_point}");
-            run.scene.leave().await;
+            runs.spawn(revoked_in_spite_of(format!("{point}:{time}")));
         }
+    }
+    while let Some(ended) = runs.join_next().await {
+        ended.unwrap();
     }
 }
