@@ -355,3 +355,23 @@ async fn with_a_clock_two_days_ahead_nothing_is_planned_and_no_plan_is_confirmed
     assert_eq!(revoked(&scene, &meant), [0]);
     scene.end().await;
 }
+
+#[tokio::test]
+async fn requests_are_decided_while_thousands_of_tokens_are_revoked() {
+    let scene = Set::default().open().await;
+    let tokens = forgotten_by_kim(&scene, 3_000);
+    let bulk = scene.bulk().await;
+    let id = plan_and_confirm(&scene, &bulk).await;
+    let run = tokio::spawn(async move { bulk.carry_out(id, &()).await });
+    let mut decided = 0;
+    while !run.is_finished() {
+        let asked = scene.ask(harmless("ada"));
+        scene.until_it_stands(asked.request_id, "approved by a rule").await;
+        decided += usize::from(!run.is_finished());
+    }
+    let carried = run.await.unwrap().unwrap();
+    assert_eq!(counted(&carried, ItemState::Revoked), 3_000);
+    assert!(decided >= 3, "only {decided} requests were decided while tokens were revoked");
+    assert!(revoked(&scene, &tokens).iter().all(|times| *times == 1));
+    scene.end().await;
+}
