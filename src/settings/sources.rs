@@ -1,0 +1,291 @@
+//! Flags, environment and file: the table of keys, and what was found for each. Whether it can be used is not known here.
+//!
+//! A key has one name everywhere: `--api-url`, `GITHUB_API_URL`, `api-url = "…"`. A flag goes before the
+//! environment, the environment before the file, the file before the default. What the environment says is
+//! handed in by the commands; apart from settings, only `RUST_LOG` and `NO_COLOR` are read.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// One setting: its name, its twin in the environment, what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The name in the file, and with `--` before it the flag.
+    pub name: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// What it means: one sentence.
+    pub help: &'static str,
+    /// The value where nobody says anything.
+    pub default: Option<&'static str>,
+    /// Whether the value itself is secret: then there is no flag, since other users can see those.
+    pub secret: bool,
+}
+
+/// Every setting of `patwarden serve`.
+pub const KEYS: &[Key] = &[
+    key("app-id", "GITHUB_APP_ID", "the App's numeric id, from its settings page", None),
+    secret(
+        "private-key",
+        "GITHUB_APP_PRIVATE_KEY",
+        "the App's private key itself, as PEM (`\\n` may stand for line ends)",
+    ),
+    key(
+        "private-key-path",
+        "GITHUB_APP_PRIVATE_KEY_PATH",
+        "the file with the App's private key, as GitHub gave it",
+        None,
+    ),
+    secret(
+        "webhook-secret",
+        "GITHUB_WEBHOOK_SECRET",
+        "the webhook's secret; several, separated by commas, while one is being replaced",
+    ),
+    key(
+        "webhook-secret-path",
+        "GITHUB_WEBHOOK_SECRET_PATH",
+        "a file with the webhook's secrets, one a line",
+        None,
+    ),
+    key(
+        "api-url",
+        "GITHUB_API_URL",
+        "GitHub's REST API: https://HOST/api/v3 for GitHub Enterprise Server",
+        Some("https://api.github.com"),
+    ),
+    key(
+        "database-url",
+        "PATWARDEN_DATABASE_URL",
+        "the record: sqlite:PATH, on a local disk",
+        Some("sqlite:patwarden.sqlite"),
+    ),
+    key(
+        "rules",
+        "PATWARDEN_RULES",
+        "the rules of every organization that is not named with its own: a TOML file, a directory of them, or \
+         github:OWNER/REPOSITORY/PATH",
+        None,
+    ),
+    key(
+        "enterprise-rules",
+        "PATWARDEN_ENTERPRISE_RULES",
+        "the enterprise's rules, above those of all organizations, in the same forms",
+        None,
+    ),
+    key(
+        "listen",
+        "PATWARDEN_LISTEN",
+        "where webhooks are received; put a TLS proxy in front of it",
+        Some("127.0.0.1:3000"),
+    ),
+    key(
+        "highest-mode",
+        "PATWARDEN_HIGHEST_MODE",
+        "the most that any policy may do: shadow, approve-only or enforce",
+        Some("enforce"),
+    ),
+    key(
+        "reconcile-interval",
+        "PATWARDEN_RECONCILE_INTERVAL",
+        "how often pending requests are listed although no webhook came",
+        Some("5m"),
+    ),
+    key(
+        "inventory-interval",
+        "PATWARDEN_INVENTORY_INTERVAL",
+        "how often all tokens with access and all members are listed, a call for each hundred; `off`: never",
+        Some("6h"),
+    ),
+    key(
+        "most-at-once",
+        "PATWARDEN_MOST_AT_ONCE",
+        "the most waiting requests that a first run or a changed policy acts on before somebody confirms",
+        Some("25"),
+    ),
+    key(
+        "write-interval",
+        "PATWARDEN_WRITE_INTERVAL",
+        "the least time between two reviews in one organization; GitHub asks for a second",
+        Some("1s"),
+    ),
+    key(
+        "github-timeout",
+        "PATWARDEN_GITHUB_TIMEOUT",
+        "the longest that one call to GitHub may take",
+        Some("20s"),
+    ),
+    key(
+        "audit-log",
+        "PATWARDEN_AUDIT_LOG",
+        "a file to which every decision and effect is appended as a line of JSON",
+        None,
+    ),
+    key(
+        "log-format",
+        "PATWARDEN_LOG_FORMAT",
+        "how the log is written: text or json; RUST_LOG sets how much",
+        Some("text"),
+    ),
+];
+
+const fn key(
+    name: &'static str,
+    env: &'static str,
+    help: &'static str,
+    default: Option<&'static str>,
+) -> Key {
+    Key { name, env, help, default, secret: false }
+}
+
+const fn secret(name: &'static str, env: &'static str, help: &'static str) -> Key {
+    Key { name, env, help, default: None, secret: true }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Flag(&'static str),
+    Environment(&'static str),
+    File(PathBuf, &'static str),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Environment(name) => f.write_str(name),
+            Self::File(path, name) => write!(f, "`{name}` in {}", path.display()),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// What was found in flags, environment and file, not yet checked.
+#[derive(Default)]
+pub struct Sources {
+    flags: BTreeMap<&'static str, String>,
+    environment: BTreeMap<&'static str, String>,
+    pub(super) file: Option<(PathBuf, toml::Table)>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Sources {
+    /// Flags that were given, by key name.
+    #[must_use]
+    pub fn with_flags(mut self, flags: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.flags.extend(flags);
+        self
+    }
+
+    /// What `look_up` (the process's environment, or a test's) has for the keys.
+    #[must_use]
+    pub fn with_environment(mut self, look_up: impl Fn(&str) -> Option<String>) -> Self {
+        for key in KEYS {
+            if let Some(value) = look_up(key.env) {
+                self.environment.insert(key.name, value);
+            }
+        }
+        self
+    }
+
+    /// What the TOML file at `path` says. Unknown keys are problems.
+    #[must_use]
+    pub fn with_file(mut self, path: &Path) -> Self {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems
+                    .push(format!("the settings file {} cannot be read: {error}", path.display()));
+                return self;
+            }
+        };
+        match text.parse::<toml::Table>() {
+            Ok(table) => {
+                for name in table.keys() {
+                    if !Self::is_table(name) && !KEYS.iter().any(|key| key.name == name) {
+                        self.problems
+                            .push(format!("{}: there is no setting `{name}`", path.display()));
+                    }
+                }
+                self.file = Some((path.to_owned(), table));
+            }
+            Err(error) => {
+                // Without the line that the error would show: it may hold a secret.
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                let why = error.message();
+                self.problems.push(format!("{}, line {line}: not TOML: {why}", path.display()));
+            }
+        }
+        self
+    }
+
+    pub(super) fn get(&mut self, name: &'static str) -> Option<(String, Origin)> {
+        let key = KEYS.iter().find(|key| key.name == name)?;
+        let found = if let Some(value) = self.flags.get(name) {
+            (value.clone(), Origin::Flag(key.name))
+        } else if let Some(value) = self.environment.get(name) {
+            (value.clone(), Origin::Environment(key.env))
+        } else if let Some((path, value)) =
+            self.file.as_ref().and_then(|(path, table)| Some((path, table.get(name)?)))
+        {
+            let origin = Origin::File(path.clone(), key.name);
+            match value {
+                toml::Value::String(text) => (text.clone(), origin),
+                toml::Value::Integer(number) => (number.to_string(), origin),
+                _ => {
+                    self.problems.push(format!("{origin} must be a text or a number"));
+                    return None;
+                }
+            }
+        } else {
+            return key.default.map(|value| (value.to_owned(), Origin::Default));
+        };
+        if found.0.trim().is_empty() {
+            // An empty variable is a mistake in a deployment, and reading it as the default hides that.
+            self.problems.push(format!("{} is empty: set it, or leave it out", found.1));
+            return None;
+        }
+        Some(found)
+    }
+
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (value, origin) = self.get(name)?;
+        match parse(value.trim()) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.problems.push(format!("{origin}: {why}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn needed<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
+        let named = KEYS.iter().find(|key| key.name == name);
+        let said_so = |problem: &String| {
+            named.is_some_and(|key| {
+                problem.contains(key.env) || problem.contains(&format!("--{name}"))
+            })
+        };
+        if value.is_none()
+            && !self.problems.iter().any(said_so)
+            && let Some(key) = named
+        {
+            // A secret has no flag, but the file with it has one.
+            let path = format!("{name}-path");
+            let flag = KEYS.iter().map(|key| key.name).find(|known| *known == path);
+            let flag = flag.or((!key.secret).then_some(name));
+            let flag = flag.map(|flag| format!(" (or --{flag})")).unwrap_or_default();
+            self.problems.push(format!("{}{flag} is not set; it is {}", key.env, key.help));
+        }
+        value
+    }
+}
