@@ -19,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::settings::{KEYS, Sources};
+use crate::settings::{Key, Sources};
 
 /// What a command came to, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ enum Command {
     /// ends it.
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
-    /// Check, test, explain and compare rule files; offline
+    /// Check, test, explain and compare rule files; offline, but for `check --org`
     #[command(subcommand)]
     Rules(rules::Rules),
     /// Whose rules come from where, and whether they are in force
@@ -120,15 +120,46 @@ fn sources(config: Option<&PathBuf>) -> Sources {
     }
 }
 
-/// Flags for settings, made from the one table of them.
-fn with_setting_flags(command: clap::Command) -> clap::Command {
-    KEYS.iter().filter(|key| !key.secret).fold(command, |command, key| {
+/// Flags for settings, made from the one table of them, and one for the settings file.
+fn setting_flags<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Vec<clap::Arg> {
+    let flags = keys.into_iter().filter(|key| !key.secret).map(|key| {
         let mut help = format!("{} [env: {}]", capitalized(key.help), key.env);
         if let Some(default) = key.default {
             help.push_str(&format!(" [default: {default}]"));
         }
-        command.arg(clap::Arg::new(key.name).long(key.name).value_name("VALUE").help(help))
-    })
+        clap::Arg::new(key.name).long(key.name).value_name("VALUE").help(help)
+    });
+    let config = clap::Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help(
+            "A file with settings, in TOML, under the names of the flags [env: PATWARDEN_CONFIG]",
+        );
+    flags.chain([config]).collect()
+}
+
+/// The settings that were given as flags, and the settings file.
+#[derive(Default)]
+struct Given {
+    flags: Vec<(&'static str, String)>,
+    config: Option<PathBuf>,
+}
+
+impl Given {
+    fn of(matches: &clap::ArgMatches, keys: impl IntoIterator<Item = &'static Key>) -> Self {
+        let flags = keys
+            .into_iter()
+            .filter(|key| !key.secret)
+            .filter_map(|key| Some((key.name, matches.get_one::<String>(key.name)?.clone())))
+            .collect();
+        Self { flags, config: matches.get_one::<PathBuf>("config").cloned() }
+    }
+
+    /// These before the environment, and that before the file.
+    fn sources(self) -> Sources {
+        sources(self.config.as_ref()).with_flags(self.flags)
+    }
 }
 
 fn capitalized(text: &str) -> String {

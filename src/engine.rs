@@ -11,6 +11,7 @@ mod inventory;
 mod judge;
 pub mod lifecycle;
 mod look;
+mod names;
 mod planned;
 mod policy;
 mod reconcile;
@@ -38,6 +39,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use bulk::{Bulk, BulkError, Step, Watch};
+pub use names::{LookedUp, NotAsked, look_up};
 pub use planned::{Operator, Planned, lapsed};
 use policy::is_an_answer;
 pub use policy::{

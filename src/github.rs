@@ -6,6 +6,7 @@ mod changes;
 mod error;
 mod limits;
 mod link;
+mod names;
 mod read;
 mod repositories;
 mod wire;
@@ -18,6 +19,7 @@ pub use changes::{
 };
 pub use error::{CallError, SetupError};
 pub use limits::Limits;
+pub use names::Installed;
 pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, Listing, Read};
 pub use repositories::{
     Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,

@@ -18,6 +18,7 @@ pub mod held;
 mod index;
 mod layer;
 pub mod load;
+pub mod names;
 mod near_miss;
 mod pattern;
 mod permission_set;

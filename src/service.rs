@@ -39,8 +39,6 @@ impl Service {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         use anyhow::Context;
 
-        // A second call finds it installed; that is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let secrets = Secrets::new(&settings.app.webhook_secrets).map_err(anyhow::Error::msg)?;
         let client = ClientOptions {
             timeout: settings.github_timeout,

@@ -10,10 +10,14 @@
 use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
-use patwarden::rules::{
-    SourceFile, Sources, Standing, calendar,
-    diagnostic::{Code, Diagnostic, Severity},
-    load::{MAX_FILE, load, load_layers},
+use patwarden::{
+    domain::{Login, TeamId},
+    rules::{
+        SourceFile, Sources, Standing, calendar,
+        diagnostic::{Code, Diagnostic, Severity},
+        load::{MAX_FILE, load, load_layers},
+        names::{self, Known, MOST_NAMES},
+    },
 };
 
 const HEAD: &str = "schema = 1\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n";
@@ -280,7 +284,8 @@ fn every_code_is_provoked_and_points_at_its_cause() {
         }
         provoked.insert(code);
     }
-    provoked.extend(outdated().iter().map(|diagnostic| diagnostic.code));
+    let elsewhere = [outdated(), looked_up()].concat();
+    provoked.extend(elsewhere.iter().map(|diagnostic| diagnostic.code));
     let all: BTreeSet<_> = Code::ALL.iter().map(|(code, _)| *code).collect();
     assert_eq!(provoked, all);
 }
@@ -295,7 +300,8 @@ fn every_code_is_printed_as_people_see_it() {
             provoked.render_human(false)
         })
         .collect();
-    printed.extend(outdated().iter().map(|diagnostic| diagnostic.render_human(false)));
+    let elsewhere = [outdated(), looked_up()].concat();
+    printed.extend(elsewhere.iter().map(|diagnostic| diagnostic.render_human(false)));
     assert_snapshot!("every_code", printed.join("\n\n"));
 }
 
@@ -307,6 +313,42 @@ fn outdated() -> Vec<Diagnostic> {
     );
     let policy = load(&[SourceFile::new("rules.toml", text)]).policy.unwrap();
     calendar::outdated(&policy, "2026-06-01".parse().unwrap())
+}
+
+/// What GitHub says, and loading does not.
+fn looked_up() -> Vec<Diagnostic> {
+    let text = format!(
+        "{HEAD}[deny.x]\nreason = \"No.\"\nwhen.owner.teams = [\"platform\", \"platfrom\"]\nunless.owner.login = [\"kimm\", \"bot-*\"]\n\
+         when.repositories.any = {{ name = [\"wbe\", \"lib-*\"], custom_properties.soxx = [\"true\"] }}\n"
+    );
+    let loaded = load(&[SourceFile::new("rules.toml", text)]);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let known = Known {
+        teams: [("acme".to_owned(), [("platform".to_owned(), TeamId(8))].into())].into(),
+        pinned: [("platform".to_owned(), TeamId(7))].into(),
+        repositories: [("acme".to_owned(), words(&["web", "api"]))].into(),
+        properties: Some(words(&["sox"])),
+        logins: Some([Login::new("kim")].into()),
+    };
+    let told = names::unknown(&loaded, &Login::new("acme"), &known);
+    assert!(told.iter().all(|diagnostic| diagnostic.severity == Severity::Warning));
+    // Of what could not be asked, nothing is said.
+    assert_eq!(names::unknown(&loaded, &Login::new("acme"), &Known::default()), []);
+    told
+}
+
+#[test]
+fn very_many_names_are_not_all_kept_and_that_shows() {
+    let many: Vec<_> = (0..=MOST_NAMES).map(|n| format!("\"n{n}\"")).collect();
+    let text = |names: &[String]| {
+        let names = names.join(", ");
+        format!("{HEAD}[deny.x]\nreason = \"No.\"\nwhen.repositories.any.name = [{names}]\n")
+    };
+    let kept = |text| load(&[SourceFile::new("rules.toml", text)]).named().len();
+    assert_eq!(kept(text(&many[..MOST_NAMES])), MOST_NAMES);
+    let twice =
+        format!("{}{}", text(&many), text(&many).replace(HEAD, "").replace("deny.x", "deny.y"));
+    assert_eq!(kept(twice), MOST_NAMES + 1);
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! `patwarden rules`: what can be known of rule files without GitHub.
+//! `patwarden rules`: what can be known of rule files, without GitHub but where somebody asks for it.
 
 mod check;
 mod explain;
 mod formats;
+mod names;
 mod new;
 mod plan;
 mod schema;
@@ -23,7 +24,7 @@ use crate::{
     store::Store,
 };
 
-/// Check, test, explain and compare rule files; offline.
+/// Check, test, explain and compare rule files; offline, but for `check --org`.
 #[derive(Subcommand)]
 pub(super) enum Rules {
     /// Find everything that is wrong with rule files, each with its place and the nearest right word
@@ -60,7 +61,7 @@ struct RulesArgs {
 impl Rules {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::Check(check) => check.run(),
+            Self::Check(check) => check.run().await,
             Self::Test(test) => test.run(),
             Self::Explain(explain) => explain.run().await,
             Self::Plan(plan) => plan.run().await,

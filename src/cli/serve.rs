@@ -1,11 +1,9 @@
 //! `patwarden serve`: webhooks in, decisions out, until told to stop.
 
-use std::path::PathBuf;
-
 use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, output, sources, with_setting_flags};
+use super::{Exit, Given, output, setting_flags};
 use crate::{
     clock::Clock,
     service::Service,
@@ -28,19 +26,12 @@ A flag goes before the environment, the environment before the file, the file be
 
 /// The flags that were given: made from the table of settings, so that there is one list of them.
 pub(super) struct Serve {
-    flags: Vec<(&'static str, String)>,
-    config: Option<PathBuf>,
+    given: Given,
 }
 
 impl Args for Serve {
     fn augment_args(command: Command) -> Command {
-        with_setting_flags(command.about(ABOUT).after_help(AFTER)).arg(
-            clap::Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("A file with settings, in TOML, under the names of the flags [env: PATWARDEN_CONFIG]"),
-        )
+        command.about(ABOUT).after_help(AFTER).args(setting_flags(KEYS))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -50,12 +41,7 @@ impl Args for Serve {
 
 impl FromArgMatches for Serve {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let flags = KEYS
-            .iter()
-            .filter(|key| !key.secret)
-            .filter_map(|key| Some((key.name, matches.get_one::<String>(key.name)?.clone())))
-            .collect();
-        Ok(Self { flags, config: matches.get_one::<PathBuf>("config").cloned() })
+        Ok(Self { given: Given::of(matches, KEYS) })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -66,7 +52,7 @@ impl FromArgMatches for Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let settings = Settings::check(sources(self.config.as_ref()).with_flags(self.flags))?;
+        let settings = Settings::check(self.given.sources())?;
         telemetry::start(settings.log_format, "info,octocrab=warn", true);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = signal(SignalKind::hangup())?;

@@ -65,6 +65,15 @@ impl TeamRef {
         }
     }
 
+    /// The team of this slug in an organization.
+    #[must_use]
+    pub fn of(organization: &str, slug: &str) -> Self {
+        Self {
+            organization: Some(organization.to_ascii_lowercase()),
+            slug: slug.to_ascii_lowercase(),
+        }
+    }
+
     /// The organization, where the rule names one.
     #[must_use]
     pub fn organization(&self) -> Option<&str> {
@@ -81,6 +90,17 @@ impl TeamRef {
     #[must_use]
     pub fn organization_or<'a>(&'a self, of_the_request: &'a Login) -> &'a str {
         self.organization().unwrap_or(of_the_request.as_str())
+    }
+
+    /// How it is kept for requests to `own`: without the organization where it is that one, whose login may change.
+    #[must_use]
+    pub fn kept_as(&self, own: &Login) -> String {
+        let organization = self.organization_or(own);
+        if own.as_str().eq_ignore_ascii_case(organization) {
+            self.slug.clone()
+        } else {
+            format!("{organization}/{}", self.slug)
+        }
     }
 }
 

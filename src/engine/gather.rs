@@ -6,6 +6,8 @@ mod repositories;
 mod teams;
 mod tokens;
 
+pub(super) use properties::why_no_properties;
+
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};

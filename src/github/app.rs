@@ -63,6 +63,8 @@ impl App {
         options: ClientOptions,
         clock: Clock,
     ) -> Result<Self, SetupError> {
+        // A second call finds it installed; that is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let uri: http::Uri = api_url
             .trim_end_matches('/')
             .parse()
@@ -97,6 +99,10 @@ impl App {
         // Two exchanges at most: the token, and the call itself.
         let deadline = options.timeout.saturating_mul(2);
         Ok(Self { caller: Caller { crab: Arc::new(crab), base_path, limits, clock, deadline } })
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Every installation on an organization, to the last page. Those on users' accounts are left out:

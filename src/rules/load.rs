@@ -12,7 +12,7 @@ mod revocation_tables;
 mod rule_tables;
 pub(crate) mod values;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
@@ -22,6 +22,7 @@ use super::{
     cases::Case,
     diagnostic::{Code, Diagnostic, Lines, Place},
     layer::Layer,
+    names::{MOST_NAMES, Name, Named},
     policy::Policy,
 };
 
@@ -66,9 +67,18 @@ pub struct Loaded {
     /// The policy even if only its own cases fail, so that they can be explained.
     pub(crate) compiled: Option<Compiled>,
     pub(crate) cases: Vec<Case>,
+    pub(crate) named: Vec<Named>,
+    pub(crate) files: Vec<SourceFile>,
 }
 
 impl Loaded {
+    /// What the files name that only GitHub can tell is there, in order of file and place: the first [`MOST_NAMES`], and
+    /// one more where there are more.
+    #[must_use]
+    pub fn named(&self) -> &[Named] {
+        &self.named
+    }
+
     /// Whether no layer with files stands below this one.
     pub(crate) fn is_lowest(&self, layer: Layer) -> bool {
         let both = self.compiled.as_ref().is_some_and(|compiled| compiled.enterprise.is_some());
@@ -169,14 +179,19 @@ pub fn load_layers(sources: &Sources) -> Loaded {
         diagnostics.push(Diagnostic::new(Code::TooLarge, Place::start(&extra.name), message));
     }
     let mut bytes = 0;
-    for (layer, file) in sources.files().take(MAX_FILES) {
+    let mut named = Vec::new();
+    for (index, (layer, file)) in sources.files().take(MAX_FILES).enumerate() {
         bytes += file.text.len();
         if bytes > MAX_TOTAL {
             let message = format!("all files together have more than {MAX_TOTAL} bytes");
             diagnostics.push(Diagnostic::new(Code::TooLarge, Place::start(&file.name), message));
             break;
         }
-        diagnostics.extend(read(file, layer, &mut draft));
+        let read = read(file, layer, &mut draft);
+        diagnostics.extend(read.diagnostics);
+        let names = read.names.into_iter();
+        named.extend(names.map(|(name, span)| Named { name, file: index, span }));
+        named.truncate(MOST_NAMES + 1);
     }
     let mut cases = std::mem::take(&mut draft.cases);
     if cases.len() > MAX_CASES {
@@ -210,7 +225,7 @@ pub fn load_layers(sources: &Sources) -> Loaded {
     }
     let policy = compiled.as_ref().map(|compiled| compiled.policy.clone());
     let policy = policy.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    Loaded { policy, diagnostics, compiled, cases }
+    Loaded { policy, diagnostics, compiled, cases, named, files }
 }
 
 /// What the files compile to, their own cases aside.
@@ -233,16 +248,26 @@ impl Compiled {
     }
 }
 
-fn read(file: &SourceFile, layer: Layer, draft: &mut Draft) -> Vec<Diagnostic> {
+/// What reading one file came to, apart from what the draft took in.
+#[derive(Default)]
+struct FileRead {
+    diagnostics: Vec<Diagnostic>,
+    names: Vec<(Name, Range<usize>)>,
+}
+
+fn read(file: &SourceFile, layer: Layer, draft: &mut Draft) -> FileRead {
     if file.text.len() > MAX_FILE {
         let message = format!("the file has {} bytes; the limit is {MAX_FILE}", file.text.len());
-        return vec![Diagnostic::new(Code::TooLarge, Place::start(&file.name), message)];
+        let problem = Diagnostic::new(Code::TooLarge, Place::start(&file.name), message);
+        return FileRead { diagnostics: vec![problem], ..FileRead::default() };
     }
     let (table, errors) = parse(file);
     let mut reader = Reader::new(file, layer);
     draft.read(&mut reader, &table);
+    let mut names = reader.names;
+    names.sort_by_key(|(_, span)| span.start);
     if errors.is_empty() {
-        return reader.diagnostics;
+        return FileRead { diagnostics: reader.diagnostics, names };
     }
     // What follows from a syntax error is noise: whatever is missing may stand in the part that was not
     // understood, and a line that is not TOML says nothing more.
@@ -253,7 +278,7 @@ fn read(file: &SourceFile, layer: Layer, draft: &mut Draft) -> Vec<Diagnostic> {
     };
     let mut diagnostics = errors;
     diagnostics.extend(reader.diagnostics.into_iter().filter(|d| !follows(d)));
-    diagnostics
+    FileRead { diagnostics, names }
 }
 
 /// Parses as much as can be parsed; of several syntax errors in one line, the first.

@@ -18,6 +18,7 @@ mod facts;
 mod failures;
 mod inventory;
 mod lists;
+mod names;
 mod order;
 mod policies;
 mod policy_repositories;

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::rules::diagnostic::{Code, Diagnostic, Severity};
+use crate::{
+    engine::NotAsked,
+    rules::diagnostic::{Code, Diagnostic, Severity},
+};
 
 /// One diagnostic as a workflow command.
 ///
@@ -25,6 +28,12 @@ pub(super) fn github(diagnostic: &Diagnostic) -> String {
     )
 }
 
+/// What could not be asked of GitHub as a workflow command, without a place: it is no fault of a file.
+pub(super) fn github_not_asked(not_asked: &NotAsked) -> String {
+    let NotAsked { what, why } = not_asked;
+    format!("::error title=not-asked::{}", data(&format!("{what}: {why}")))
+}
+
 /// Text after the second `::`: a line break in it would begin another command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
@@ -34,10 +43,10 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// All diagnostics as one SARIF log.
+/// All diagnostics as one SARIF log, and what could not be asked of GitHub as notifications of the tool's.
 ///
 /// Source: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>.
-pub(super) fn sarif(diagnostics: &[Diagnostic]) -> Value {
+pub(super) fn sarif(diagnostics: &[Diagnostic], not_asked: &[NotAsked]) -> Value {
     let rules: Vec<Value> = Code::ALL
         .iter()
         .map(|(code, means)| {
@@ -72,6 +81,12 @@ pub(super) fn sarif(diagnostics: &[Diagnostic]) -> Value {
             })
         })
         .collect();
+    let notifications: Vec<Value> = not_asked
+        .iter()
+        .map(|NotAsked { what, why }| {
+            json!({ "level": "error", "message": { "text": format!("not asked: {what}: {why}") } })
+        })
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -82,6 +97,10 @@ pub(super) fn sarif(diagnostics: &[Diagnostic]) -> Value {
                 "rules": rules,
             } },
             "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": not_asked.is_empty(),
+                "toolExecutionNotifications": notifications,
+            }],
             "results": results,
         }],
     })

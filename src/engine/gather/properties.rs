@@ -52,8 +52,10 @@ impl Gatherer<'_> {
         let values = match answer {
             Ok(values) => Ok(Arc::new(values)),
             // The same for the next request, and for half a minute.
-            Err(error @ (CallError::Forbidden { .. } | CallError::NotFound)) => Err(why(&error)),
-            Err(error) => return (read_at, Err(why(&error))),
+            Err(error @ (CallError::Forbidden { .. } | CallError::NotFound)) => {
+                Err(why_no_properties(&error))
+            }
+            Err(error) => return (read_at, Err(why_no_properties(&error))),
         };
         let names = names.clone();
         shared.properties = Some(Properties { read_at, names, values: values.clone() });
@@ -61,7 +63,8 @@ impl Gatherer<'_> {
     }
 }
 
-fn why(error: &CallError) -> String {
+/// Why custom properties could not be read.
+pub(in crate::engine) fn why_no_properties(error: &CallError) -> String {
     match error {
         CallError::Forbidden { message, .. } => format!(
             "GitHub refuses ({message}); the App needs the permission `organization_custom_properties: read`"

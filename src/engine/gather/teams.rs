@@ -50,7 +50,7 @@ impl Gatherer<'_> {
                 }
                 Some((_, Err(why))) => Fact::unknown(why),
                 Some((read_at, Ok(team))) => {
-                    let kept_as = kept_as(&slug, &own.login);
+                    let kept_as = named.kept_as(&own.login);
                     match known.get(&kept_as) {
                         Some(id) if *id != team.id => Fact::unknown(format!(
                             "the slug `{kept_as}` names another team than before; `patwarden policy trust` accepts it"
@@ -136,7 +136,7 @@ impl Gatherer<'_> {
     ) {
         if *error == CallError::NotFound {
             // No such team, or one that we may not see: who is in it is not known.
-            let team = kept_as(&slug, &self.request.organization.login);
+            let team = TeamRef::of(&slug.0, &slug.1).kept_as(&self.request.organization.login);
             let why = format!("there is no team `{team}` that the App can see");
             teams.insert(slug, (self.now(), Err(why)));
         } else {
@@ -147,13 +147,4 @@ impl Gatherer<'_> {
 
 fn slug(team: &TeamRef, own: &Login) -> Slug {
     (team.organization_or(own).to_ascii_lowercase(), team.slug().to_owned())
-}
-
-/// How the store names it: without the organization where it is our own, whose login may change.
-fn kept_as((organization, slug): &Slug, own: &Login) -> String {
-    if own.as_str().eq_ignore_ascii_case(organization) {
-        slug.clone()
-    } else {
-        format!("{organization}/{slug}")
-    }
 }

@@ -341,7 +341,10 @@ impl Builder {
                         // In no team is something one may say.
                         _ if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) =>
                             {}
-                        _ => self.teams = load::values::teams(reader, value, &path),
+                        _ => {
+                            let teams = load::values::teams(reader, value, &path);
+                            self.teams = teams.into_iter().map(|(team, _)| team).collect();
+                        }
                     }
                 });
             }

@@ -83,6 +83,11 @@ codes! {
         DateInThePast = "date-in-the-past": "A rule whose `clock` ended, so that it never applies again.",
         CutByUpperDefault = "cut-by-upper-default": "A lower layer's default would loosen the upper one's, and does not.",
         CutByCeiling = "cut-by-ceiling": "A rule allows more than the ceiling and is cut down to it.",
+        UnknownTeam = "unknown-team": "With `--org`: the organization has no such team, or the App cannot see it.",
+        AnotherTeam = "another-team": "With `--org`: a slug names another team now than when a rule first asked for it.",
+        UnknownRepository = "unknown-repository": "With `--org`: the organization has no such repository, or the App cannot see it.",
+        UnknownProperty = "unknown-property": "With `--org`: the organization defines no such custom property.",
+        UnknownLogin = "unknown-login": "With `--org`: nobody in the organization has this login.",
     }
     Lint {
         ContradictoryBounds = "contradictory-bounds": "Bounds that nothing can be inside.",

@@ -8,10 +8,11 @@ use super::{
     values,
 };
 use crate::{
-    domain::Role,
+    domain::{Login, Role, TeamRef},
     rules::{
         diagnostic::{Code, Place},
         layer::Layer,
+        names::Name,
         policy::{Finally, FinallyDecision, MayDecide, Next, Notify, Reviewers},
         reason::Template,
     },
@@ -166,7 +167,7 @@ fn may_decide(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> MayDeci
     reader.table(value, path, &["teams", "roles"], |reader, key, _, value| {
         let path = format!("{path}.{key}");
         if key == "teams" {
-            may.teams = values::teams(reader, value, &path);
+            may.teams = values::named_teams(reader, value, &path);
         } else {
             may.roles = values::words(reader, value, &path, &[("owner", Role::Owner)]);
         }
@@ -253,6 +254,10 @@ fn notify(reader: &mut Reader<'_>, text: &str, span: Range<usize>) -> Option<Not
     let notify = match text.split_once(':') {
         Some(("issue", repository)) => match repository.split_once('/') {
             Some((organization, repository)) if name(organization) && name(repository) => {
+                let organization_of = Some(Login::new(organization));
+                let named =
+                    Name::Repository { organization: organization_of, name: repository.to_owned() };
+                reader.note(named, span.clone());
                 Some(Notify::Issue {
                     organization: organization.to_owned(),
                     repository: repository.to_owned(),
@@ -260,7 +265,10 @@ fn notify(reader: &mut Reader<'_>, text: &str, span: Range<usize>) -> Option<Not
             }
             _ => None,
         },
-        Some(("email", address)) if recipient(address) => Some(Notify::Email(address.to_owned())),
+        Some(("email", address)) if recipient(address) => {
+            note_team(reader, address, span.clone());
+            Some(Notify::Email(address.to_owned()))
+        }
         _ => None,
     };
     if notify.is_none() {
@@ -273,6 +281,16 @@ fn notify(reader: &mut Reader<'_>, text: &str, span: Range<usize>) -> Option<Not
 fn name(text: &str) -> bool {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !text.is_empty() && text.len() <= 100 && text.chars().all(fine)
+}
+
+/// Notes the team that a recipient is, where it is one.
+pub(crate) fn note_team(reader: &mut Reader<'_>, recipient: &str, span: Range<usize>) {
+    if recipient != "owners"
+        && !recipient.contains('@')
+        && let Ok(team) = TeamRef::parse(recipient)
+    {
+        reader.note(Name::Team(team), span);
+    }
 }
 
 /// `owners`, a team, or an address: plain enough that no header of a mail can be forged with it.

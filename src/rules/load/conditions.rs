@@ -6,8 +6,8 @@ use super::{
     permissions,
     reader::{Reader, Value, entries},
     values::{
-        at_least_within, bounds, clock, custom_properties, globs, length, operators, regex, teams,
-        words,
+        at_least_within, bounds, clock, custom_properties, globs, length, named_teams, operators,
+        regex, words,
     },
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     rules::{
         condition::{Condition, RepositoryTest},
         diagnostic::{Code, Place},
+        names::Name,
         pattern::TextPattern,
         permission_set::{AnyAtLeast, Within},
         rule::{Check, Part, Verb},
@@ -171,7 +172,7 @@ impl Conditions {
         match key {
             "organization" => {
                 reader.table(value, path, &["login"], |reader, _, span, value| {
-                    if let Some(logins) = globs(reader, value, &format!("{path}.login")) {
+                    if let Some(logins) = globs(reader, value, &format!("{path}.login"), None) {
                         self.push(
                             reader,
                             span,
@@ -238,12 +239,12 @@ impl Conditions {
     ) {
         match key {
             "login" => {
-                if let Some(logins) = globs(reader, value, path) {
+                if let Some(logins) = globs(reader, value, path, Some(Name::login)) {
                     self.push(reader, span, "owner.login", Condition::OwnerLogin(logins));
                 }
             }
             "teams" => {
-                let teams = teams(reader, value, path);
+                let teams = named_teams(reader, value, path);
                 if !teams.is_empty() {
                     self.push(reader, span, "owner.teams", Condition::OwnerTeams(teams));
                 }
@@ -396,11 +397,11 @@ impl Conditions {
         reader.table(value, path, &keys, |reader, key, _, value| {
             let path = format!("{path}.{key}");
             match key {
-                "name" => test.name = globs(reader, value, &path),
+                "name" => test.name = globs(reader, value, &path, Some(Name::repository)),
                 "visibility" => {
                     test.visibility = Some(words(reader, value, &path, VISIBILITIES));
                 }
-                "topics" => test.topics = globs(reader, value, &path),
+                "topics" => test.topics = globs(reader, value, &path, None),
                 "archived" => test.archived = reader.boolean(value, &path),
                 _ => test.custom_properties = custom_properties(reader, value, &path),
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    blocks::recipient,
+    blocks::{note_team, recipient},
     reader::{Reader, Value, shown},
     values,
 };
@@ -30,6 +30,7 @@ pub(crate) fn digest(
             "to" => {
                 for (text, span) in reader.one_or_more(value, &path) {
                     if recipient(text) {
+                        note_team(reader, text, span);
                         to.push(text.to_owned());
                     } else {
                         let help = "`owners`, a team, or an address".to_owned();

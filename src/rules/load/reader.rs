@@ -10,6 +10,7 @@ use super::{SourceFile, nearest::nearest};
 use crate::rules::{
     diagnostic::{Code, Diagnostic, Lines, Place},
     layer::Layer,
+    names::{MOST_NAMES, Name},
     quantity::{self, Span},
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Reader<'s> {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Every group of reviewers that is named, also by a table that is wrong in another part.
     pub(crate) named_groups: Vec<(String, Place)>,
+    /// What is named that only GitHub can tell is there.
+    pub(crate) names: Vec<(Name, Range<usize>)>,
     /// What the regular expressions read so far take, compiled, those of the files before included.
     pub(crate) pattern_bytes: usize,
     lines: Lines,
@@ -45,6 +48,7 @@ impl<'s> Reader<'s> {
             pattern_bytes: 0,
             lines: Lines::of(&file.text),
             named_groups: Vec::new(),
+            names: Vec::new(),
             scopes: Vec::new(),
         }
     }
@@ -56,6 +60,13 @@ impl<'s> Reader<'s> {
     /// Whether further problems are not kept: then nobody needs to look for a nearest word.
     pub(crate) fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_DIAGNOSTICS
+    }
+
+    /// Notes a name. Of very many, the first: more than that is nobody's policy.
+    pub(crate) fn note(&mut self, name: Name, span: Range<usize>) {
+        if self.names.len() <= MOST_NAMES {
+            self.names.push((name, span));
+        }
     }
 
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {

@@ -14,6 +14,7 @@ use crate::{
     rules::{
         diagnostic::{Code, Place},
         layer::Layer,
+        names::Name,
         policy::Waiver,
         revocation::{Departure, Revocation, When},
     },
@@ -256,6 +257,7 @@ fn login(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Login
     let text = reader.string(value, path)?;
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !text.is_empty() && text.len() <= 100 && text.chars().all(fine) {
+        reader.note(Name::login(text), value.span());
         return Some(Login::new(text));
     }
     let help = "a waiver is for one login, without globs".to_owned();

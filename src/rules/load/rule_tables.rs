@@ -15,6 +15,7 @@ use crate::{
         decision::MAX_REASON_CHARS,
         diagnostic::{Code, Place},
         layer::Layer,
+        names::Name,
         pattern::{Patterns, TextPattern},
         policy::Ceiling,
         reason::{PLACEHOLDERS, Template},
@@ -203,7 +204,9 @@ fn allow(
         seen.push(key);
         match key {
             "lifetime" => lifetime = reader.days(value, &path).map(|days| (days, place)),
-            "repositories" => repositories = values::globs(reader, value, &path),
+            "repositories" => {
+                repositories = values::globs(reader, value, &path, Some(Name::repository));
+            }
             "max_repositories" => {
                 max = reader.integer(value, &path, 1..1_000_001).map(|most| (most, place));
             }

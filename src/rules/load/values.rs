@@ -14,6 +14,7 @@ use crate::{
     rules::{
         condition::{AtLeastWithin, PropertyTest},
         diagnostic::{Code, Diagnostic},
+        names::Name,
         pattern::{Patterns, TextPattern},
         quantity::Bounds,
         window::{self, WEEKDAYS, Window},
@@ -136,6 +137,7 @@ pub(crate) fn custom_properties(
                 Some(PropertyTest::AnyOf(values.collect()))
             }
         };
+        reader.note(Name::Property(name.to_owned()), span.clone());
         if let Some(test) = test
             && tests.insert(name.to_ascii_lowercase(), test).is_some()
         {
@@ -160,7 +162,21 @@ pub(crate) fn words<T: Copy>(
     listed.into_iter().filter_map(|(text, span)| reader.word(text, span, path, words)).collect()
 }
 
-pub(crate) fn teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Vec<TeamRef> {
+/// A list of teams that rules mean: somebody may want to know whether they are there.
+pub(crate) fn named_teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Vec<TeamRef> {
+    let teams = teams(reader, value, path);
+    for (team, span) in &teams {
+        reader.note(Name::Team(team.clone()), span.clone());
+    }
+    teams.into_iter().map(|(team, _)| team).collect()
+}
+
+/// A list of teams, each with its span.
+pub(crate) fn teams(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    path: &str,
+) -> Vec<(TeamRef, Range<usize>)> {
     let mut teams = Vec::new();
     for (text, span) in reader.strings(value, path) {
         match TeamRef::parse(text) {
@@ -169,7 +185,7 @@ pub(crate) fn teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> V
                 let message = format!("`{}` is how mentions are written", shown(text));
                 reader.error_help(Code::BadName, span, message, Some(help));
             }
-            Ok(team) if !text.contains(['*', '?', ' ']) => teams.push(team),
+            Ok(team) if !text.contains(['*', '?', ' ']) => teams.push((team, span)),
             Ok(_) => reader.error(
                 Code::BadName,
                 span,
@@ -181,8 +197,14 @@ pub(crate) fn teams(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> V
     teams
 }
 
-/// A list of names with `*` and `?`.
-pub(crate) fn globs(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Patterns> {
+/// A list of names with `*` and `?`. `named`: what the name of one thing is the name of, where somebody may want to know
+/// whether it is there.
+pub(crate) fn globs(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    path: &str,
+    named: Option<fn(&str) -> Name>,
+) -> Option<Patterns> {
     let mut globs = Vec::new();
     for (text, span) in reader.strings(value, path) {
         let help = if text.contains('/') {
@@ -195,6 +217,9 @@ pub(crate) fn globs(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> O
             let message = format!("`{}` is not a name or glob", shown(text));
             reader.error_help(Code::BadPattern, span, message, Some(help));
         } else {
+            if let Some(named) = named.filter(|_| !text.contains(['*', '?'])) {
+                reader.note(named(text), span);
+            }
             globs.push(text.to_owned());
         }
     }
