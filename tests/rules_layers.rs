@@ -118,6 +118,47 @@ fn ceilings_of_all_layers_bind_by_the_smaller_number() {
     );
 }
 
+/// Whoever reads "at most 60d" and finds 90d in the rule must learn where the other number is.
+#[test]
+fn a_trace_says_whose_bound_it_is_where_the_rule_says_another() {
+    let enterprise = "[ceiling]\nlifetime = \"60d\"\nmax_repositories = 2\nall_repositories = false\n\
+                      permissions.repository = { contents = \"write\", actions = \"read\" }\n\
+                      [require]\nreason_min_length = 10\nreason_matches = \"[A-Z]\"\n";
+    let organization = "require.reason_min_length = 5\n[ceiling]\nlifetime = \"70d\"\nmax_repositories = 1\n\
+                        permissions.repository = { contents = \"read\" }\n[require]\nreason_matches = \"CHG\"\n";
+    let policy = policy(enterprise, &(READERS.to_owned() + organization));
+    let (request, facts) =
+        cases::parse_situation("request", &asks("wants.lifetime = \"61d\"\n"), policy.needs())
+            .unwrap();
+    let (_, trace) = decide_with_trace(&policy, &request, &facts);
+    let tree = render::tree(&trace);
+    let of_the_rule: Vec<_> =
+        tree.lines().skip_while(|line| !line.starts_with("approve.readers")).take(9).collect();
+    assert_snapshot!(of_the_rule.join("\n"), @r#"
+    approve.readers: not matched
+      + when.owner.role: expected member; found member (the case, 2026-06-01 12:00:00Z)
+      - allow.lifetime: expected at most 60d, by the enterprise's [ceiling]; found 61d
+      + allow.repositories: expected *, picked by name, by the enterprise's [ceiling]; found web (the case, 2026-06-01 12:00:00Z)
+      - allow.permissions: expected at most repository.contents: read, by the enterprise's [ceiling] and the organization's [ceiling]; found repository.contents: write
+      + allow.max_repositories: expected at most 1, by the organization's [ceiling]; found 1 (the case, 2026-06-01 12:00:00Z)
+      - require.reason_min_length: expected at least 10 characters, by the enterprise's [require]; found "" (0 characters)
+      - require.reason_matches: expected matches [A-Z], by the enterprise's [require]; found "" (0 characters)
+      - require.reason_matches: expected matches CHG, by the organization's [require]; found "" (0 characters)
+    "#);
+    // What the rule itself bounds at least as tightly is its own.
+    let loose =
+        self::policy("[ceiling]\nlifetime = \"90d\"\n[require]\nreason_min_length = 1\n", READERS);
+    let (_, trace) = decide_with_trace(&loose, &request, &facts);
+    let conditions = &trace
+        .rules
+        .iter()
+        .find(|rule| rule.rule.as_str() == "approve.readers")
+        .unwrap()
+        .conditions;
+    let lifetime = conditions.iter().find(|one| one.key == "allow.lifetime").unwrap();
+    assert_eq!(lifetime.bound_by, []);
+}
+
 #[test]
 fn the_least_acting_mode_of_all_layers_wins_and_none_means_shadow() {
     let mode = |enterprise: &str, organization: &str| {

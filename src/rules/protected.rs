@@ -62,6 +62,7 @@ pub(crate) fn trace(policy: &Policy, subject: &Subject<'_>) -> Option<RuleTrace>
         key: key.to_owned(),
         part: Part::When,
         expected,
+        bound_by: Vec::new(),
         found,
         source: explain::FROM_REQUEST.to_owned(),
         read_at: None,

@@ -10,7 +10,7 @@ use super::{
     cases::{Report, Side},
     decision::{Decision, Effect, RuleId},
     layer::Layer,
-    rule::Verb,
+    rule::{Part, Verb},
     trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace},
     truth::Truth,
 };
@@ -186,9 +186,10 @@ fn condition_line(text: &mut String, condition: &ConditionTrace) {
     };
     let _ = write!(
         text,
-        "  {mark} {}: expected {}; found {}",
+        "  {mark} {}: expected {}{}; found {}",
         condition.key,
         cut(&for_people(&condition.expected), VALUE),
+        bound_by(condition),
         cut(&for_people(&condition.found), VALUE),
     );
     if condition.source != super::explain::FROM_REQUEST {
@@ -199,6 +200,17 @@ fn condition_line(text: &mut String, condition: &ConditionTrace) {
         text.push(')');
     }
     text.push('\n');
+}
+
+/// Whose bound it is, where it is not the rule's own.
+fn bound_by(condition: &ConditionTrace) -> String {
+    if condition.bound_by.is_empty() {
+        return String::new();
+    }
+    let block = if condition.part == Part::Require { "[require]" } else { "[ceiling]" };
+    let layers: Vec<_> =
+        condition.bound_by.iter().map(|layer| format!("the {layer}'s {block}")).collect();
+    format!(", by {}", layers.join(" and "))
 }
 
 /// What is asked, in one line: `contents:write, issues:read on web, api for 30 d`.

@@ -87,6 +87,8 @@ pub(crate) struct Check {
     pub(crate) condition: Condition,
     /// It stands in `when` of a deny or escalate rule: see [`Condition::holds`].
     pub(crate) veto: bool,
+    /// The layers whose `[ceiling]` or `[require]` makes the bound what it is; none: the rule says it itself.
+    pub(crate) bound_by: Vec<Layer>,
     /// Where the answer is remembered, for a costly condition that several rules share.
     pub(crate) slot: Option<u32>,
 }

@@ -69,6 +69,9 @@ pub struct ConditionTrace {
     pub part: Part,
     /// What was asked for.
     pub expected: String,
+    /// The layers whose `[ceiling]` or `[require]` makes that what it is; none: the rule says it itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bound_by: Vec<Layer>,
     /// What was found, fit to be shown.
     pub found: String,
     /// From where.
@@ -117,6 +120,7 @@ fn trace(check: &Check, subject: &Subject<'_>) -> ConditionTrace {
         key: check.key.clone(),
         part: check.part,
         unmet: explain::unmet(check, subject, truth, &expected, &found),
+        bound_by: check.bound_by.clone(),
         expected,
         found,
         source,

@@ -156,6 +156,7 @@ impl Conditions {
             key: format!("{}.{key}", self.word),
             condition,
             veto,
+            bound_by: Vec::new(),
             slot: None,
         };
         self.found.push(Placed { check, place: reader.place(span) });

@@ -336,32 +336,57 @@ pub(crate) fn reason(
     }
 }
 
-/// The conditions of `allow`, cut down to the ceiling.
-pub(crate) fn allow_conditions(allow: &Allow, ceiling: &Ceiling) -> Vec<(&'static str, Condition)> {
+/// A condition of `allow`, and the layers whose ceilings make it what it is.
+pub(crate) struct Bounded {
+    pub(crate) key: &'static str,
+    pub(crate) condition: Condition,
+    pub(crate) by: Vec<Layer>,
+}
+
+/// The conditions of `allow`, cut down to the ceilings, of which the uppermost comes first.
+pub(crate) fn allow_conditions(allow: &Allow, ceilings: &[(Layer, Ceiling)]) -> Vec<Bounded> {
     use crate::{
         domain::PermissionGroup,
         rules::{permission_set::Within, quantity::Bounds},
     };
-    let lifetime = ceiling.lifetime.map_or(allow.lifetime.0, |most| most.min(allow.lifetime.0));
-    let all = allow.all_repositories.as_ref().is_some_and(|(yes, _)| *yes)
-        && ceiling.all_repositories != Some(false);
-    let max = allow.max_repositories.as_ref().map(|(most, _)| *most);
-    let max = max.into_iter().chain(ceiling.max_repositories).min();
-    let permissions = cut_permissions(&allow.permissions.0, ceiling);
+    let (mut lifetime, mut lifetime_by) = (allow.lifetime.0, Vec::new());
+    let (mut max, mut max_by) =
+        (allow.max_repositories.as_ref().map(|(most, _)| *most), Vec::new());
+    let mut all = allow.all_repositories.as_ref().is_some_and(|(yes, _)| *yes);
+    let (mut permissions, mut permissions_by) = (allow.permissions.0.clone(), Vec::new());
+    let mut all_by = Vec::new();
+    for (layer, ceiling) in ceilings {
+        if let Some(most) = ceiling.lifetime.filter(|most| *most < lifetime) {
+            (lifetime, lifetime_by) = (most, vec![*layer]);
+        }
+        if let Some(most) =
+            ceiling.max_repositories.filter(|most| max.is_none_or(|max| *most < max))
+        {
+            (max, max_by) = (Some(most), vec![*layer]);
+        }
+        if all && ceiling.all_repositories == Some(false) {
+            (all, all_by) = (false, vec![*layer]);
+        }
+        let cut = cut_permissions(&permissions, ceiling);
+        if cut != permissions {
+            permissions = cut;
+            permissions_by.push(*layer);
+        }
+    }
+    let repositories = Condition::AllowRepositories { names: allow.repositories.clone(), all };
+    let within = Condition::PermissionsWithin(Within::new(&PermissionGroup::ALL, permissions));
     let mut conditions = vec![
-        ("allow.lifetime", Condition::TokenLifetime(Bounds::at_most(lifetime))),
-        (
-            "allow.repositories",
-            Condition::AllowRepositories { names: allow.repositories.clone(), all },
-        ),
-        (
-            "allow.permissions",
-            Condition::PermissionsWithin(Within::new(&PermissionGroup::ALL, permissions)),
-        ),
+        Bounded {
+            key: "allow.lifetime",
+            condition: Condition::TokenLifetime(Bounds::at_most(lifetime)),
+            by: lifetime_by,
+        },
+        Bounded { key: "allow.repositories", condition: repositories, by: all_by },
+        Bounded { key: "allow.permissions", condition: within, by: permissions_by },
     ];
     if let Some(max) = max {
-        conditions
-            .push(("allow.max_repositories", Condition::RepositoriesCount(Bounds::at_most(max))));
+        let condition = Condition::RepositoriesCount(Bounds::at_most(max));
+        conditions.push(Bounded { key: "allow.max_repositories", condition, by: max_by });
     }
     conditions
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Compiled, SourceFile, Sources, rule_tables},
+    super::{
+        Compiled, SourceFile, Sources,
+        rule_tables::{self, Bounded},
+    },
     Blocks, Draft, DraftRule, Require,
 };
 use crate::rules::{
@@ -18,8 +21,8 @@ use crate::rules::{
 /// What binds the approve rules of one layer: its own bounds, and those of the layers above.
 #[derive(Clone, Debug, std::default::Default)]
 struct Bounds {
-    ceiling: Ceiling,
-    require: Vec<Require>,
+    ceilings: Vec<(Layer, Ceiling)>,
+    requires: Vec<(Layer, Require)>,
 }
 
 impl Draft {
@@ -41,12 +44,12 @@ impl Draft {
     }
 
     fn bounds_of(&self, layer: Layer) -> Bounds {
-        let upto = self.blocks.range(..=layer);
-        let require = upto.filter_map(|(_, blocks)| blocks.require.as_ref());
-        Bounds {
-            ceiling: self.ceiling_of(layer),
-            require: require.map(|(require, _)| require.clone()).collect(),
-        }
+        let upto = || self.blocks.range(..=layer);
+        let ceilings =
+            upto().filter_map(|(layer, blocks)| Some((*layer, blocks.ceiling.as_ref()?.0.clone())));
+        let requires =
+            upto().filter_map(|(layer, blocks)| Some((*layer, blocks.require.as_ref()?.0.clone())));
+        Bounds { ceilings: ceilings.collect(), requires: requires.collect() }
     }
 
     /// The policy of all layers down to `lowest`, made of `files`. None where no layer says what happens when no
@@ -117,22 +120,37 @@ fn default(blocks: &[&Blocks]) -> Option<Default> {
 fn compile(rule: &DraftRule, bounds: &Bounds) -> Rule {
     let mut checks: Vec<Check> =
         rule.conditions.iter().map(|placed| placed.check.clone()).collect();
-    let mut add = |part: Part, key: &str, condition: Condition| {
-        checks.push(Check { part, key: key.to_owned(), condition, veto: false, slot: None });
+    let mut add = |part: Part, key: &str, condition: Condition, bound_by: Vec<Layer>| {
+        let key = key.to_owned();
+        checks.push(Check { part, key, condition, veto: false, bound_by, slot: None });
     };
     if let Some(allow) = &rule.allow {
-        for (key, condition) in rule_tables::allow_conditions(allow, &bounds.ceiling) {
-            add(Part::Allow, key, condition);
+        for Bounded { key, condition, by } in rule_tables::allow_conditions(allow, &bounds.ceilings)
+        {
+            add(Part::Allow, key, condition, by);
         }
-        let requires = || std::iter::once(&rule.require).chain(&bounds.require);
-        let least = requires().filter_map(|require| require.reason_min_length).max();
-        if least.is_some() {
-            let condition = Condition::RequestReason { min_length: least, matches: None };
-            add(Part::Require, "require.reason_min_length", condition);
+        let own = std::iter::once((None, &rule.require));
+        let above = bounds.requires.iter().map(|(layer, require)| (Some(*layer), require));
+        let requires: Vec<(Option<Layer>, &Require)> = own.chain(above).collect();
+        let mut least: Option<(usize, Option<Layer>)> = None;
+        for (by, require) in &requires {
+            // Of equal ones, what the rule itself says, then the uppermost layer's.
+            if let Some(length) = require.reason_min_length
+                && least.is_none_or(|(least, _)| length > least)
+            {
+                least = Some((length, *by));
+            }
         }
-        for matches in requires().filter_map(|require| require.reason_matches.clone()) {
-            let condition = Condition::RequestReason { min_length: None, matches: Some(matches) };
-            add(Part::Require, "require.reason_matches", condition);
+        if let Some((least, by)) = least {
+            let condition = Condition::RequestReason { min_length: Some(least), matches: None };
+            add(Part::Require, "require.reason_min_length", condition, Vec::from_iter(by));
+        }
+        for (by, require) in requires {
+            if let Some(matches) = require.reason_matches.clone() {
+                let condition =
+                    Condition::RequestReason { min_length: None, matches: Some(matches) };
+                add(Part::Require, "require.reason_matches", condition, Vec::from_iter(by));
+            }
         }
     }
     let mut to = rule.to.clone();
