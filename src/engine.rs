@@ -43,7 +43,8 @@ pub use names::{LookedUp, NotAsked, look_up};
 pub use planned::{Operator, Planned, lapsed};
 use policy::is_an_answer;
 pub use policy::{
-    ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, whose_of,
+    ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, trusted_as,
+    whose_of,
 };
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;

@@ -9,7 +9,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use patwarden::{clock::Clock, store::Store};
+use patwarden::{clock::Clock, domain::OrganizationId, store::Store};
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 /// Standard output, standard error and the exit code of a command, with nothing of our environment.
@@ -177,10 +177,68 @@ async fn the_list_says_that_github_limits_us_and_what_was_not_understood() {
     assert_eq!(json["rate_limits"][0]["organization"], "acme");
     assert_eq!(json["rate_limits"][0]["remaining"], 0);
     assert_eq!(json["deliveries"]["unread"], 1);
+    // Of whom nobody ever heard, nothing is not said: it may be a slip of the pen.
+    let of = |org| patwarden(&["requests", "list", "--org", org, "--database-url", &url], &[]);
+    let (_, error, code) = of("acne");
+    assert!(
+        error.contains("no organization `acne` is known; the App is on acme, beta, gone"),
+        "{error}"
+    );
+    assert_eq!((code, of("ACME").2), (1, 0));
+    let confirm = ["requests", "confirm", "--org", "acne", "--database-url", &url];
+    assert_eq!(patwarden(&confirm, &[]).2, 1);
     // What the store itself keeps of limits comes back as it was.
     let store = Store::open_existing(&path).await.unwrap();
     assert_eq!(store.parked(Clock::system().now()).await.unwrap().len(), 2);
     store.close().await;
+}
+
+#[tokio::test]
+async fn trust_is_about_those_whose_rules_are_known_and_forgets_teams_only_where_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("patwarden.sqlite");
+    Store::open(&path).await.unwrap().close().await;
+    sql(&path, "INSERT INTO policy_places (whose, place) VALUES ('everybody', '/rules'), ('organization beta', '/beta')").await;
+    sql(
+        &path,
+        "INSERT INTO policies_in_force (organization_id, login, whose, source, since) \
+         VALUES (1, 'Acme', 'everybody', '/rules', 0), (2, 'beta', 'organization beta', '/beta', 0)",
+    )
+    .await;
+    sql(
+        &path,
+        "INSERT INTO teams (organization_id, team, team_id, seen_at) VALUES (1, 'platform', 7, 0), (1, 'other/sre', 8, 0), (2, 'core', 9, 0)",
+    )
+    .await;
+    let url = format!("sqlite:{}", path.display());
+    let trust = |arguments: &[&str]| {
+        patwarden(&[&["policy", "trust", "--database-url", &url], arguments].concat(), &[])
+    };
+    for nobody in [["acm", "--yes"], ["acm", "--teams"], ["enterprise", "--yes"]] {
+        let (said, error, code) = trust(&nobody);
+        assert!(error.contains("known are acme, beta, everybody"), "{said}{error}");
+        assert_eq!(code, 1);
+    }
+    let remembered = async |organization| {
+        let store = Store::open_existing(&path).await.unwrap();
+        let teams = store.known_teams(OrganizationId(organization)).await.unwrap().len();
+        store.close().await;
+        teams
+    };
+    let (said, _, code) = trust(&["acme", "--yes"]);
+    assert!(said.contains("Nothing of acme's is refused") && code == 0, "{said}");
+    // Not answered: nothing is forgotten.
+    let (said, _, code) = trust(&["ACME", "--teams"]);
+    assert!(
+        said.contains("whichever team has that slug") && said.contains("other/sre, platform"),
+        "{said}"
+    );
+    assert_eq!((code, remembered(1).await), (1, 2));
+    let (said, _, code) = trust(&["acme", "--teams", "--yes"]);
+    assert!(said.contains("Forgotten") && code == 0, "{said}");
+    assert_eq!((remembered(1).await, remembered(2).await), (0, 1), "another's are its own");
+    let (said, _, code) = trust(&["acme", "--teams", "--yes"]);
+    assert!(said.contains("nothing to forget") && code == 0, "{said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use super::{Exit, StoreArgs, output};
 use crate::{
     domain::{Login, Organization, OrganizationId},
-    engine::{ENTERPRISE, EVERYBODY, whose_of},
+    engine::{ENTERPRISE, EVERYBODY, trusted_as, whose_of},
     store::{PinnedBy, PolicyInForceRow, PolicyPlaceRow, Refused, Store},
 };
 
@@ -19,8 +19,10 @@ pub(super) enum Policy {
     ///
     /// A repository with rules is followed by its number. When another one has its name, or another organization has it,
     /// nothing is approved until somebody who may answer for it says that this is right. The same goes for an
-    /// organization whose login belonged to another one, and for teams: a slug in the rules means the team that had it
-    /// first, until somebody says otherwise.
+    /// organization whose login belonged to another one.
+    ///
+    /// With --teams it is about teams instead: a slug in the rules means the team that had it when a rule first asked,
+    /// until somebody says that whichever team has it now is meant.
     Trust(Trust),
 }
 
@@ -40,6 +42,9 @@ pub(super) struct Trust {
     /// Whose rules: an organization's login, as the settings name it; `enterprise`; or `everybody`
     #[arg(value_name = "ORG")]
     org: String,
+    /// Forget which teams the slugs in the rules meant: each means the team that has it when a rule next asks
+    #[arg(long)]
+    teams: bool,
     /// Do not ask: for scripts
     #[arg(long)]
     yes: bool,
@@ -49,7 +54,8 @@ impl Policy {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::List(list) => list.run().await,
-            Self::Trust(trust) => trust.run().await,
+            Self::Trust(trust) if trust.teams => trust.forget_teams().await,
+            Self::Trust(trust) => trust.accept().await,
         }
     }
 }
@@ -165,20 +171,44 @@ fn print_place(place: &PolicyPlaceRow) {
 }
 
 impl Trust {
-    async fn run(self) -> anyhow::Result<Exit> {
-        let store = self.store.open().await?;
+    /// Whose rules are meant.
+    async fn whose(&self, store: &Store) -> anyhow::Result<String> {
         let whose = match self.org.as_str() {
             ENTERPRISE | EVERYBODY => self.org.clone(),
             login => whose_of(&Login::new(login)),
         };
+        let mut known: Vec<String> = Vec::new();
+        for place in store.policy_places().await? {
+            known.push(trusted_as(&place.whose).to_owned());
+        }
+        let policies = store.policies_in_force().await?.into_iter();
+        known
+            .extend(policies.map(|policy| policy.organization.login.as_str().to_ascii_lowercase()));
+        known.sort();
+        known.dedup();
+        if known.iter().any(|known| known.eq_ignore_ascii_case(&self.org)) {
+            return Ok(whose);
+        }
+        anyhow::bail!(
+            "no rules of `{}` are known; known are {}",
+            output::cell(&self.org, 40),
+            match known.as_slice() {
+                [] => "nobody's yet: `patwarden serve` looks".to_owned(),
+                known => output::cell(&known.join(", "), 1_000),
+            }
+        )
+    }
+
+    async fn accept(&self) -> anyhow::Result<Exit> {
+        let store = self.store.open().await?;
+        let whose = self.whose(&store).await?;
         let shown = output::cell(&self.org, 40);
         let place = store.policy_place(&whose).await?;
         let other = another_organization(&store, place.as_ref(), &self.org).await?;
-        let teams = pinned_teams(&store, &whose, &self.org).await?;
         let refused = place.as_ref().and_then(|place| place.refused.as_ref());
-        if refused.is_none() && other.is_none() && teams.is_empty() {
+        if refused.is_none() && other.is_none() {
             output::line(format_args!(
-                "Nothing of {shown}'s is refused, and no team is remembered: there is nothing to accept."
+                "Nothing of {shown}'s is refused: there is nothing to accept."
             ));
             return Ok(Exit::Well);
         }
@@ -199,15 +229,7 @@ impl Trust {
                 "From now on {shown} is the organization of number {id}, and has the rules that the settings name for it."
             ));
         }
-        for (organization, slugs) in &teams {
-            output::line(format_args!(
-                "From now on these teams in the rules for {} are whichever have the name now: {}",
-                output::cell(organization.login.as_str(), 40),
-                output::cell(&slugs.join(", "), 1_000)
-            ));
-        }
-        if !self.yes && !asked().await? {
-            output::line("Left as it is.");
+        if !self.confirmed().await? {
             return Ok(Exit::NotWell);
         }
         if let Some(Refused { found, .. }) = refused
@@ -218,16 +240,51 @@ impl Trust {
         if let Some(id) = other {
             store.trust_login(&whose, id).await?;
         }
-        for (organization, _) in teams {
-            store.forget_teams(organization.id).await?;
-        }
         output::line("Accepted; `patwarden serve` looks at it within seconds.");
         Ok(Exit::Well)
     }
+
+    /// Lets the slugs in the rules mean whichever teams have them now.
+    async fn forget_teams(&self) -> anyhow::Result<Exit> {
+        let store = self.store.open().await?;
+        let whose = self.whose(&store).await?;
+        let teams = pinned_teams(&store, &whose, &self.org).await?;
+        if teams.is_empty() {
+            output::line(format_args!(
+                "No rule of {}'s has asked for a team yet: there is nothing to forget.",
+                output::cell(&self.org, 40)
+            ));
+            return Ok(Exit::Well);
+        }
+        for (organization, slugs) in &teams {
+            output::line(format_args!(
+                "In the rules for {} each of these will mean whichever team has that slug when a rule next asks, and its members \
+                 are judged by it: {}",
+                output::cell(organization.login.as_str(), 40),
+                output::cell(&slugs.join(", "), 1_000)
+            ));
+        }
+        if !self.confirmed().await? {
+            return Ok(Exit::NotWell);
+        }
+        for (organization, _) in teams {
+            store.forget_teams(organization.id).await?;
+        }
+        output::line("Forgotten; requests that wait for it are judged again within minutes.");
+        Ok(Exit::Well)
+    }
+
+    /// Whether somebody says yes, here or by a flag.
+    async fn confirmed(&self) -> anyhow::Result<bool> {
+        let yes = self.yes || asked().await?;
+        if !yes {
+            output::line("Left as it is.");
+        }
+        Ok(yes)
+    }
 }
 
-/// The teams whose ids are remembered, of every organization under these rules: whoever accepts other rules accepts the
-/// teams that they name.
+/// The teams whose ids are remembered, of every organization under these rules.
 async fn pinned_teams(
     store: &Store,
     whose: &str,
@@ -264,7 +321,7 @@ async fn another_organization(
 }
 
 async fn asked() -> anyhow::Result<bool> {
-    output::line("Type `yes` to accept it:");
+    output::line("Type `yes` if that is right:");
     let typed = output::typed().await?;
     Ok(typed.trim() == "yes")
 }

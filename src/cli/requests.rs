@@ -87,6 +87,9 @@ impl Requests {
         let filter =
             RequestFilter { organization: list.org, open_only: !list.all, limit: list.limit };
         let rows = store.requests(&filter).await?;
+        if let (Some(org), []) = (&filter.organization, rows.as_slice()) {
+            is_known(&store, org).await?;
+        }
         let decisions = decisions_of(&store, &rows).await?;
         let lines: Vec<Line> = rows
             .iter()
@@ -112,7 +115,16 @@ impl Requests {
             });
         } else {
             output::table(
-                &["REQUEST", "ORGANIZATION", "OWNER", "TOKEN", "STATE", "SINCE (UTC)", "WHY"],
+                &[
+                    "REQUEST",
+                    "ORGANIZATION",
+                    "OWNER",
+                    "TOKEN",
+                    "STATE",
+                    "SINCE (UTC)",
+                    "DECISION",
+                    "WHY",
+                ],
                 lines.iter().map(|line| {
                     let since = line.since.strftime("%Y-%m-%d %H:%M").to_string();
                     let why = match (&line.note, &line.why) {
@@ -127,6 +139,7 @@ impl Requests {
                         output::cell(&line.token_name, 30),
                         line.state.clone(),
                         since,
+                        line.decision.map_or_else(|| "-".to_owned(), |id| id.to_string()),
                         output::cell(why, 110),
                     ]
                 }),
@@ -184,6 +197,7 @@ impl Confirm {
         let Some((organization, login, count)) =
             all.iter().find(|(_, login, _)| login.eq_ignore_ascii_case(&self.org))
         else {
+            is_known(&store, &self.org).await?;
             output::line(format_args!("Nothing of {} waits for a confirmation.", self.org));
             return Ok(Exit::Well);
         };
@@ -221,6 +235,26 @@ impl Confirm {
         ));
         Ok(Exit::Well)
     }
+}
+
+/// Whether an organization of this login was ever heard of: of one that was not, "nothing" would be no answer.
+async fn is_known(store: &Store, org: &str) -> anyhow::Result<()> {
+    let any = RequestFilter { organization: Some(org.to_owned()), open_only: false, limit: 1 };
+    let installed = store.installations().await?;
+    let logins: Vec<&str> = installed.iter().map(|row| row.organization.login.as_str()).collect();
+    if logins.iter().any(|login| login.eq_ignore_ascii_case(org))
+        || !store.requests(&any).await?.is_empty()
+    {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "no organization `{}` is known; the App is on {}",
+        output::cell(org, 40),
+        match logins.as_slice() {
+            [] => "none yet, as far as `patwarden serve` has seen".to_owned(),
+            logins => output::cell(&logins.join(", "), 1_000),
+        }
+    )
 }
 
 /// Why nothing happens in an organization, where that is on purpose or needs somebody.

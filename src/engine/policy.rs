@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub use disk::read_sources;
+pub use follow::trusted_as;
 pub(super) use repository::is_an_answer;
 pub use repository::{NoRules, rules_at};
 

@@ -96,6 +96,12 @@ async fn rules_in_a_repository_decide_and_the_decision_names_the_commit() {
     assert_eq!(decision.policy_source, format!("acme/rules@{sha}"));
     let told = scene.told(asked.request_id);
     assert!(format!("{told:?}").contains(&format!("acme/rules@{sha}")), "{told:?}");
+    // The list names the decision, by which the whole of it is shown.
+    let (list, _) = patwarden(&scene, &["requests", "list", "--all"]).await;
+    let columns = list.lines().nth(1).unwrap().split("  ").filter(|cell| !cell.trim().is_empty());
+    let number = columns.map(str::trim).nth(6).unwrap().to_owned();
+    let (shown, code) = patwarden(&scene, &["decisions", "show", &number]).await;
+    assert!(code == 0 && shown.contains(&sha), "{list}{shown}");
     let policy = in_force(&scene).policy.unwrap();
     assert!(policy.protected_repositories().contains(&("acme".to_owned(), "rules".to_owned())));
     let place = scene.store().policy_place("everybody").await.unwrap().unwrap();

@@ -53,7 +53,8 @@ impl Gatherer<'_> {
                     let kept_as = named.kept_as(&own.login);
                     match known.get(&kept_as) {
                         Some(id) if *id != team.id => Fact::unknown(format!(
-                            "the slug `{kept_as}` names another team than before; `patwarden policy trust` accepts it"
+                            "the slug `{kept_as}` names another team than before; `patwarden policy trust {} --teams` accepts it",
+                            own.login
                         )),
                         known => {
                             if known.is_none() {

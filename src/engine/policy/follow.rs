@@ -398,8 +398,9 @@ impl Engine {
     }
 }
 
-/// What `policy trust` calls a place.
-pub(super) fn trusted_as(whose: &str) -> &str {
+/// What `patwarden policy trust` calls those whose rules are in a place.
+#[must_use]
+pub fn trusted_as(whose: &str) -> &str {
     match whose {
         ENTERPRISE | EVERYBODY => whose,
         _ => whose.strip_prefix("organization ").unwrap_or(whose),
