@@ -123,6 +123,8 @@ pub struct Engine {
     stocktake: Notify,
     turns: Turns,
     stopping: AtomicBool,
+    /// GitHub said, since the start, where the App is installed.
+    listed: AtomicBool,
 }
 
 impl Engine {
@@ -152,6 +154,7 @@ impl Engine {
             reconcile: Notify::new(),
             stocktake: Notify::new(),
             stopping: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
         })
     }
 

@@ -1,6 +1,6 @@
 //! What webhooks missed: installations and pending requests are listed, and enter by the same door.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::Ordering};
 
 use jiff::SignedDuration;
 
@@ -57,6 +57,7 @@ impl Engine {
             tx.forget_installation(installation.organization.id, began).await?;
         }
         tx.commit().await?;
+        self.listed.store(true, Ordering::Release);
         if before.len() != there.len() || !there.iter().all(|row| before.contains(row)) {
             // A repository with rules may be readable now, or not any more.
             self.policies.look_soon();

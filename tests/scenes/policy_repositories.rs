@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use fakehub::{Changes, Fault, Repo, Visibility};
+use fakehub::{Changes, Fault, Hold, Repo, Visibility};
 use patwarden::{engine::InForce, store::PinnedBy};
 
-use crate::common::{RULES, Scene, Set, administrating, harmless, on_github, until, writing};
+use crate::common::{
+    INSTALLATIONS, RULES, Scene, Set, administrating, harmless, on_github, soon, until, writing,
+};
 
 const PLACE: &str = "github:acme/rules/patwarden/rules.toml";
 const FILE: &str = "patwarden/rules.toml";
@@ -109,6 +111,37 @@ async fn rules_in_a_repository_decide_and_the_decision_names_the_commit() {
     assert_eq!((pin.by, place.full_name.as_deref()), (PinnedBy::FirstUse, Some("acme/rules")));
     assert_eq!(place.good.unwrap().commit, Some(sha));
     scene.end().await;
+}
+
+#[tokio::test]
+async fn a_first_start_on_rules_in_a_repository_is_no_error() {
+    let scene = with_rules(set(), RULES).await;
+    let held = scene.hub.hold(Hold::before(INSTALLATIONS));
+    let app = scene.hub.app();
+    let log = std::fs::File::create(scene.path("log")).unwrap();
+    let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_patwarden"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--rules", PLACE])
+        .env_clear()
+        .env("GITHUB_APP_ID", app.id.to_string())
+        .env("GITHUB_APP_PRIVATE_KEY", &app.private_key_pem)
+        .env("GITHUB_WEBHOOK_SECRET", &app.webhook_secret)
+        .env("GITHUB_API_URL", scene.hub.api_url())
+        .env("PATWARDEN_DATABASE_URL", format!("sqlite:{}", scene.store_path().display()))
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let told = |what: &str| std::fs::read_to_string(scene.path("log")).unwrap().contains(what);
+    soon("it asks where the App is", held.reached()).await;
+    // Longer than between two looks at the repository.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    held.release();
+    until("the rules are read", || async { told("rules loaded").then_some(()) }).await;
+    let read = std::fs::read_to_string(scene.path("log")).unwrap();
+    serve.kill().unwrap();
+    serve.wait().unwrap();
+    assert!(!read.contains("ERROR"), "{read}");
+    scene.leave().await;
 }
 
 #[tokio::test]

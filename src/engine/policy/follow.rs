@@ -1,7 +1,10 @@
 //! Following repositories with rules: when each is looked at, what a look does to the policies in force, and what is kept
 //! of it. What a look finds is for `repository`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
@@ -24,6 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(300);
 
 /// The least time between two rounds, however many webhooks come.
 const LEAST_BETWEEN: Duration = Duration::from_millis(500);
+
+/// How soon a repository is looked at again of whose organization nothing is known yet, since GitHub has not said where the
+/// App is.
+const NOT_YET: Duration = Duration::from_secs(1);
 
 /// How soon somebody's acceptance of another repository is noticed.
 const TRUST_EVERY: Duration = Duration::from_secs(5);
@@ -190,6 +197,7 @@ impl Engine {
             (Some(id), _) => Some(Pin { id, owner: None, by: PinnedBy::Settings }),
             (None, kept) => kept.filter(|kept| kept.by != PinnedBy::Settings),
         };
+        let listed = self.listed.load(Ordering::Acquire);
         let unusable = |why: String| Ok((pin, Look::Unusable(why)));
         let place = Place::Repository(one.place.clone());
         let installations = self.store.installations().await?;
@@ -199,6 +207,9 @@ impl Engine {
             None => row.organization.login == one.place.owner,
         });
         let Some(row) = theirs else {
+            if !listed {
+                return Ok((pin, Look::NotYet));
+            }
             return unusable(format!(
                 "the rules at {place}: the App is not installed on {}, as far as we know",
                 one.place.owner
@@ -277,7 +288,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let place = Place::Repository(one.place.clone());
-        if !matches!(look, Look::NoAnswer(_) | Look::Behind(_)) {
+        if !matches!(look, Look::NotYet | Look::NoAnswer(_) | Look::Behind(_)) {
             one.failures = 0;
         }
         one.refused = None;
@@ -310,6 +321,10 @@ impl Engine {
                 why
             }
             Look::Unusable(why) => why,
+            Look::NotYet => {
+                one.due_at = after(now, NOT_YET);
+                return Ok(());
+            }
             Look::Behind(error) => {
                 one.failures += 1;
                 one.due_at = self.again(one.failures, &error);

@@ -47,6 +47,8 @@ pub(super) enum Look {
     Unusable(String),
     /// It changed, and what it is now could not be read.
     Behind(CallError),
+    /// Nobody was asked: where the App is installed is not known yet.
+    NotYet,
     /// Nobody knows.
     NoAnswer(CallError),
 }
