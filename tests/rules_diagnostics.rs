@@ -533,37 +533,14 @@ fn what_follows_from_broken_toml_is_not_told() {
       |
       = note: see docs/rules.md#syntax
 
-    error[syntax]: missing comma between array elements, expected `,`
-     --> rules.toml:7:1
-      |
-    7 | reason = "No."
-      | ^
-      |
-      = note: see docs/rules.md#syntax
-
-    error[syntax]: missing comma between array elements, expected `,`
-     --> rules.toml:8:1
-      |
-    8 | [deny.y]
-      | ^
-      |
-      = note: see docs/rules.md#syntax
-
-    error[syntax]: missing comma between array elements, expected `,`
-     --> rules.toml:9:1
-      |
-    9 | reason = "No."
-      | ^
-      |
-      = note: see docs/rules.md#syntax
-
-    error[syntax]: missing comma between array elements, expected `,`
-      --> rules.toml:10:1
+    error[unknown-key]: `deny.y.when.owner` has no `rol`
+      --> rules.toml:10:12
        |
     10 | when.owner.rol = ["member"]
-       | ^
+       |            ^^^
        |
-       = note: see docs/rules.md#syntax
+       = help: did you mean `role`?
+       = note: see docs/rules.md#unknown-key
     "#);
 }
 
@@ -575,4 +552,77 @@ fn a_hostile_file_does_not_drive_the_terminal() {
     assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202E}']), "{shown}");
     let colored = with("[aprove.x]\n")[0].render_human(true);
     assert!(colored.contains('\u{1b}'));
+}
+
+#[test]
+fn slips_that_have_nothing_to_do_with_each_other_are_all_told_and_so_is_what_stands_between() {
+    let text = format!(
+        "{HEAD}[deny.a\nreason = \"No.\"\nwhen.token.expired = true\n\
+         [deny.b]\nreason = \"No.\"\nwhen.owner.rol = [\"member\"]\n\
+         [deny.c]\nreason = \"No.\"\nwhen.owner.login = [\n  \"kim\",\n  \"lee\"\nenforcement = \"hrad\"\n\
+         [deny.d]\nreason = \"No.\"\nwhen.owner.tems = [\"a\"]\n"
+    );
+    let told: Vec<_> = files(&[("rules.toml", &text)])
+        .iter()
+        .map(|d| {
+            format!(
+                "{} {}{}",
+                d.place.line,
+                d.code,
+                d.help.as_ref().map_or(String::new(), |help| format!(" ({help})"))
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "5 syntax",
+            "10 unknown-key (did you mean `role`?)",
+            "16 syntax (what is not closed begins on line 13)",
+            "16 bad-value (did you mean `hard`?)",
+            "19 unknown-key (did you mean `teams`?)"
+        ]
+    );
+    // Also where they follow each other in one table.
+    let text =
+        format!("{HEAD}[deny.a]\nreason = \"No.\nwhen.token.expired = tru\nenforcement = hard\n");
+    let told: Vec<_> =
+        files(&[("rules.toml", &text)]).iter().map(|d| (d.place.line, d.code)).collect();
+    assert_eq!(told, [(6, Code::Syntax), (7, Code::Syntax), (8, Code::Syntax)]);
+    // A large file is not looked at again and again: the first slip, and what stands above it.
+    let large = format!("{}{text}#{}", "# a line\n".repeat(9_000), "x".repeat(100));
+    let told: Vec<_> = files(&[("rules.toml", &large)]).iter().map(|d| d.code).collect();
+    assert_eq!(told, [Code::Syntax]);
+}
+
+/// Every bracket, brace, quotation mark and equals sign of whole policies, left out one by one.
+#[test]
+fn one_slip_in_the_syntax_is_one_error_wherever_it_is() {
+    for text in [
+        include_str!("../rules/small-org.toml"),
+        include_str!("../rules/enterprise/enterprise.toml"),
+    ] {
+        one_slip_is_one_error(text);
+    }
+}
+
+fn one_slip_is_one_error(text: &str) {
+    let slips: Vec<usize> =
+        text.match_indices(['"', '[', ']', '{', '}', '=']).map(|(at, _)| at).collect();
+    let mut worst = Vec::new();
+    for at in &slips {
+        let slipped = format!("{}{}", &text[..*at], &text[at + 1..]);
+        let found = files(&[("rules.toml", &slipped)]);
+        let errors: Vec<_> = found.iter().filter(|d| d.is_error()).collect();
+        let syntax = errors.iter().filter(|d| d.code == Code::Syntax).count();
+        if syntax > 0 && errors.len() > 1 {
+            let line = text[..*at].matches('\n').count() + 1;
+            let shown: Vec<_> = errors
+                .iter()
+                .map(|d| format!("{}:{} {}", d.place.line, d.code, d.message))
+                .collect();
+            worst.push(format!("{line} {}: {shown:#?}", &text[*at..=*at]));
+        }
+    }
+    assert!(worst.is_empty(), "{} of {}:\n{}", worst.len(), slips.len(), worst.join("\n"));
 }

@@ -10,21 +10,20 @@ mod permissions;
 pub(crate) mod reader;
 mod revocation_tables;
 mod rule_tables;
+pub(crate) mod syntax;
 pub(crate) mod values;
 
 use std::{collections::BTreeSet, ops::Range};
 
-use serde::{Deserialize, Serialize};
-use toml::de::DeTable;
-
 use self::{draft::Draft, reader::Reader};
 use super::{
     cases::Case,
-    diagnostic::{Code, Diagnostic, Lines, Place},
+    diagnostic::{Code, Diagnostic, Place, Severity},
     layer::Layer,
     names::{MOST_NAMES, Name, Named},
     policy::Policy,
 };
+use serde::{Deserialize, Serialize};
 
 pub use conditions::VOCABULARY;
 pub use revocation_tables::REVOCATION_VOCABULARY;
@@ -143,7 +142,7 @@ impl Sources {
     #[must_use]
     pub fn by_head(files: Vec<SourceFile>) -> Self {
         let says_enterprise = |file: &SourceFile| {
-            let table = parse(file).0;
+            let table = syntax::table(&file.text);
             let layer = table.get_ref().iter().find(|(key, _)| &**key.get_ref() == "layer");
             layer.is_some_and(|(_, value)| value.get_ref().as_str() == Some("enterprise"))
         };
@@ -200,7 +199,14 @@ pub fn load_layers(sources: &Sources) -> Loaded {
         diagnostics.push(Diagnostic::new(Code::TooLarge, place, message));
         cases.truncate(MAX_CASES);
     }
+    let of_files = diagnostics.len();
     draft.check(&files, &mut diagnostics);
+    if diagnostics.iter().any(|diagnostic| diagnostic.code == Code::Syntax) {
+        let mut of_all = diagnostics.split_off(of_files);
+        // Of placeholders it is the ceiling here that is missing.
+        of_all.retain(|it| !may_follow_from_syntax(it) && it.code != Code::UnknownPlaceholder);
+        diagnostics.append(&mut of_all);
+    }
     if draft.rules.len() * cases.len() > MAX_JUDGED {
         let place = Place::start(files.first().map_or("rules", |file| file.name.as_str()));
         let (rules, cases) = (draft.rules.len(), cases.len());
@@ -261,41 +267,30 @@ fn read(file: &SourceFile, layer: Layer, draft: &mut Draft) -> FileRead {
         let problem = Diagnostic::new(Code::TooLarge, Place::start(&file.name), message);
         return FileRead { diagnostics: vec![problem], ..FileRead::default() };
     }
-    let (table, errors) = parse(file);
+    let mended = syntax::mend(file);
+    let table = syntax::table(&mended.text);
     let mut reader = Reader::new(file, layer);
     draft.read(&mut reader, &table);
     let mut names = reader.names;
     names.sort_by_key(|(_, span)| span.start);
-    if errors.is_empty() {
-        return FileRead { diagnostics: reader.diagnostics, names };
+    let mut diagnostics = reader.diagnostics;
+    if !mended.problems.is_empty() {
+        diagnostics.retain(|diagnostic| !may_follow_from_syntax(diagnostic));
     }
-    // What follows from a syntax error is noise: whatever is missing may stand in the part that was not
-    // understood, and a line that is not TOML says nothing more.
-    let lines: BTreeSet<usize> = errors.iter().map(|error| error.place.line).collect();
-    let follows = |d: &Diagnostic| {
-        matches!(d.code, Code::MissingKey | Code::UnsupportedSchema | Code::EmptyWhen)
-            || lines.contains(&d.place.line)
-    };
-    let mut diagnostics = errors;
-    diagnostics.extend(reader.diagnostics.into_iter().filter(|d| !follows(d)));
+    diagnostics.extend(mended.problems);
     FileRead { diagnostics, names }
 }
 
-/// Parses as much as can be parsed; of several syntax errors in one line, the first.
-pub(crate) fn parse(file: &SourceFile) -> (toml::Spanned<DeTable<'_>>, Vec<Diagnostic>) {
-    let (table, errors) = DeTable::parse_recoverable(&file.text);
-    let index = Lines::of(&file.text);
-    let mut lines = BTreeSet::new();
-    let mut diagnostics = Vec::new();
-    for error in errors {
-        let place = error.span().map_or_else(
-            || Place::start(&file.name),
-            |span| Place::find(&file.name, &file.text, &index, span),
-        );
-        if lines.insert(place.line) {
-            diagnostics.push(Diagnostic::new(Code::Syntax, place, error.message()));
-        }
-    }
-    diagnostics.truncate(100);
-    (table, diagnostics)
+/// Whether something that is missing, or looks wider than it is meant, may stand in a part that is not TOML.
+fn may_follow_from_syntax(diagnostic: &Diagnostic) -> bool {
+    matches!(
+        diagnostic.code,
+        Code::MissingKey
+            | Code::UnsupportedSchema
+            | Code::WrongLayer
+            | Code::EmptyWhen
+            | Code::EmptyList
+            | Code::UnknownGroup
+            | Code::UnknownRule
+    ) || diagnostic.severity == Severity::Lint
 }

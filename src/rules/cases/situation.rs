@@ -151,7 +151,9 @@ pub fn parse_situation(
         let message = format!("the file has {} bytes; the limit is {}", text.len(), load::MAX_FILE);
         return Err(vec![Diagnostic::new(Code::TooLarge, Place::start(name), message)]);
     }
-    let (table, mut diagnostics) = load::parse(&file);
+    let mended = load::syntax::mend(&file);
+    let table = load::syntax::table(&mended.text);
+    let mut diagnostics = mended.problems;
     let mut reader = Reader::new(&file, Layer::Organization);
     let mut builder = Builder::default();
     let value = toml::Spanned::new(0..0, DeValue::Table(table.into_inner()));
