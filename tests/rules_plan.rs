@@ -98,6 +98,7 @@ fn a_looser_and_a_stricter_rule_show_who_is_concerned() {
     Added: deny.administrators.
     Removed: deny.administration.
     Changed: approve.readers.
+    In approve.readers: allow.lifetime: at most 90d → at most 60d; allow.permissions.repository.contents: read → write.
     Judged again: 4 requests (1 pending, 1 with an active token). 1 would come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
 
     Would come out otherwise:
@@ -113,6 +114,53 @@ fn a_looser_and_a_stricter_rule_show_who_is_concerned() {
 }
 
 #[test]
+fn of_a_rule_that_says_something_else_the_old_and_the_new_bound_are_shown() {
+    let changed = |old: &str, new: &str| {
+        let plan = plan(&policy(&format!("{OLD}{old}")), &policy(&format!("{OLD}{new}")), []);
+        assert_eq!((plan.added.len(), plan.removed.len()), (0, 0));
+        plan.changed
+            .iter()
+            .map(|it| format!("{}: {}", it.rule, it.what.join("; ")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let approve = "[approve.x]\nwhen.owner.teams = [\"a\"]\nallow.lifetime = \"30d\"\nallow.repositories = [\"*\"]\n\
+                   allow.permissions.repository = { contents = \"read\", issues = \"read\", actions = \"read\" }\n";
+    let looser = approve
+        .replace("30d", "60d")
+        .replace(
+            "contents = \"read\", issues = \"read\"",
+            "contents = \"write\", statuses = \"read\"",
+        )
+        .replace("[\"a\"]", "[\"a\", \"b\"]")
+        + "allow.max_repositories = 3\nrequire.reason_min_length = 5\n[ceiling]\nlifetime = \"45d\"\n";
+    let veto = "[deny.y]\nreason = \"No.\"\nwhen.permissions.any_at_least.repository = { contents = \"write\" }\n\
+                [escalate.z]\nto = \"owners\"\nwhen.token.expired = true\n";
+    let other = veto
+        .replace("No.", "Never.")
+        .replace("\"write\"", "\"read\", issues = \"write\"")
+        .replace("[escalate.z]", "enforcement = \"hard\"\n[escalate.z]\ngate = true\nunless.request.reason.matches = \"`@olga`\"")
+        + "[waiver.w]\nrule = \"escalate.z\"\nowner = \"kim\"\ngranted = 2026-01-01\nuntil = 2026-02-01\nrecord = \"R\"\nmax.lifetime = \"1d\"\n";
+    assert_snapshot!([changed(approve, &looser), changed(veto, &other)].join("\n\n"), @r"
+    approve.readers: allow.lifetime: at most 90d → at most 45d
+    approve.x: allow.lifetime: at most 30d → at most 45d; allow.max_repositories: none → at most 3; allow.permissions.repository.contents: read → write; allow.permissions.repository.issues: read → none; allow.permissions.repository.statuses: none → read; require.reason_min_length: none → at least 5 characters; when.owner.teams: a → any of a, b
+
+    deny.y: when.permissions.any_at_least.repository.contents: write → read; when.permissions.any_at_least.repository.issues: none → write; enforcement: soft → hard; reason: other words
+    escalate.z: unless.request.reason: none → matches `@olga`; gate: false → true; waived by: nothing → waiver.w until 2026-02-01
+    ");
+    let shown = plan(&policy(&format!("{OLD}{veto}")), &policy(&format!("{OLD}{other}")), []);
+    let text = shown.markdown(65_535, Names::Shown);
+    assert!(text.contains("; `gate: false → true`; "), "{text}");
+    assert!(text.contains("- In `escalate.z`: `unless.request.reason: none → matches '@olga'`;"), "{text}");
+    // Where everybody reads along, only which rules changed.
+    let public = shown.markdown(65_535, Names::Counted);
+    assert!(
+        public.contains("- Changed: `deny.y`, `escalate.z`.") && !public.contains("olga"),
+        "{public}"
+    );
+}
+
+#[test]
 fn a_check_run_shows_a_table_in_which_nothing_is_a_link_or_a_mention() {
     let plan = change(
         &OLD.replace("contents = \"read\"", "contents = \"write\"").replace("\"90d\"", "\"60d\""),
@@ -121,6 +169,7 @@ fn a_check_run_shows_a_table_in_which_nothing_is_a_link_or_a_mention() {
     Judged again: 4 requests (1 pending, 1 with an active token). 1 would come out milder, 0 stricter; 1 active token is approved by no rule any more; 0 cannot be told.
 
     - Changed: `approve.readers`.
+    - In `approve.readers`: `allow.lifetime: at most 90d → at most 60d`; `allow.permissions.repository.contents: read → write`.
 
     ### Would come out otherwise
 

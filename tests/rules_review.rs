@@ -64,6 +64,7 @@ fn a_change_that_loosens_shows_who_would_get_more() {
     Judged again: 1 request (1 pending, 0 with an active token). 1 would come out milder, 0 stricter; 0 active tokens are approved by no rule any more; 0 cannot be told.
 
     - Changed: `approve.readers`.
+    - In `approve.readers`: `allow.permissions.repository.contents: read → write`.
 
     ### Would come out otherwise
 

@@ -1,6 +1,7 @@
 //! What a change of the rules would do: what was judged before is judged under both versions, and what differs is
 //! told. Pure; where the record is read from is not known here.
 
+mod changed;
 mod render;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use super::{
     render::{asked, sentence},
     rule::Rule,
 };
+
+pub use changed::ChangedRule;
 
 /// What became of a request that is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ pub struct Plan {
     /// Rules that only the old version has.
     pub removed: Vec<RuleId>,
     /// Rules that say something else.
-    pub changed: Vec<RuleId>,
+    pub changed: Vec<ChangedRule>,
     /// Requests that would come out otherwise: first those that would be judged more mildly.
     pub flips: Vec<Flip>,
     /// Active tokens that a rule approved and that none would approve any more.
@@ -133,15 +136,14 @@ impl Plan {
     /// What both say, of two organizations with the same change of rules.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        for (mine, theirs) in [
-            (&mut self.added, other.added),
-            (&mut self.removed, other.removed),
-            (&mut self.changed, other.changed),
-        ] {
+        for (mine, theirs) in [(&mut self.added, other.added), (&mut self.removed, other.removed)] {
             mine.extend(theirs);
             mine.sort();
             mine.dedup();
         }
+        self.changed.extend(other.changed);
+        self.changed.sort();
+        self.changed.dedup();
         self.flips.extend(other.flips);
         self.uncovered.extend(other.uncovered);
         self.cannot_tell.extend(other.cannot_tell);
@@ -223,7 +225,9 @@ fn compare_rules(plan: &mut Plan, old: &Policy, new: &Policy) {
     for (id, rule) in new {
         match old.get(&id) {
             None => plan.added.push(id),
-            Some(before) if !before.says_the_same_as(&rule) => plan.changed.push(id),
+            Some(before) if !before.says_the_same_as(&rule) => {
+                plan.changed.push(ChangedRule::between(before, &rule));
+            }
             Some(_) => {}
         }
     }

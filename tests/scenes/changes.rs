@@ -93,6 +93,8 @@ async fn a_change_that_loosens_shows_which_recorded_decisions_would_flip() {
     );
     let summary = run.summary.as_deref().unwrap();
     assert!(summary.contains("- Changed: `approve.read`."), "{summary}");
+    let bound = "- In `approve.read`: `allow.permissions.repository.contents: read → write`.";
+    assert!(summary.contains(bound), "{summary}");
     assert!(summary.contains("| milder | kim, deploy-key (pending) |"), "{summary}");
     // As the reference of the language shows it.
     let page = include_str!("../../docs/rules.md");

@@ -4,13 +4,10 @@ use std::fmt::Write as _;
 
 use crate::{
     domain::cut,
-    rules::{
-        decision::{Effect, RuleId},
-        policy::Mode,
-    },
+    rules::{decision::Effect, policy::Mode},
 };
 
-use super::{Flip, Names, Plan, Standing};
+use super::{ChangedRule, Flip, Names, Plan, Standing};
 
 /// The longest sentence of a row.
 const BECAUSE: usize = 200;
@@ -18,8 +15,11 @@ const BECAUSE: usize = 200;
 /// How many rows of each kind a terminal is given.
 const ROWS: usize = 50;
 
-/// What changed in the rules themselves; `name` writes a rule's id.
-fn headline(plan: &Plan, name: impl Fn(&RuleId) -> String) -> Vec<String> {
+/// How many rules that changed are shown with what changed in them, and how much of each.
+const CHANGED: usize = 20;
+
+/// What changed in the rules themselves; `quoted` writes what a rule file says, its ids included.
+fn headline(plan: &Plan, quoted: impl Fn(&str) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     let (before, after) = plan.mode;
     if before != after {
@@ -39,16 +39,32 @@ fn headline(plan: &Plan, name: impl Fn(&RuleId) -> String) -> Vec<String> {
             many(plan.compared.pending, "request")
         ));
     }
-    for (what, rules) in
-        [("Added", &plan.added), ("Removed", &plan.removed), ("Changed", &plan.changed)]
+    let changed: Vec<_> = plan.changed.iter().map(|changed| changed.rule.clone()).collect();
+    for (what, rules) in [("Added", &plan.added), ("Removed", &plan.removed), ("Changed", &changed)]
     {
         if !rules.is_empty() {
-            let rules: Vec<_> = rules.iter().map(&name).collect();
+            let rules: Vec<_> = rules.iter().map(|rule| quoted(rule.as_str())).collect();
             lines.push(format!("{what}: {}.", cut(&rules.join(", "), 1_000)));
         }
     }
     if lines.is_empty() {
         lines.push("No rule says anything else.".to_owned());
+    }
+    lines
+}
+
+/// What changed in each rule.
+fn bounds(plan: &Plan, quoted: impl Fn(&str) -> String) -> Vec<String> {
+    let mut lines = Vec::new();
+    for ChangedRule { rule, what } in plan.changed.iter().take(CHANGED) {
+        let mut said: Vec<_> = what.iter().take(CHANGED).map(|what| quoted(what)).collect();
+        if what.len() > CHANGED {
+            said.push(format!("and {} more", what.len() - CHANGED));
+        }
+        lines.push(format!("In {}: {}.", quoted(rule.as_str()), said.join("; ")));
+    }
+    if plan.changed.len() > CHANGED {
+        lines.push(format!("In {} more rules something changed.", plan.changed.len() - CHANGED));
     }
     lines
 }
@@ -86,7 +102,8 @@ fn standing(standing: Standing) -> &'static str {
 
 /// For a terminal.
 pub(super) fn terminal(plan: &Plan) -> String {
-    let mut text = headline(plan, RuleId::to_string).join("\n") + "\n" + &counts(plan) + "\n";
+    let said = [headline(plan, str::to_owned), bounds(plan, str::to_owned)].concat();
+    let mut text = said.join("\n") + "\n" + &counts(plan) + "\n";
     for (title, flips) in [
         ("Would come out otherwise", &plan.flips),
         ("Active tokens that no rule would approve any more", &plan.uncovered),
@@ -141,8 +158,13 @@ fn more(text: &mut String, all: usize) {
 /// For a check run.
 pub(super) fn markdown(plan: &Plan, limit: usize, names: Names) -> String {
     let mut text = format!("{}\n\n", counts(plan));
-    // Ids have letters, digits, `-`, `_` and `@` only: nothing ends the quotation.
-    for line in headline(plan, |id| format!("`{id}`")) {
+    let quoted = |text: &str| format!("`{}`", text.replace('`', "'"));
+    let mut said = headline(plan, quoted);
+    // Where everybody reads along, not even bounds are told: an upper layer may have set them, and its file may be private.
+    if names == Names::Shown {
+        said.extend(bounds(plan, quoted));
+    }
+    for line in said {
         let _ = writeln!(text, "- {line}");
     }
     if names == Names::Counted {
