@@ -37,7 +37,7 @@ pub use leases::Lease;
 pub use limits::ParkedRow;
 pub use members::MemberChanges;
 pub use policies_in_force::PolicyInForceRow;
-pub use policy_places::{Found, Pin, PinnedBy, PolicyFiles, PolicyPlaceRow, Refused};
+pub use policy_places::{Found, Pin, PinnedBy, PlaceIs, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 pub use revocations::{
     ItemState, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,

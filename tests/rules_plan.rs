@@ -151,7 +151,10 @@ fn of_a_rule_that_says_something_else_the_old_and_the_new_bound_are_shown() {
     let shown = plan(&policy(&format!("{OLD}{veto}")), &policy(&format!("{OLD}{other}")), []);
     let text = shown.markdown(65_535, Names::Shown);
     assert!(text.contains("; `gate: false → true`; "), "{text}");
-    assert!(text.contains("- In `escalate.z`: `unless.request.reason: none → matches '@olga'`;"), "{text}");
+    assert!(
+        text.contains("- In `escalate.z`: `unless.request.reason: none → matches '@olga'`;"),
+        "{text}"
+    );
     // Where everybody reads along, only which rules changed.
     let public = shown.markdown(65_535, Names::Counted);
     assert!(

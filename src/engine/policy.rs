@@ -17,14 +17,14 @@ use tokio::sync::watch;
 
 use self::{
     combine::{Known, Layer},
-    in_force::{Entitled, Inner, Touched, protected},
+    in_force::{Entitled, Inner, Source, Touched, compared, protected},
 };
 use crate::{
     domain::{Login, Organization, OrganizationId, RepositoryId},
     github::RepositoryEvent,
     rules::Policy,
     settings::{Place, RulesSettings},
-    store::{PolicyFiles, PolicyInForceRow, Store, StoreError},
+    store::{PlaceIs, PolicyFiles, PolicyInForceRow, Store, StoreError},
 };
 
 pub use disk::read_sources;
@@ -125,13 +125,16 @@ impl Policies {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let inner = Inner::of(settings);
+        let before = store.policy_places().await?;
+        let row_of = |whose: &str| before.iter().find(|row| row.whose == whose);
         let mut tx = store.begin().await?;
-        for source in &inner.sources {
-            tx.use_policy_place(&source.whose, &source.place.to_string()).await?;
+        for Source { whose, place } in &inner.sources {
+            let is = compared(place, row_of(whose));
+            tx.use_policy_place(whose, &place.to_string(), is).await?;
         }
         for entry in &inner.entries {
             if inner.sources.iter().all(|source| source.whose != entry.whose) {
-                tx.use_policy_place(&entry.whose, AS_EVERYBODY).await?;
+                tx.use_policy_place(&entry.whose, AS_EVERYBODY, PlaceIs::Another).await?;
             }
         }
         tx.commit().await?;

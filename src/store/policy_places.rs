@@ -60,6 +60,23 @@ impl Pin {
     }
 }
 
+/// What a place that the settings name is to the one that they named before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceIs {
+    /// The same, perhaps in other letters.
+    TheSame,
+    /// Another path in the same repository: it is followed as before, and its files are others.
+    AnotherPath,
+    /// Another place, or there was none.
+    Another,
+}
+
+const NO_FILES: &str = "UPDATE policy_places SET files = NULL, commit_sha = NULL, url = NULL, loaded_at = NULL WHERE whose = $1";
+
+const NO_REPOSITORY: &str = "UPDATE policy_places SET repository_id = NULL, owner_id = NULL, pinned_by = NULL, full_name = NULL, \
+    default_branch = NULL, public = FALSE, refused = NULL, refused_at = NULL, found_id = NULL, found_owner_id = NULL, \
+    found_name = NULL WHERE whose = $1";
+
 /// Rule files as they were read together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyFiles {
@@ -253,24 +270,30 @@ impl Store {
 }
 
 impl Tx {
-    /// Notes that the settings name this place; what is known of another place under the same name is forgotten.
+    /// Notes that the settings name this place. Of what was known, `is` says what still counts; which organization had the
+    /// login does, wherever its rules are.
     pub(crate) async fn use_policy_place(
         &mut self,
         whose: &str,
         place: &str,
+        is: PlaceIs,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM policy_places WHERE whose = $1 AND place <> $2")
-            .bind(whose)
-            .bind(place)
-            .execute(&mut *self.inner)
-            .await?;
+        let forgets: &[&str] = match is {
+            PlaceIs::TheSame => &[],
+            PlaceIs::AnotherPath => &[NO_FILES],
+            PlaceIs::Another => &[NO_FILES, NO_REPOSITORY],
+        };
         sqlx::query(
-            "INSERT INTO policy_places (whose, place) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "INSERT INTO policy_places (whose, place) VALUES ($1, $2) \
+             ON CONFLICT (whose) DO UPDATE SET place = excluded.place",
         )
         .bind(whose)
         .bind(place)
         .execute(&mut *self.inner)
         .await?;
+        for forget in forgets {
+            sqlx::query(*forget).bind(whose).execute(&mut *self.inner).await?;
+        }
         Ok(())
     }
 

@@ -432,6 +432,75 @@ async fn another_repository_under_the_name_is_refused_until_somebody_trusts_it()
     scene.end().await;
 }
 
+/// The name now belongs to another repository, whose file says this.
+async fn taken_over(scene: &Scene, file: &str, text: &str) {
+    scene.hub.rename_repository("acme", "rules", "old-rules").unwrap();
+    scene.hub.world(|world| {
+        world.add_organization("acme").repository(Repo::private("rules").file(file, text));
+    });
+}
+
+#[tokio::test]
+async fn a_setting_that_is_written_otherwise_does_not_forget_which_repository_is_meant() {
+    const LOOSE: &str =
+        "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n";
+    let mut scene = open(RULES).await;
+    let pinned = scene.store().policy_pin("everybody").await.unwrap().unwrap();
+    // Other letters, and the same repository: nothing is read again.
+    scene.stop().await;
+    scene.change(|set| {
+        set.flags = vec![("rules", "github:ACME/Rules/patwarden/rules.toml".to_owned())]
+    });
+    begin(&mut scene).await;
+    assert_eq!(scene.calls(CONTENTS), 0);
+    assert_eq!(scene.store().policy_pin("everybody").await.unwrap().unwrap(), pinned);
+    // Another path of it: the files are others, the repository is the same.
+    scene.stop().await;
+    let moved = [("other/rules.toml", Some(LOOSE))];
+    scene.hub.commit("acme", "rules", "main", "olga", "move", moved).unwrap();
+    scene
+        .change(|set| set.flags = vec![("rules", "github:acme/rules/other/rules.toml".to_owned())]);
+    scene.start().await;
+    let before = scene.store().policy_place("everybody").await.unwrap().unwrap();
+    assert!(before.good.is_none(), "what stood at the other path is not in force");
+    until_in_force(&scene, "its rules count", |it| {
+        it.policy.as_ref().is_some_and(|it| it.rule_count() == 0)
+    })
+    .await;
+    assert_eq!(scene.store().policy_pin("everybody").await.unwrap().unwrap(), pinned);
+    // Whoever has taken the name meanwhile is not let in by either.
+    scene.stop().await;
+    taken_over(&scene, "third/rules.toml", LOOSE).await;
+    for setting in ["github:Acme/RULES/other/rules.toml", "github:acme/rules/third/rules.toml"] {
+        scene.change(|set| set.flags = vec![("rules", setting.to_owned())]);
+        scene.start().await;
+        until_broken(&scene, "is another repository").await;
+        assert_eq!(scene.store().policy_pin("everybody").await.unwrap().unwrap(), pinned);
+        scene.stop().await;
+    }
+    scene.start().await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn the_name_by_which_a_renamed_repository_is_followed_means_that_repository() {
+    let mut scene = open(RULES).await;
+    scene.hub.rename_repository("acme", "rules", "policies").unwrap();
+    until_in_force(&scene, "it is followed", |it| it.source.contains("acme/policies@")).await;
+    scene.stop().await;
+    // While the settings are brought up to date, somebody takes the new name.
+    scene.hub.rename_repository("acme", "policies", "elsewhere").unwrap();
+    scene.hub.world(|world| {
+        let repository = Repo::private("policies").file(FILE, RULES);
+        world.add_organization("acme").repository(repository);
+    });
+    let setting = "github:acme/policies/patwarden/rules.toml";
+    scene.change(|set| set.flags = vec![("rules", setting.to_owned())]);
+    scene.start().await;
+    until_broken(&scene, "is another repository").await;
+    scene.end().await;
+}
+
 #[tokio::test]
 async fn a_repository_that_was_handed_over_is_refused_until_somebody_trusts_that() {
     let scene = open(RULES).await;

@@ -18,7 +18,7 @@ use crate::{
     github::RepositoryEvent,
     rules::{Mode, Policy, SourceFile, diagnostic::Diagnostic},
     settings::{Place, RepositoryPlace, RulesSettings},
-    store::{PolicyFiles, PolicyPlaceRow},
+    store::{PlaceIs, PolicyFiles, PolicyPlaceRow},
 };
 
 /// A place of the settings with files of its own.
@@ -287,6 +287,25 @@ impl Known {
         branch.is_none_or(|(pushed, branch)| {
             pushed.strip_prefix("refs/heads/") == Some(branch.as_str())
         })
+    }
+}
+
+/// What a place of the settings is to what was kept for the same organization. A repository is the same whose name only
+/// differs in its letters' case, as GitHub has it, or who has the name by which it was last followed.
+pub(super) fn compared(place: &Place, row: Option<&PolicyPlaceRow>) -> PlaceIs {
+    let Some(row) = row else { return PlaceIs::Another };
+    let (Place::Repository(now), Ok(Place::Repository(before))) = (place, Place::parse(&row.place))
+    else {
+        return if row.place == place.to_string() { PlaceIs::TheSame } else { PlaceIs::Another };
+    };
+    let name = format!("{}/{}", now.owner, now.name);
+    let known = row.full_name.as_ref().filter(|_| row.pin.is_some());
+    let same = name.eq_ignore_ascii_case(&format!("{}/{}", before.owner, before.name))
+        || known.is_some_and(|known| known.eq_ignore_ascii_case(&name));
+    match (same, now.path == before.path) {
+        (true, true) => PlaceIs::TheSame,
+        (true, false) => PlaceIs::AnotherPath,
+        (false, _) => PlaceIs::Another,
     }
 }
 
