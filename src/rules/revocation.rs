@@ -353,7 +353,7 @@ fn still_out(left: &Left) -> Check {
         Left::Organization => (Part::When, Condition::OwnerRole(vec![Role::Stranger])),
         Left::Team(team) => (Part::Unless, Condition::OwnerTeams(vec![team.clone()])),
     };
-    Check { part, key: "on".to_owned(), condition, veto: false, slot: None }
+    Check { part, key: "on".to_owned(), condition, veto: false, slot: None, bound_by: Vec::new() }
 }
 
 fn left(left: &Left, token: &HeldToken<'_>) -> String {
