@@ -14,6 +14,7 @@ mod look;
 mod names;
 mod planned;
 mod policy;
+mod post;
 mod reconcile;
 mod record;
 mod replayed;
@@ -46,6 +47,7 @@ pub use policy::{
     ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, trusted_as,
     whose_of,
 };
+pub use post::Post;
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;
 pub use revoke::{Carried, PLANS_LAPSE};

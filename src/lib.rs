@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod github;
 pub mod inventory;
+pub mod notify;
 pub mod rules;
 pub mod server;
 pub mod service;

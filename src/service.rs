@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Audit,
     clock::Clock,
-    engine::{Engine, EngineFailed, EngineOptions, Policies},
+    engine::{Engine, EngineFailed, EngineOptions, Policies, Post},
     github::{App, AppCredentials, ClientOptions},
+    notify::Mailer,
     server::{Bound, Secrets, Shared, router},
     settings::Settings,
     store::Store,
@@ -28,6 +29,7 @@ pub struct Service {
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     work: JoinHandle<Result<(), EngineFailed>>,
+    post: Option<JoinHandle<()>>,
 }
 
 impl Service {
@@ -47,6 +49,8 @@ impl Service {
         let credentials =
             AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
         let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?;
+        let mailer =
+            settings.mail.as_ref().map(Mailer::new).transpose().map_err(anyhow::Error::msg)?;
         let audit = Audit::new(settings.audit_log.as_deref())
             .context("the audit log cannot be opened: name a file that can be appended to")?;
         // Bound before anything is opened: a second process with the same address ends here, harmlessly.
@@ -70,11 +74,13 @@ impl Service {
             options,
         );
         let stop = CancellationToken::new();
+        let post = mailer.map(|mailer| Post::new(store.clone(), mailer, clock.clone()));
+        let post = post.map(|post| tokio::spawn(post.run(stop.clone())));
         let address = bound.address;
         let shared = Shared::new(store.clone(), &engine, secrets, clock);
         let server = tokio::spawn(bound.serve(router(shared), stop.clone()));
         let work = tokio::spawn(Arc::clone(&engine).run(stop.clone()));
-        Ok(Self { address, store, engine, audit, stop, server, work })
+        Ok(Self { address, store, engine, audit, stop, server, work, post })
     }
 
     /// Stops taking deliveries, lets what is under way end, closes the store.
@@ -85,6 +91,9 @@ impl Service {
         self.stop.cancel();
         let served = self.server.await?;
         let worked = self.work.await?;
+        if let Some(post) = self.post {
+            post.await?;
+        }
         self.store.close().await;
         served?;
         Ok(worked?)

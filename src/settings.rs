@@ -2,6 +2,7 @@
 //! Where a value comes from stands in `sources`, whose rules are where in `rules`.
 
 mod access;
+mod mail;
 mod rules;
 mod sources;
 
@@ -12,6 +13,7 @@ use secrecy::SecretString;
 use self::sources::Origin;
 pub use self::{
     access::Access,
+    mail::{MailSettings, Server, Tls, Transport},
     rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings},
     sources::{KEYS, Key, Sources},
 };
@@ -38,6 +40,8 @@ pub struct Settings {
     pub write_interval: Duration,
     /// The longest that one call may take.
     pub github_timeout: Duration,
+    /// How mail is sent; `None`: it is not.
+    pub mail: Option<MailSettings>,
     /// Where audit lines go.
     pub audit_log: Option<PathBuf>,
     /// How log lines look.
@@ -114,6 +118,7 @@ impl Settings {
             Ok(Duration::ZERO) => Err("no call is answered in no time".to_owned()),
             span => span,
         });
+        let mail = mail::check(s);
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
         let log_format = s.parsed("log-format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -137,6 +142,7 @@ impl Settings {
                 most_at_once: most_at_once?,
                 write_interval: write_interval?,
                 github_timeout: github_timeout?,
+                mail,
                 audit_log,
                 log_format: log_format?,
             })

@@ -205,7 +205,7 @@ fn organization(
 impl Sources {
     /// Whether a name stands for a table of the settings file, and not for a setting.
     pub(super) fn is_table(name: &str) -> bool {
-        name == "organizations"
+        matches!(name, "organizations" | "addresses")
     }
 }
 

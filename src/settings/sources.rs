@@ -118,6 +118,27 @@ pub const KEYS: &[Key] = &[
         Some("20s"),
     ),
     key(
+        "mail",
+        "PATWARDEN_MAIL",
+        "how mail is sent: smtp://USER@HOST (STARTTLS), smtps://USER@HOST (TLS from the start), or folder:PATH for files \
+         in place of mail",
+        None,
+    ),
+    key(
+        "mail-from",
+        "PATWARDEN_MAIL_FROM",
+        "the address that mail comes from; needed with mail",
+        None,
+    ),
+    secret("mail-password", "PATWARDEN_MAIL_PASSWORD", "the password of USER at the mail server"),
+    key("mail-password-path", "PATWARDEN_MAIL_PASSWORD_PATH", "a file with that password", None),
+    key(
+        "mail-ca-path",
+        "PATWARDEN_MAIL_CA_PATH",
+        "a file with certificates, PEM, that the mail server's may be signed by beside the system's",
+        None,
+    ),
+    key(
         "audit-log",
         "PATWARDEN_AUDIT_LOG",
         "a file to which every decision and effect is appended as a line of JSON",

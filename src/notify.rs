@@ -1,0 +1,7 @@
+//! Telling people by mail. What there is to be said, and when, is decided elsewhere.
+
+mod mail;
+mod notice;
+
+pub use mail::{Mail, MailError, Mailer};
+pub use notice::{Notice, NoticeToken};

@@ -1,0 +1,126 @@
+//! The outbox of mail: what is to be sent, what was, and what a mail server will not take.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, StoreError, Tx, get};
+use crate::domain::OrganizationId;
+
+/// Where a mail stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailState {
+    /// To be sent.
+    Waiting,
+    /// A mail server, or the folder, has it.
+    Sent,
+    /// The mail server will not take it.
+    Refused,
+}
+
+/// One mail.
+#[derive(Clone, Debug)]
+pub struct MailRow {
+    /// Names it: a mail is put into the outbox once for each key.
+    pub key: String,
+    /// On whose behalf.
+    pub organization: OrganizationId,
+    /// Whom it goes to.
+    pub recipient: String,
+    /// One line.
+    pub subject: String,
+    /// All of it, as text.
+    pub text: String,
+    /// The same, as HTML.
+    pub html: String,
+    /// How often it was tried in vain.
+    pub attempts: i64,
+}
+
+impl MailRow {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: get(row, "key")?,
+            organization: OrganizationId(get(row, "organization_id")?),
+            recipient: get(row, "recipient")?,
+            subject: get(row, "subject")?,
+            text: get(row, "text")?,
+            html: get(row, "html")?,
+            attempts: get(row, "attempts")?,
+        })
+    }
+}
+
+impl MailState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Store {
+    /// The mails that are to be sent now: at most so many, the longest due first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn due_mails(&self, now: Timestamp, limit: i64) -> Result<Vec<MailRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM mails WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, key LIMIT $2",
+        )
+        .bind(now.as_millisecond())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(MailRow::read).collect()
+    }
+}
+
+impl Tx {
+    /// Puts a mail into the outbox, unless one with its key is or was there. Gives whether it was put.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn put_mail(
+        &mut self,
+        mail: &MailRow,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let put = sqlx::query(
+            "INSERT INTO mails (key, organization_id, recipient, subject, text, html, state, due_at, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7, $7) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(&mail.key)
+        .bind(mail.organization.0)
+        .bind(&mail.recipient)
+        .bind(&mail.subject)
+        .bind(&mail.text)
+        .bind(&mail.html)
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(put.rows_affected() == 1)
+    }
+
+    /// What came of sending a mail: where it stands now, and when it is tried again if it waits.
+    pub(crate) async fn note_mail(
+        &mut self,
+        key: &str,
+        state: MailState,
+        note: &str,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE mails SET state = $2, note = $3, due_at = $4, attempts = attempts + 1 \
+              WHERE key = $1 AND state = 'waiting'",
+        )
+        .bind(key)
+        .bind(state.as_str())
+        .bind(note)
+        .bind(due_at.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+}
