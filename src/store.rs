@@ -27,7 +27,7 @@ mod tokens;
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
-pub use changes::ChangeRow;
+pub use changes::{ChangeRow, Reviewed, RunsLately, Said, Told};
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
 pub(crate) use deliveries::StoredDelivery;
 pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery};

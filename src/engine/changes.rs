@@ -1,9 +1,11 @@
 //! Pull requests that change rules: each is loaded by the loader that puts rules in force, and a check run says what came of
 //! it. What a pull request holds is data, by whoever opened it: it decides nothing, and learns nothing it may not know.
 
+mod sweep;
+
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -11,16 +13,16 @@ use super::{
     retry_pause, rules_at,
 };
 use crate::{
-    domain::{RepositoryId, for_people},
+    domain::{RepositoryId, cut, for_people},
     github::{CallError, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest, Read},
     rules::{
         Policy, SourceFile, Sources, Standing,
         diagnostic::Severity,
         load::{Loaded, load, load_layers},
         plan::{self, Names, Plan},
-        review::{Annotation, Consequences, Review, review, review_of_file_alone},
+        review::{Annotation, Consequences, LONGEST_TEXT, Review, review, review_of_file_alone},
     },
-    store::{ChangeRow, InstallationRow, StoreError},
+    store::{ChangeRow, InstallationRow, Reviewed, StoreError, Told},
 };
 
 /// What the check is called.
@@ -41,6 +43,12 @@ const LONGEST_PLAN: Duration = Duration::from_secs(30);
 /// After so many failures in a row a change is left alone until a push, a click, or the next list of open pull requests.
 const MOST_ATTEMPTS: i64 = 12;
 
+/// The most check runs of one commit within [`RUNS_WITHIN`]: who asks for another one is answered later.
+pub(super) const MOST_RUNS: usize = 6;
+
+/// The time in which check runs of one commit are counted.
+pub(super) const RUNS_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// The most organizations whose record is judged again for one change of rules that several have.
 const MOST_ORGANIZATIONS: usize = 50;
 
@@ -53,6 +61,8 @@ enum NotSaid {
     Store(#[from] StoreError),
     #[error("it took longer than {} s", LONGEST.as_secs())]
     TooLong,
+    #[error("{MOST_RUNS} checks of its commit were written within an hour; the next may be at {0}")]
+    TooOften(Timestamp),
     #[error("the App is not installed where the repository is, or nobody follows it any more")]
     NotOurs,
 }
@@ -90,17 +100,21 @@ impl Engine {
             tokio::time::timeout(LONGEST, self.say(&row)).await.unwrap_or(Err(NotSaid::TooLong));
         let now = self.clock.now();
         let kept = match said {
-            Ok(commit) => self.store.change_is_done(&row, commit.as_deref(), now).await,
+            Ok(reviewed) => self.store.change_is_done(&row, &reviewed, now).await,
+            Err(error @ NotSaid::TooOften(next)) => {
+                tracing::info!(%error, repository = %row.repository, number = row.number, "asked again too often");
+                self.store.change_waits(&row, next).await
+            }
             Err(error @ NotSaid::NotOurs) => {
                 tracing::debug!(%error, repository = %row.repository, "a pull request is left alone");
-                self.store.change_is_done(&row, None, now).await
+                self.store.change_is_done(&row, &Reviewed::Nothing, now).await
             }
             Err(error) if row.attempts >= MOST_ATTEMPTS => {
                 tracing::error!(
                     %error, repository = %row.repository, number = row.number,
                     "no check could be written for a change of rules; it is left until open pull requests are listed again, a quarter of an hour later"
                 );
-                self.store.change_is_done(&row, None, now).await
+                self.store.change_is_done(&row, &Reviewed::Nothing, now).await
             }
             Err(error) => {
                 tracing::warn!(%error, repository = %row.repository, number = row.number, "a change of rules is looked at again");
@@ -118,8 +132,8 @@ impl Engine {
         }
     }
 
-    /// Says what is to be said; gives the commit of which something was said.
-    async fn say(&self, row: &ChangeRow) -> Result<Option<String>, NotSaid> {
+    /// Says what is to be said; gives what was said of which commit.
+    async fn say(&self, row: &ChangeRow) -> Result<Reviewed, NotSaid> {
         let held = self.policies.held_by(row.repository);
         let installation = self.installation_of(&held).await?;
         let read = self.clients.read(installation.id)?;
@@ -133,7 +147,7 @@ impl Engine {
         let pull = match read.pull_request(row.repository, row.number).await {
             Ok(pull) => pull,
             // There is none of this number, whatever somebody said.
-            Err(CallError::NotFound) => return Ok(None),
+            Err(CallError::NotFound) => return Ok(Reviewed::Nothing),
             Err(error) => return Err(error.into()),
         };
         let on_branch: Vec<&Held> = held
@@ -141,27 +155,54 @@ impl Engine {
             .filter(|held| held.default_branch.as_deref() == Some(&*pull.base))
             .collect();
         if !pull.open || on_branch.is_empty() {
-            return Ok(None);
+            return Ok(Reviewed::Nothing);
         }
-        if !row.again && self.store.is_checked(row.repository, &pull.head).await? {
-            return Ok(None);
+        let said = self.store.said_of(row.repository, &pull.head).await?;
+        let before = said.iter().map(|said| said.told).max();
+        let for_this = said.iter().any(|said| said.number == row.number);
+        if let Some(told) = before.filter(|told| !row.again && (for_this || *told == Told::All)) {
+            return Ok(Reviewed::Known(pull.head, told));
+        }
+        let now = self.clock.now();
+        let since = now.saturating_sub(RUNS_WITHIN).unwrap_or(now);
+        let lately = self.store.runs_of(row.repository, &pull.head, since).await?;
+        if let Some(next) = lately.full_until(MOST_RUNS, RUNS_WITHIN).filter(|_| row.again) {
+            return Err(NotSaid::TooOften(next));
         }
         let paths = read.changed_paths(row.repository, row.number).await?;
-        let touched = |held: &Held| {
+        let touched = |held: &&Held| {
             paths.as_ref().is_none_or(|paths| paths.iter().any(|path| touches(path, &held.path)))
         };
+        let touched: Vec<&Held> = on_branch.into_iter().filter(touched).collect();
+        if touched.is_empty() {
+            // Looked at: nothing of this commit is asked for again.
+            return Ok(Reviewed::Known(pull.head, Told::All));
+        }
+        let may_know = self.may_know(&read, row.repository, &pull).await?;
+        let told = if may_know { Told::All } else { Told::Part };
+        if before == Some(told) && !row.again {
+            // It was proposed before by somebody who may know as much.
+            return Ok(Reviewed::Known(pull.head, told));
+        }
         let mut reviews = Vec::new();
-        for held in on_branch.into_iter().filter(|held| touched(held)) {
-            let review = self.review(&read, row.repository, held, &pull);
+        for held in touched {
+            let review = self.review(&read, row.repository, held, &pull.head, told);
             reviews.push(match tokio::time::timeout(LONGEST_REVIEW, review).await {
                 Ok(review) => review?,
                 // Said, and not tried again: it would take as long.
                 Err(_) => too_long(),
             });
         }
-        // Looked at: nothing of this commit is asked for again.
-        let Some(review) = reviews.into_iter().reduce(both) else { return Ok(Some(pull.head)) };
-        let mark = format!("patwarden:{}:{}", row.repository, pull.head);
+        let Some(mut review) = reviews.into_iter().reduce(both) else {
+            return Ok(Reviewed::Known(pull.head, told));
+        };
+        if lately.count + 1 >= MOST_RUNS {
+            let next = lately.first.unwrap_or(now).saturating_add(RUNS_WITHIN).unwrap_or(now);
+            review = until_later(review, next);
+        }
+        // Who may know more gets a run of its own beside what somebody else was told.
+        let part = if may_know { "" } else { ":part" };
+        let mark = format!("patwarden:{}:{}{part}", row.repository, pull.head);
         // What an earlier try left is finished, not written twice; who asks again gets another.
         let known = if row.again {
             None
@@ -186,7 +227,7 @@ impl Engine {
             repository = %row.repository, number = row.number, commit = pull.head, run = id, passed = review.passed,
             title = review.title, "a change of rules was checked"
         );
-        Ok(Some(pull.head))
+        Ok(Reviewed::Written(pull.head, told))
     }
 
     async fn installation_of(&self, held: &[Held]) -> Result<InstallationRow, NotSaid> {
@@ -201,9 +242,10 @@ impl Engine {
         read: &Read,
         repository: RepositoryId,
         held: &Held,
-        pull: &PullRequest,
+        commit: &str,
+        told: Told,
     ) -> Result<Review, NotSaid> {
-        let files = match rules_at(read, repository, &held.path, &pull.head).await {
+        let files = match rules_at(read, repository, &held.path, commit).await {
             Ok(files) => files,
             Err(NoRules::Call(error)) if !is_an_answer(&error) => return Err(error.into()),
             Err(trouble) => return Ok(no_rules(&trouble)),
@@ -212,8 +254,7 @@ impl Engine {
             Some(upper) if held.whose != ENTERPRISE => upper.files.clone(),
             _ => Vec::new(),
         };
-        let may_know = self.may_know(read, repository, pull).await?;
-        if !may_know && !upper.is_empty() {
+        if told == Told::Part && !upper.is_empty() {
             // Under the enterprise's rules every case would be a question about them, answered.
             let sources = Sources::of_organization(files);
             return self.judging(move || review_of_file_alone(&load_layers(&sources))).await;
@@ -230,8 +271,7 @@ impl Engine {
             }
         };
         let loaded = self.judging(move || load_layers(&sources)).await?;
-        let consequences =
-            self.consequences(read, repository, held, may_know, &files, &loaded).await?;
+        let consequences = self.consequences(read, repository, held, told, &files, &loaded).await?;
         let mut said = self.judging(move || review(&loaded, &consequences)).await?;
         said.annotations.retain(|annotation| !annotation.path.starts_with('\0'));
         Ok(said)
@@ -277,14 +317,14 @@ impl Engine {
         read: &Read,
         repository: RepositoryId,
         held: &Held,
-        may_know: bool,
+        told: Told,
         files: &[SourceFile],
         loaded: &Loaded,
     ) -> Result<Consequences, NotSaid> {
         if loaded.policy.is_none() {
             return Ok(Consequences::Invalid);
         }
-        if !may_know {
+        if told == Told::Part {
             return Ok(Consequences::NotForTheAuthor);
         }
         // Counts only also where a whole enterprise may read.
@@ -330,32 +370,6 @@ impl Engine {
             };
         }
         Ok(all)
-    }
-
-    /// Finds pull requests of which no webhook told us.
-    async fn sweep(&self) {
-        for repository in self.policies.repositories() {
-            if let Err(error) = self.sweep_one(repository).await {
-                tracing::debug!(%error, %repository, "its pull requests were not listed");
-            }
-        }
-    }
-
-    async fn sweep_one(&self, repository: RepositoryId) -> Result<(), NotSaid> {
-        let held = self.policies.held_by(repository);
-        let Some(branch) = held.iter().find_map(|held| held.default_branch.clone()) else {
-            return Ok(());
-        };
-        let installation = self.installation_of(&held).await?;
-        let read = self.clients.read(installation.id)?;
-        for pull in read.open_pull_requests(repository, &branch).await? {
-            if !self.store.is_checked(repository, &pull.head).await? {
-                let mut tx = self.store.begin().await?;
-                tx.note_change(repository, pull.number, self.clock.now()).await?;
-                tx.commit().await?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -413,15 +427,22 @@ fn too_long() -> Review {
     }
 }
 
+/// The last one for a while: whoever wants another one must know when it may come.
+fn until_later(review: Review, next: Timestamp) -> Review {
+    let more = format!(
+        "\n\n---\n\nThis commit was checked {MOST_RUNS} times within an hour. Asked again, it is checked at {} UTC.\n",
+        next.strftime("%Y-%m-%d %H:%M")
+    );
+    let room = LONGEST_TEXT.saturating_sub(more.chars().count());
+    Review { summary: cut(&review.summary, room) + &more, ..review }
+}
+
 /// Two sets of rules in one repository make one check run.
 fn both(one: Review, other: Review) -> Review {
     Review {
         passed: one.passed && other.passed,
         title: format!("{}; {}", one.title, other.title),
-        summary: crate::domain::cut(
-            &format!("{}\n\n---\n\n{}", one.summary, other.summary),
-            crate::rules::review::LONGEST_TEXT,
-        ),
+        summary: cut(&format!("{}\n\n---\n\n{}", one.summary, other.summary), LONGEST_TEXT),
         annotations: [one.annotations, other.annotations].concat(),
     }
 }

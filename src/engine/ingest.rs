@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{
+    changes::{MOST_RUNS, RUNS_WITHIN},
     lifecycle::{Event, Heard, Outcome, State},
     record,
 };
@@ -118,7 +119,13 @@ fn said(delivery: &StoredDelivery) -> Said {
 async fn note_change(tx: &mut Tx, event: &ChangeEvent, now: Timestamp) -> Result<(), StoreError> {
     match &event.what {
         Changed::PullRequest(number) => tx.note_change(event.repository, *number, now).await,
-        Changed::Again(commit) => tx.check_again(event.repository, commit, now).await,
+        Changed::Again(commit) => {
+            // Whoever asks without end costs nothing before the hour is over.
+            let since = now.saturating_sub(RUNS_WITHIN).unwrap_or(now);
+            let lately = tx.runs_of(event.repository, commit, since).await?;
+            let due = lately.full_until(MOST_RUNS, RUNS_WITHIN).unwrap_or(now).max(now);
+            tx.check_again(event.repository, commit, due, now).await
+        }
         Changed::Nothing => Ok(()),
     }
 }

@@ -55,6 +55,7 @@ impl Files {
                 migrations: &[
                     ("first", include_str!("migrations/sqlite/0001_first.sql")),
                     ("tokens", include_str!("migrations/sqlite/0002_tokens.sql")),
+                    ("checks", include_str!("migrations/sqlite/0003_checks.sql")),
                     ("mails", include_str!("migrations/sqlite/0005_mails.sql")),
                 ],
             },

@@ -288,3 +288,121 @@ async fn the_check_and_the_runtime_say_the_same() {
     scene.until_it_stands(asked.request_id, "escalated").await;
     scene.end().await;
 }
+
+#[tokio::test]
+async fn what_a_stranger_proposed_first_is_planned_for_whoever_may_know_and_proposes_the_same() {
+    let scene = open().await;
+    scene.hub.set_collaborator("acme", "rules", "kim", Some(fakehub::Access::Read)).unwrap();
+    let waits = scene.ask(writing("lee").named("deploy-key"));
+    scene.until_it_stands(waits.request_id, "escalated").await;
+    let text = looser();
+    let changes = [(FILE, Some(text.as_str()))];
+    let fork = Head::Fork("x".to_owned());
+    let theirs =
+        scene.hub.open_pull_request("acme", "rules", "kim", fork, "Please", changes).unwrap();
+    let first = checks(&scene, 1).await.remove(0);
+    assert!(first.summary.unwrap().contains("Not shown"));
+    // A maintainer takes the very commit over into a branch of the repository.
+    scene.hub.set_branch("acme", "rules", "adopted", "olga", &theirs.head_sha).unwrap();
+    let nothing: [(&str, Option<&str>); 0] = [];
+    let ours = scene
+        .hub
+        .open_pull_request("acme", "rules", "olga", "adopted", "Adopted", nothing)
+        .unwrap();
+    assert_eq!(ours.head_sha, theirs.head_sha);
+    let runs = checks(&scene, 2).await;
+    let planned = runs.iter().find(|run| run.id != first.id).unwrap();
+    assert!(planned.summary.as_ref().unwrap().contains("| milder | lee, deploy-key (pending) |"));
+    // Somebody else who may know no more than the first learns nothing by it, and costs no run.
+    scene.hub.close_pull_request("acme", "rules", theirs.number, "kim").unwrap();
+    scene.hub.reopen_pull_request("acme", "rules", theirs.number, "kim").unwrap();
+    quiet(&scene).await;
+    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 2);
+    // Asked again, the plan is what is said again, once.
+    scene.hub.rerequest_suite("acme", "rules", &ours.head_sha, "olga").unwrap();
+    let runs = checks(&scene, 3).await;
+    quiet(&scene).await;
+    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 3);
+    let planned = |run: &&CheckRun| run.summary.as_ref().unwrap().contains("| milder |");
+    assert_eq!(runs.iter().filter(planned).count(), 2);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_again_without_end_is_told_when_it_is_enough() {
+    let scene = open().await;
+    let pull = propose(&scene, "olga", &looser());
+    let run = checks(&scene, 1).await.remove(0);
+    for many in 2..=6 {
+        scene.hub.rerequest_check("acme", "rules", run.id, "olga").unwrap();
+        checks(&scene, many).await;
+    }
+    let runs = scene.hub.check_runs("acme", "rules");
+    let told: Vec<bool> = runs
+        .iter()
+        .map(|run| {
+            run.summary.as_ref().unwrap().contains("checked 6 times within an hour. Asked again")
+        })
+        .collect();
+    assert_eq!(told.iter().filter(|told| **told).count(), 1, "the last one says so");
+    scene.hub.reset_calls();
+    for _ in 0..5 {
+        scene.hub.rerequest_check("acme", "rules", run.id, "olga").unwrap();
+    }
+    quiet(&scene).await;
+    assert_eq!(scene.hub.calls().len(), 0, "nor does it cost calls");
+    // Another title does not get around it; another commit is another matter.
+    scene.hub.edit_pull_request("acme", "rules", pull.number, "olga", Some("Now"), None).unwrap();
+    quiet(&scene).await;
+    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 6);
+    let text = RULES.replace("\"90d\"", "\"9d\"");
+    let changes = [(FILE, Some(text.as_str()))];
+    scene.hub.push_to_pull_request("acme", "rules", pull.number, "less", changes).unwrap();
+    checks(&scene, 7).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_check_that_was_asked_for_too_often_comes_an_hour_later() {
+    let scene = open().await;
+    propose(&scene, "olga", &looser());
+    let run = checks(&scene, 1).await.remove(0);
+    for many in 2..=6 {
+        scene.hub.rerequest_check("acme", "rules", run.id, "olga").unwrap();
+        checks(&scene, many).await;
+    }
+    scene.hub.rerequest_check("acme", "rules", run.id, "olga").unwrap();
+    quiet(&scene).await;
+    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 6);
+    scene.clock.push(std::time::Duration::from_secs(3_700));
+    checks(&scene, 7).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn what_was_said_of_a_closed_pull_request_is_forgotten_after_a_quarter_of_a_year() {
+    let scene = open().await;
+    let closed = propose(&scene, "olga", &looser());
+    let text = RULES.replace("\"90d\"", "\"9d\"");
+    let stays = scene
+        .hub
+        .open_pull_request("acme", "rules", "olga", "stays", "Less", [(FILE, Some(text.as_str()))])
+        .unwrap();
+    checks(&scene, 2).await;
+    scene.hub.close_pull_request("acme", "rules", closed.number, "olga").unwrap();
+    quiet(&scene).await;
+    let repository = *scene.store().changed_repositories().await.unwrap().first().unwrap();
+    let said = async |sha: &str| scene.store().said_of(repository, sha).await.unwrap().len();
+    assert_eq!((said(&closed.head_sha).await, said(&stays.head_sha).await), (1, 1));
+    // Looked at every quarter of an hour, and kept for long.
+    scene.clock.push(std::time::Duration::from_secs(89 * 86_400));
+    quiet(&scene).await;
+    assert_eq!((said(&closed.head_sha).await, said(&stays.head_sha).await), (1, 1));
+    scene.clock.push(std::time::Duration::from_secs(2 * 86_400));
+    until("it is forgotten", || async { (said(&closed.head_sha).await == 0).then_some(()) }).await;
+    // What is open is not said again.
+    assert_eq!(said(&stays.head_sha).await, 1);
+    quiet(&scene).await;
+    assert_eq!(scene.hub.check_runs("acme", "rules").len(), 2);
+    scene.end().await;
+}
