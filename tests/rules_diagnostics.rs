@@ -226,6 +226,14 @@ fn provocations() -> Vec<(Code, Vec<Diagnostic>, &'static str)> {
             ),
             "\"a case\"",
         ),
+        (
+            Code::WaiverFollowsWaiver,
+            with(&["2026-01-01\nuntil = 2026-06-01", "2026-06-02\nuntil = 2026-09-01"].map(|days| format!(
+                "[waiver.w{}]\nrule = \"deny.x\"\nowner = \"kim\"\ngranted = {days}\nrecord = \"R\"\nmax.lifetime = \"30d\"\n",
+                &days[5..7]
+            )).concat().replacen("[waiver", "[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n[waiver", 1)),
+            "2026-06-02",
+        ),
         (Code::CutByCeiling, approved("[ceiling]\nlifetime = \"7d\"\n"), "lifetime"),
         (
             Code::ContradictoryBounds,
@@ -349,6 +357,52 @@ fn very_many_names_are_not_all_kept_and_that_shows() {
     let twice =
         format!("{}{}", text(&many), text(&many).replace(HEAD, "").replace("deny.x", "deny.y"));
     assert_eq!(kept(twice), MOST_NAMES + 1);
+}
+
+#[test]
+fn waivers_in_a_row_are_told_when_they_last_longer_than_one_may() {
+    let waiver = |id: &str, owner: &str, granted: &str, until: &str| {
+        format!(
+            "[waiver.{id}]\nrule = \"deny.x\"\nowner = \"{owner}\"\ngranted = {granted}\nuntil = {until}\nrecord = \"R\"\nmax.lifetime = \"1d\"\n"
+        )
+    };
+    let told = |waivers: &[String]| {
+        let rule = "[deny.x]\nreason = \"No.\"\nwhen.token.expired = true\n";
+        let found = with(&format!("{rule}{}", waivers.concat()));
+        assert!(found.iter().all(|d| d.code == Code::WaiverFollowsWaiver), "{found:?}");
+        found.iter().map(|d| d.place.line).collect::<Vec<_>>()
+    };
+    let first = waiver("a", "kim", "2026-01-01", "2026-06-29");
+    let next = |granted, until| waiver("b", "KIM", granted, until);
+    // 180 days from the first day on are the most, whoever grants them in how many parts.
+    assert_eq!(
+        told(&[waiver("a", "kim", "2026-01-01", "2026-03-31"), next("2026-04-01", "2026-06-30")]),
+        [0usize; 0]
+    );
+    assert_eq!(told(&[first.clone(), next("2026-06-30", "2026-12-01")]), [18]);
+    assert_eq!(
+        told(&[next("2026-07-06", "2026-12-01"), first.clone()]),
+        [11],
+        "in whatever order they stand"
+    );
+    assert_eq!(
+        told(&[first.clone(), next("2026-07-07", "2026-12-01")]),
+        [0usize; 0],
+        "in between the rule applied"
+    );
+    assert_eq!(told(&[first, waiver("b", "lee", "2026-06-30", "2026-12-01")]), [0usize; 0]);
+    // A row of short ones.
+    let row: Vec<_> = [
+        ("a", "01-01", "02-28"),
+        ("b", "03-01", "04-30"),
+        ("c", "05-01", "06-30"),
+        ("d", "07-01", "08-31"),
+    ]
+    .map(|(id, granted, until)| {
+        waiver(id, "kim", &format!("2026-{granted}"), &format!("2026-{until}"))
+    })
+    .to_vec();
+    assert_eq!(told(&row), [32]);
 }
 
 #[test]

@@ -80,6 +80,7 @@ codes! {
     Warning {
         DisabledByUpperLayer = "disabled-by-upper-layer": "A change of an upper layer made something of a lower one impossible: it is left out, and the rest stays.",
         ExpiredWaiver = "expired-waiver": "A waiver that has ended: its rule applies again.",
+        WaiverFollowsWaiver = "waiver-follows-waiver": "A waiver that begins within a week of another's end, for the same rule and owner, so that both together last more than 180 days.",
         DateInThePast = "date-in-the-past": "A rule whose `clock` ended, so that it never applies again.",
         CutByUpperDefault = "cut-by-upper-default": "A lower layer's default would loosen the upper one's, and does not.",
         CutByCeiling = "cut-by-ceiling": "A rule allows more than the ceiling and is cut down to it.",

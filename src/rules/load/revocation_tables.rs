@@ -160,9 +160,12 @@ pub(crate) struct DraftWaiver {
     pub(crate) waiver: Waiver,
     pub(crate) layer: Layer,
     pub(crate) place: Place,
+    /// Where it says when it begins.
+    pub(crate) granted: Place,
 }
 
-const MAX_WAIVER_DAYS: i32 = 180;
+/// The most days that a waiver lasts.
+pub(crate) const MAX_WAIVER_DAYS: i32 = 180;
 
 pub(crate) fn waiver(
     reader: &mut Reader<'_>,
@@ -173,7 +176,8 @@ pub(crate) fn waiver(
     check_id(reader, id, &span);
     let path = format!("waiver.{id}");
     let (mut rule, mut owner, mut record) = (None, None, None);
-    let (mut granted, mut until): (Option<Date>, Option<(Date, Range<usize>)>) = (None, None);
+    let mut granted: Option<(Date, Place)> = None;
+    let mut until: Option<(Date, Range<usize>)> = None;
     let (mut max_permissions, mut max_lifetime, mut max_selection) = (None, None, None);
     let mut seen = Vec::new();
     let keys = ["rule", "owner", "granted", "until", "record", "max"];
@@ -187,7 +191,9 @@ pub(crate) fn waiver(
                     .map(|text| (text.to_owned(), reader.place(value.span())))
             }
             "owner" => owner = login(reader, value, &path),
-            "granted" => granted = reader.date(value, &path),
+            "granted" => {
+                granted = reader.date(value, &path).map(|date| (date, reader.place(value.span())));
+            }
             "until" => until = reader.date(value, &path).map(|date| (date, value.span())),
             "record" => record = reader.string(value, &path).map(str::to_owned),
             _ => {
@@ -228,9 +234,9 @@ pub(crate) fn waiver(
             reader.missing(span.clone(), format!("`{path}` has no `{key}`"), help);
         }
     }
-    if let (Some(granted), Some((until, span))) = (granted, &until) {
+    if let (Some((granted, _)), Some((until, span))) = (&granted, &until) {
         let last = granted.saturating_add(MAX_WAIVER_DAYS.days());
-        if *until < granted {
+        if until < granted {
             reader.error(Code::BadValue, span.clone(), "the waiver ends before it begins");
         } else if *until > last {
             let help = format!("at most until {last}");
@@ -240,17 +246,18 @@ pub(crate) fn waiver(
         }
     }
     let (rule, place) = rule?;
+    let (granted, granted_place) = granted?;
     let waiver = Waiver {
         rule,
         owner: owner?,
-        granted: granted?,
+        granted,
         until: until?.0,
         record: record?,
         max_permissions,
         max_lifetime,
         max_repository_selection: max_selection,
     };
-    Some(DraftWaiver { waiver, layer: reader.layer, place })
+    Some(DraftWaiver { waiver, layer: reader.layer, place, granted: granted_place })
 }
 
 fn login(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<Login> {

@@ -2,16 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{ToSpan, civil::Date};
+
 use super::{
-    super::{MAX_RULES, SourceFile, Standing, lints, nearest::nearest, reader::shown},
+    super::{
+        MAX_RULES, SourceFile, Standing, lints, nearest::nearest, reader::shown,
+        revocation_tables::MAX_WAIVER_DAYS,
+    },
     Draft, DraftRule, DraftWaiver, disabled,
 };
 use crate::rules::{
     diagnostic::{Code, Diagnostic, Place},
     layer::Layer,
+    policy::Waiver,
     reason::Template,
     rule::{Enforcement, Verb},
 };
+
+/// A waiver that begins so many days after another one's end takes its place.
+const FOLLOWS_WITHIN: i32 = 7;
 
 /// How many names are written out.
 const SHOWN: usize = 10;
@@ -40,6 +49,7 @@ impl Draft {
         self.check_groups(diagnostics);
         self.check_cycles(diagnostics);
         self.check_waivers(diagnostics);
+        self.check_rows_of_waivers(diagnostics);
         self.check_placeholders(diagnostics);
         diagnostics.extend(lints::lint(self));
     }
@@ -190,6 +200,44 @@ impl Draft {
             }
         }
         self.waivers.retain(|id, _| !gone.contains(id));
+    }
+
+    /// Waivers that take each other's place last as long as one that nobody may grant.
+    fn check_rows_of_waivers(&self, diagnostics: &mut Vec<Diagnostic>) {
+        let mut by_what: BTreeMap<_, Vec<(&String, &DraftWaiver)>> = BTreeMap::new();
+        for (id, draft) in &self.waivers {
+            let Waiver { rule, owner, .. } = &draft.waiver;
+            by_what.entry((rule, owner)).or_default().push((id, draft));
+        }
+        for waivers in by_what.values_mut() {
+            waivers.sort_by_key(|(id, draft)| (draft.waiver.granted, *id));
+            let mut row: Option<(Date, Date, &String, &DraftWaiver)> = None;
+            for (id, draft) in waivers.iter() {
+                let Waiver { granted, until, rule, .. } = &draft.waiver;
+                let Some((began, ends, before, other)) = row
+                    .filter(|(_, ends, ..)| *granted <= ends.saturating_add(FOLLOWS_WITHIN.days()))
+                else {
+                    row = Some((*granted, *until, id, draft));
+                    continue;
+                };
+                let ends = ends.max(*until);
+                row = Some((began, ends, id, draft));
+                if ends <= began.saturating_add(MAX_WAIVER_DAYS.days()) {
+                    continue;
+                }
+                let message = format!(
+                    "with `waiver.{}` before it, this silences `{}` from {began} until {ends}, which is more than \
+                     {MAX_WAIVER_DAYS} days",
+                    shown(before),
+                    shown(rule)
+                );
+                let help = "an exception that lasts belongs into the rule, under `unless`, where it is reviewed as such";
+                let warning =
+                    Diagnostic::new(Code::WaiverFollowsWaiver, draft.granted.clone(), message);
+                diagnostics
+                    .push(warning.related(other.granted.clone(), "the one before").help(help));
+            }
+        }
     }
 
     /// A placeholder of the ceiling needs a ceiling, in its own layer or above.
