@@ -82,11 +82,7 @@ impl Tx {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn put_mail(
-        &mut self,
-        mail: &MailRow,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn put_mail(&mut self, mail: &MailRow, now: Timestamp) -> Result<bool, StoreError> {
         let put = sqlx::query(
             "INSERT INTO mails (key, organization_id, recipient, subject, text, html, state, due_at, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7, $7) ON CONFLICT (key) DO NOTHING",

@@ -387,19 +387,26 @@ impl Store {
         seen: &BTreeSet<GrantId>,
         first_seen_before: Timestamp,
     ) -> Result<HashMap<TokenId, GrantId>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT grant_id, token_id FROM tokens \
-              WHERE organization_id = $1 AND gone_at IS NULL AND first_seen_at < $2",
-        )
-        .bind(organization.0)
-        .bind(first_seen_before.as_millisecond())
-        .fetch_all(&self.readers)
-        .await?;
         let mut missing = HashMap::new();
-        for row in &rows {
-            let grant = GrantId(get(row, "grant_id")?);
-            if !seen.contains(&grant) {
-                missing.insert(TokenId(get(row, "token_id")?), grant);
+        let mut after = i64::MIN;
+        loop {
+            // Some at a time: there may be a hundred thousand, and few of them are missing.
+            let rows = sqlx::query(
+                "SELECT grant_id, token_id, first_seen_at FROM tokens \
+                  WHERE organization_id = $1 AND gone_at IS NULL AND grant_id > $2 \
+                  ORDER BY grant_id LIMIT 1000",
+            )
+            .bind(organization.0)
+            .bind(after)
+            .fetch_all(&self.readers)
+            .await?;
+            let Some(last) = rows.last() else { break };
+            after = get(last, "grant_id")?;
+            for row in &rows {
+                let grant = GrantId(get(row, "grant_id")?);
+                if !seen.contains(&grant) && time(row, "first_seen_at")? < first_seen_before {
+                    missing.insert(TokenId(get(row, "token_id")?), grant);
+                }
             }
         }
         Ok(missing)
