@@ -40,6 +40,17 @@ pub enum Event {
         /// Why, in one sentence.
         why: String,
     },
+    /// Somebody reviewed a request from the command line; what is sent for it follows.
+    ReviewedByHand {
+        /// `approve` or `deny`.
+        effect: &'static str,
+        /// Who, as far as that can be known.
+        by: String,
+        /// What is sent along.
+        reason: String,
+        /// Why soft rules were overridden, where they were.
+        override_why: Option<String>,
+    },
     /// A call that changes something is about to be sent.
     Sending {
         /// `approve`, `deny` or `revoke`.
@@ -51,7 +62,7 @@ pub enum Event {
     Settled {
         /// `approved`, `denied`, `cancelled` or `revoked`.
         outcome: &'static str,
-        /// `rule`, `person`, `requester`, `app` or `unknown`.
+        /// `rule`, `operator`, `person`, `requester`, `app` or `unknown`.
         by: &'static str,
         /// The login, where somebody is named.
         actor: Option<String>,
@@ -191,6 +202,9 @@ fn log(entry: &Entry) {
     match &entry.event {
         Event::Decided { decision, effect, mode, acts, why, .. } => {
             tracing::info!(%organization, request, owner, token, decision, effect, mode, acts, why, "decided");
+        }
+        Event::ReviewedByHand { effect, by, override_why, .. } => {
+            tracing::info!(%organization, request, owner, token, effect, by, override_why, "reviewed by hand");
         }
         Event::Sending { effect, attempt } => {
             tracing::info!(%organization, request, owner, token, effect, attempt, "sending a review");

@@ -2,6 +2,7 @@
 
 mod act;
 mod bulk;
+mod by_hand;
 mod changes;
 mod check;
 mod decide;
@@ -40,6 +41,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use bulk::{Bulk, BulkError, Step, Watch};
+pub use by_hand::{Desk, Item, Refusal, Shown, Stand, Which, Word};
 pub use names::{LookedUp, NotAsked, look_up};
 pub use planned::{Operator, Planned, lapsed};
 use policy::is_an_answer;

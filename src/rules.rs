@@ -37,6 +37,7 @@ mod subject;
 mod trace;
 mod truth;
 mod unread;
+mod veto;
 mod waiver;
 mod window;
 
@@ -55,3 +56,4 @@ pub use rule::{Enforcement, Part, Verb};
 pub use trace::{ConditionTrace, RuleTrace, Trace, WaiverTrace};
 pub use truth::Truth;
 pub use unread::Unread;
+pub use veto::{Veto, vetoes};

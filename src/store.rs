@@ -20,6 +20,7 @@ mod policies;
 mod policies_in_force;
 mod policy_places;
 mod requests;
+mod reviews;
 mod revocations;
 mod teams;
 mod tokens;
@@ -41,6 +42,8 @@ pub use members::MemberChanges;
 pub use policies_in_force::PolicyInForceRow;
 pub use policy_places::{Found, Pin, PinnedBy, PlaceIs, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
+pub(crate) use reviews::NewReview;
+pub use reviews::ReviewRow;
 pub use revocations::{
     ItemState, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
 };

@@ -24,6 +24,7 @@ fn who() -> impl Strategy<Value = Heard> {
 fn settled_by() -> impl Strategy<Value = SettledBy> {
     prop_oneof![
         Just(SettledBy::Rule),
+        Just(SettledBy::Operator("operator olga@desk (local, unverified)".to_owned())),
         Just(SettledBy::Person("olga".to_owned())),
         Just(SettledBy::Requester),
         Just(SettledBy::App("other[bot]".to_owned())),
@@ -146,12 +147,27 @@ proptest! {
             &state,
             State::Revoking
                 | State::Settled(Outcome::Revoked, _)
-                | State::Settled(Outcome::Approved, SettledBy::Rule)
+                | State::Settled(Outcome::Approved, SettledBy::Rule | SettledBy::Operator(_))
         );
         prop_assert_eq!(approved, if known { state.clone() } else { State::Checking });
         if !known {
             let denied = state.after(&Event::Acknowledged(Verdict::Deny));
-            prop_assert_eq!(denied, State::Settled(Outcome::Denied, SettledBy::Rule));
+            let by_hand = matches!(&state, State::Settled(Outcome::Denied, SettledBy::Operator(_)));
+            let ours = State::Settled(Outcome::Denied, SettledBy::Rule);
+            prop_assert_eq!(denied, if by_hand { state.clone() } else { ours });
+        }
+    }
+
+    /// An operator's word changes who ended it, where it was us, and nothing else.
+    #[test]
+    fn an_operators_word_is_never_taken_for_anybody_elses(state in state()) {
+        let by_hand = state.by_word_of("operator martin@desk (local, unverified)");
+        match &state {
+            State::Settled(outcome @ (Outcome::Approved | Outcome::Denied), SettledBy::Rule) => {
+                let martin = SettledBy::Operator("operator martin@desk (local, unverified)".to_owned());
+                prop_assert_eq!(by_hand, State::Settled(*outcome, martin));
+            }
+            state => prop_assert_eq!(&by_hand, state),
         }
     }
 

@@ -198,6 +198,8 @@ impl Watch for Progress {
             Step::Verifying { done, of } => {
                 self.counted("looking whether they are gone", *done, *of)
             }
+            Step::Judging { done, of } => self.counted("judging", *done, *of),
+            Step::Reviewing { done, of } => self.counted("reviewing", *done, *of),
             Step::Waiting { until, why } => {
                 let text = format!("{why}: until {} UTC", until.strftime("%Y-%m-%d %H:%M:%S"));
                 self.bar.set_message(text.clone());

@@ -115,7 +115,7 @@ impl Show {
         let key = RequestKey { organization: row.organization_id, request: row.request_id };
         let effects = store.effects(key).await?;
         let effects: Vec<&EffectRow> =
-            effects.iter().filter(|effect| effect.decision_id == row.id).collect();
+            effects.iter().filter(|effect| effect.decision_id == Some(row.id)).collect();
         if self.json {
             output::json(&serde_json::json!({
                 "decision": row,

@@ -13,21 +13,30 @@ use crate::{
     audit,
     domain::InstallationId,
     github::{CallError, Review, Write},
-    store::{InstallationRow, RequestKey, RequestRow, StoreError},
+    store::{EffectRow, InstallationRow, RequestKey, RequestRow, StoreError, Tx},
 };
 
 /// How old the oldest fact behind a decision may be when its call is sent, counted from when GitHub had answered.
 /// A list of many pages is older than that at its first page: what changed meanwhile is found by the comparison
 /// after the approval, as far as it is in the request.
-const FACTS_LAST: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const FACTS_LAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// After so many refusals of a call for a request that is still pending, people must look.
 const REFUSALS_BEFORE_PEOPLE: i64 = 8;
 
 /// What is about to be sent, as it was recorded.
-struct Sending {
-    verdict: Verdict,
-    reason: String,
+pub(super) struct Sending {
+    pub(super) verdict: Verdict,
+    pub(super) reason: String,
+}
+
+/// What it means for a request that the call for it failed.
+pub(super) fn failed_as(error: &CallError) -> Event {
+    match error {
+        CallError::NotFound | CallError::Unprocessable { .. } => Event::Refused,
+        error if error.may_have_taken_effect() => Event::AnswerLost,
+        _ => Event::TurnedAway,
+    }
 }
 
 impl Worker<'_> {
@@ -75,7 +84,7 @@ impl Worker<'_> {
         Ok(approved)
     }
 
-    async fn send(
+    pub(super) async fn send(
         &self,
         installation: &InstallationRow,
         write: &Write,
@@ -103,38 +112,51 @@ impl Worker<'_> {
         now: Timestamp,
     ) -> Result<Option<Sending>, StoreError> {
         let mut tx = self.begin().await?;
+        let sending = self.note_sending(&mut tx, key, now).await?;
+        tx.commit().await?;
+        crate::crash::point("sending-committed");
+        Ok(sending.map(|(sending, entry)| {
+            self.engine.audit.write(entry);
+            sending
+        }))
+    }
+
+    /// The same in a transaction for one or many.
+    pub(super) async fn note_sending(
+        &self,
+        tx: &mut Tx,
+        key: RequestKey,
+        now: Timestamp,
+    ) -> Result<Option<(Sending, audit::Entry)>, StoreError> {
         let Some(effect) = tx.unfinished_effect(key).await? else {
             // A webhook ended it meanwhile. Were it something else, it is looked at again, not at once.
-            self.postpone(&mut tx, key, "", now).await?;
-            tx.commit().await?;
+            self.postpone(tx, key, "", now).await?;
             return Ok(None);
         };
         let current = tx.request(key).await?;
-        if !current.is_some_and(|row| self.is_still_right(&row)) {
+        if !current.is_some_and(|row| self.is_still_right(&row, &effect)) {
             // Still due: the next pass judges it under the rules as they are now.
             return Ok(None);
         }
-        let Some(sent) = record::happen(&mut tx, key, &Event::Sending, now, |_| {}).await? else {
+        let Some(sent) = record::happen(tx, key, &Event::Sending, now, |_| {}).await? else {
             return Ok(None);
         };
         let State::Sent(verdict) = sent.row.state else { return Ok(None) };
         tx.effect_sent(key, now).await?;
-        tx.commit().await?;
-        crate::crash::point("sending-committed");
         let sending =
             audit::Event::Sending { effect: verdict.as_str(), attempt: effect.attempts + 1 };
-        self.engine.audit.write(record::entry(&sent.row, sending, now));
-        Ok(Some(Sending { verdict, reason: effect.reason }))
+        let entry = record::entry(&sent.row, sending, now);
+        Ok(Some((Sending { verdict, reason: effect.reason }, entry)))
     }
 
-    /// Whether the rules that decided are still in force, and nothing forbids to act on them.
-    fn is_still_right(&self, row: &RequestRow) -> bool {
+    /// Whether the rules that decided are still in force, and nothing forbids to act on them. To deny by hand needs none.
+    fn is_still_right(&self, row: &RequestRow, effect: &EffectRow) -> bool {
         let in_force = self.engine.policies.in_force(&row.organization);
         let same =
             in_force.policy.is_some_and(|policy| row.judged_under == Some(judge::grounds(&policy)));
         match row.state {
             State::Decided(Verdict::Approve) => same && in_force.broken.is_none(),
-            State::Decided(Verdict::Deny) => same,
+            State::Decided(Verdict::Deny) => same || effect.review_id.is_some(),
             _ => false,
         }
     }
@@ -148,12 +170,7 @@ impl Worker<'_> {
     ) -> Result<Option<RequestRow>, Stop> {
         let now = self.engine.clock.now();
         let error = answer.err();
-        let event = match &error {
-            None => Event::Acknowledged(verdict),
-            Some(CallError::NotFound | CallError::Unprocessable { .. }) => Event::Refused,
-            Some(error) if error.may_have_taken_effect() => Event::AnswerLost,
-            Some(_) => Event::TurnedAway,
-        };
+        let event = error.as_ref().map_or(Event::Acknowledged(verdict), failed_as);
         let mut tx = self.begin().await?;
         let happened = record::happen(&mut tx, key, &event, now, |row| {
             let Some(error) = &error else { return };

@@ -63,6 +63,20 @@ pub enum Step {
         /// All tokens of the revocation.
         of: u64,
     },
+    /// Requests are being looked up and judged, for somebody to review them.
+    Judging {
+        /// Requests of which that is done.
+        done: u64,
+        /// All that are meant.
+        of: u64,
+    },
+    /// Reviews are being sent.
+    Reviewing {
+        /// Requests for which a call was made, or which are left out.
+        done: u64,
+        /// All that are meant.
+        of: u64,
+    },
     /// Nothing is sent before this moment.
     Waiting {
         /// Until when.
@@ -215,7 +229,7 @@ impl Bulk {
     }
 
     /// Waits while requests of the organization are due. Gives whether it waited.
-    async fn step_aside(&self, organization: OrganizationId) -> Result<bool, BulkError> {
+    pub(super) async fn step_aside(&self, organization: OrganizationId) -> Result<bool, BulkError> {
         let began = Instant::now();
         let mut waited = false;
         while began.elapsed() < STEP_ASIDE {

@@ -171,7 +171,8 @@ impl Worker<'_> {
         let revocation = NewEffect {
             fingerprint: &decision.fingerprint,
             kind: EffectKind::Revoke,
-            decision_id: decision.id,
+            decision_id: Some(decision.id),
+            review_id: None,
             target_id: grant.id.0,
             reason: "",
         };
@@ -248,7 +249,7 @@ impl Worker<'_> {
             .iter()
             .filter(|effect| effect.kind == EffectKind::Approve)
             .max_by_key(|effect| effect.sent_at);
-        self.readable_decision(sent.map(|effect| effect.decision_id).or(row.decision_id)).await
+        self.readable_decision(sent.and_then(|effect| effect.decision_id).or(row.decision_id)).await
     }
 }
 

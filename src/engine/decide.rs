@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    by_hand,
     gather::{self, Learned, Sources},
-    judge::{self, HeldBack, Judged, Under},
-    lifecycle::{State, Verdict},
+    judge::{self, ByHand, HeldBack, Judged, Under},
+    lifecycle::{Event, State, Verdict},
     look::Seen,
     record::{self, Happened},
     worker::{Stop, Worker, after, backoff},
@@ -14,8 +15,8 @@ use crate::{
     domain::{Fingerprint, TokenRequest},
     github::Read,
     store::{
-        DecisionRow, EffectKind, EffectState, InstallationRow, NewEffect, RequestRow, StoreError,
-        Tx,
+        DecisionRow, EffectKind, EffectState, InstallationRow, NewEffect, RequestKey, RequestRow,
+        ReviewRow, StoreError, Tx,
     },
 };
 
@@ -72,12 +73,22 @@ impl Worker<'_> {
                 together: seen,
                 looked_at,
             };
-            let gathered = gather::gather(sources, request, policy.needs()).await?;
+            let review = self.open_review(row).await?;
+            // What an operator said was said of these repositories and no others.
+            let needs = match review {
+                Some(_) => &by_hand::needs(Some(&policy)),
+                None => policy.needs(),
+            };
+            let gathered = gather::gather(sources, request, needs).await?;
             let oldest =
                 gather::oldest(&gathered.facts).map_or(looked_at, |read_at| read_at.min(looked_at));
             let held_back =
                 HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
             let judged = judge::judge(&policy, &held_back, request, gathered.facts);
+            let judged = match &review {
+                Some(review) => judged.going_on_with(review, held_back.broken),
+                None => judged,
+            };
             let under = Under { policy: &policy, source: &in_force.source };
             let row = self.record(row, request, &under, judged, &gathered.learned).await?;
             decided.extend(
@@ -95,7 +106,7 @@ impl Worker<'_> {
 
     /// Records what was judged, and what is to be sent for it. Gives the request as it stands then, unless a
     /// webhook said meanwhile how it ended.
-    async fn record(
+    pub(super) async fn record(
         &self,
         row: &RequestRow,
         request: &TokenRequest,
@@ -116,12 +127,17 @@ impl Worker<'_> {
         let repeats = last.is_some();
         let decision_id = match last {
             Some(last) => last.id,
-            None => {
-                tx.note_policy(policy.hash(), &judge::sources(policy), now).await?;
-                tx.record_decision(key, &judged.as_new(request, under, now)).await?
-            }
+            None => record_decision(&mut tx, request, under, &judged, now).await?,
         };
-        if matches!(current.state, State::Decided(_)) && !repeats {
+        let review_id = match &judged.by_hand {
+            Some(ByHand::Said(new)) => {
+                Some(tx.record_review(key, new, Some(decision_id), now).await?)
+            }
+            Some(ByHand::Before(id)) => Some(*id),
+            Some(ByHand::Shown) | None => None,
+        };
+        let said_anew = matches!(judged.by_hand, Some(ByHand::Said(_)));
+        if matches!(current.state, State::Decided(_)) && (!repeats || said_anew) {
             let (state, why) = match current.in_doubt {
                 Some(_) => (EffectState::Unknown, "judged again, and no answer to our call"),
                 None => (EffectState::Void, "judged again before it was sent"),
@@ -143,7 +159,7 @@ impl Worker<'_> {
         .await?;
         let Some(Happened { row, mut entries }) = happened else { return Ok(None) };
         learned.note(&mut tx, key.organization, now).await?;
-        self.record_effect(&mut tx, &row, &judged, decision_id).await?;
+        self.record_effect(&mut tx, &row, &judged, Some(decision_id), review_id).await?;
         crate::crash::point("decision-written");
         tx.commit().await?;
         crate::crash::point("decision-committed");
@@ -162,7 +178,8 @@ impl Worker<'_> {
         tx: &mut Tx,
         row: &RequestRow,
         judged: &Judged,
-        decision_id: i64,
+        decision_id: Option<i64>,
+        review_id: Option<i64>,
     ) -> Result<(), StoreError> {
         let kind = match row.state {
             State::Decided(Verdict::Approve) => EffectKind::Approve,
@@ -173,10 +190,49 @@ impl Worker<'_> {
             fingerprint: &judged.fingerprint,
             kind,
             decision_id,
+            review_id,
             target_id: row.id.0,
             reason: &judged.reason,
         };
         tx.record_effect(row.key(), &effect, self.engine.clock.now()).await
+    }
+
+    /// Records what the rules say of a request, for an operator to see, and gives its number. Where the request stands is not
+    /// touched.
+    pub(super) async fn note_shown(
+        &self,
+        row: &RequestRow,
+        request: &TokenRequest,
+        under: &Under<'_>,
+        judged: &Judged,
+        learned: &Learned,
+    ) -> Result<i64, StoreError> {
+        let now = self.engine.clock.now();
+        let last = self.readable_decision(row.decision_id).await?;
+        if let Some(last) = last.filter(|last| judged.says_the_same_as(last, under.policy.hash())) {
+            return Ok(last.id);
+        }
+        let mut tx = self.begin().await?;
+        let id = record_decision(&mut tx, request, under, judged, now).await?;
+        learned.note(&mut tx, row.organization.id, now).await?;
+        record::happen(&mut tx, row.key(), &Event::Woken, now, |row| {
+            if matches!(row.state, State::Waiting | State::Escalated | State::Held) {
+                row.decision_id = Some(id);
+            }
+        })
+        .await?;
+        tx.commit().await?;
+        let entry = record::entry(row, judged.as_audit(id, under), now);
+        self.tell([Happened { row: row.clone(), entries: vec![entry] }]);
+        Ok(id)
+    }
+
+    /// What an operator said of a request whose call is not over.
+    async fn open_review(&self, row: &RequestRow) -> Result<Option<ReviewRow>, StoreError> {
+        match row.state {
+            State::Decided(_) => self.engine.store.open_review(row.key()).await,
+            _ => Ok(None),
+        }
     }
 
     /// A recorded decision. One that cannot be read (another version wrote it, or the file was edited) is as
@@ -196,7 +252,20 @@ impl Worker<'_> {
     }
 }
 
-fn may_be_judged(state: &State) -> bool {
+async fn record_decision(
+    tx: &mut Tx,
+    request: &TokenRequest,
+    under: &Under<'_>,
+    judged: &Judged,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let policy = under.policy;
+    let key = RequestKey { organization: request.organization.id, request: request.id };
+    tx.note_policy(policy.hash(), &judge::sources(policy), now).await?;
+    tx.record_decision(key, &judged.as_new(request, under, now)).await
+}
+
+pub(super) fn may_be_judged(state: &State) -> bool {
     matches!(state, State::Waiting | State::Escalated | State::Held | State::Decided(_))
 }
 

@@ -2,12 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::lifecycle::{Event, Verdict};
+use super::{
+    by_hand,
+    lifecycle::{Event, Verdict},
+};
 use crate::{
     audit,
     domain::{Fingerprint, RepositorySelection, TokenRequest},
     rules::{self, Decision, Effect, Mode, Policy, Trace, facts::Facts},
-    store::{DecisionRow, NewDecision},
+    store::{DecisionRow, NewDecision, NewReview, ReviewRow},
 };
 
 /// A judged request, and what is to be done about it.
@@ -25,6 +28,18 @@ pub(super) struct Judged {
     pub(super) note: String,
     /// Whether it is to be judged again soon: a fact may be readable then, or the policy mended.
     pub(super) retry: bool,
+    /// What an operator has to do with it.
+    pub(super) by_hand: Option<ByHand>,
+}
+
+/// What an operator has to do with a judgement. The decision stays what the rules say, and never acts.
+pub(super) enum ByHand {
+    /// It is shown, and nothing more.
+    Shown,
+    /// This is said now.
+    Said(NewReview),
+    /// This was said before, and is not over.
+    Before(i64),
 }
 
 /// The policy that a request is judged by.
@@ -90,7 +105,7 @@ pub(super) fn judge(
         }
         _ => decision.reason.clone().unwrap_or_default(),
     };
-    Judged { fingerprint, facts, decision, trace, mode, event, reason, note, retry }
+    Judged { fingerprint, facts, decision, trace, mode, event, reason, note, retry, by_hand: None }
 }
 
 fn would(decision: &Decision) -> &'static str {
@@ -123,7 +138,30 @@ impl Judged {
     }
 
     pub(super) fn acts(&self) -> bool {
-        matches!(self.event, Event::Judged(_))
+        matches!(self.event, Event::Judged(_)) && self.by_hand.is_none()
+    }
+
+    /// The same, where an operator's word is what is acted on. Whether it may be was asked before.
+    pub(super) fn with_word(self, verdict: Verdict, reason: String, by_hand: ByHand) -> Self {
+        Self {
+            event: Event::Judged(verdict),
+            reason,
+            note: String::new(),
+            retry: false,
+            by_hand: Some(by_hand),
+            ..self
+        }
+    }
+
+    /// Goes on with what an operator said before, if it was said of exactly this and may still be acted on. Otherwise the
+    /// rules alone count.
+    pub(super) fn going_on_with(self, review: &ReviewRow, broken: Option<&str>) -> Self {
+        let over = review.override_why.as_deref();
+        let may = by_hand::may(review.verdict, &self.decision, &self.trace, broken, over);
+        if self.fingerprint != review.fingerprint || may.is_err() {
+            return self;
+        }
+        self.with_word(review.verdict, review.reason.clone(), ByHand::Before(review.id))
     }
 
     pub(super) fn as_new<'a>(

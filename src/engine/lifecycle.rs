@@ -56,6 +56,8 @@ pub enum Outcome {
 pub enum SettledBy {
     /// patwarden, by a rule.
     Rule,
+    /// patwarden, by the word of an operator: an account on a machine, as far as that can be known.
+    Operator(String),
     /// A person, by login.
     Person(String),
     /// The requester.
@@ -175,7 +177,14 @@ impl State {
 
             // 204 is proof that it was us, whatever name a webhook gave and whatever we made of silence.
             (S::Revoking | S::Settled(Outcome::Revoked, _), E::Acknowledged(_))
-            | (S::Settled(Outcome::Approved, SettledBy::Rule), E::Acknowledged(_)) => self.clone(),
+            | (
+                S::Settled(Outcome::Approved, SettledBy::Rule | SettledBy::Operator(_)),
+                E::Acknowledged(_),
+            )
+            | (
+                S::Settled(Outcome::Denied, SettledBy::Operator(_)),
+                E::Acknowledged(Verdict::Deny),
+            ) => self.clone(),
             (_, E::Acknowledged(Verdict::Approve)) => S::Checking,
             (_, E::Acknowledged(Verdict::Deny)) => S::Settled(Outcome::Denied, SettledBy::Rule),
 
@@ -215,6 +224,17 @@ impl State {
             _ if ours && outcome == Outcome::Approved => Self::Checking,
             _ if ours => Self::Settled(outcome, SettledBy::Rule),
             _ => Self::Settled(outcome, SettledBy::from_hearing(outcome, who)),
+        }
+    }
+
+    /// The same, where what we sent was the word of an operator and no rule's. What we revoked stays ours.
+    #[must_use]
+    pub fn by_word_of(&self, operator: &str) -> Self {
+        match self {
+            Self::Settled(outcome @ (Outcome::Approved | Outcome::Denied), SettledBy::Rule) => {
+                Self::Settled(*outcome, SettledBy::Operator(operator.to_owned()))
+            }
+            state => state.clone(),
         }
     }
 
@@ -265,6 +285,7 @@ impl State {
                 let actor = actor.unwrap_or_default().to_owned();
                 let by = match by {
                     Some("rule") => SettledBy::Rule,
+                    Some("operator") => SettledBy::Operator(actor),
                     Some("person") => SettledBy::Person(actor),
                     Some("requester") => SettledBy::Requester,
                     Some("app") => SettledBy::App(actor),
@@ -317,6 +338,7 @@ impl SettledBy {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Rule => "rule",
+            Self::Operator(_) => "operator",
             Self::Person(_) => "person",
             Self::Requester => "requester",
             Self::App(_) => "app",
@@ -324,11 +346,11 @@ impl SettledBy {
         }
     }
 
-    /// The login, where somebody is named.
+    /// The login, or what is known of an operator, where somebody is named.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         match self {
-            Self::Person(login) | Self::App(login) => Some(login),
+            Self::Operator(name) | Self::Person(name) | Self::App(name) => Some(name),
             _ => None,
         }
     }
@@ -356,6 +378,7 @@ impl fmt::Display for SettledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule => f.write_str("a rule"),
+            Self::Operator(name) => f.write_str(&for_people(name)),
             Self::Person(login) => write!(f, "@{}", for_people(login)),
             Self::Requester => f.write_str("the requester"),
             Self::App(login) => write!(f, "the App {}", for_people(login)),

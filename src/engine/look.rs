@@ -108,7 +108,7 @@ impl Worker<'_> {
         Ok((seen, absent))
     }
 
-    async fn note_pending(
+    pub(super) async fn note_pending(
         &self,
         tx: &mut Tx,
         key: RequestKey,

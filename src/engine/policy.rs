@@ -140,15 +140,37 @@ impl Policies {
         tx.commit().await?;
         inner.restore(store.policy_places().await?);
         let policies = Self { inner: Arc::new(inner) };
-        let reading = policies.clone();
+        policies.read_what_is_there().await?;
+        policies.keep(store, now).await?;
+        Ok(policies)
+    }
+
+    /// The same for a process that only asks what is in force: nothing of it is kept, so that other settings than those of
+    /// `serve` make `serve` forget nothing.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn look_into(settings: RulesSettings, store: &Store) -> Result<Self, StoreError> {
+        let inner = Inner::of(settings);
+        let mut rows = store.policy_places().await?;
+        rows.retain(|row| {
+            let named = inner.sources.iter().find(|source| source.whose == row.whose);
+            named.is_none_or(|source| source.place.to_string() == row.place)
+        });
+        inner.restore(rows);
+        let policies = Self { inner: Arc::new(inner) };
+        policies.read_what_is_there().await?;
+        Ok(policies)
+    }
+
+    async fn read_what_is_there(&self) -> Result<(), StoreError> {
+        let reading = self.clone();
         let read = tokio::task::spawn_blocking(move || {
             let read = reading.inner.read_disk();
             // What nobody has read yet has its last good version, too.
             reading.apply(Touched::All, |layers| read.into_iter().for_each(|one| one.put(layers)))
         });
-        read.await.map_err(|error| StoreError::Unfit(error.to_string()))?;
-        policies.keep(store, now).await?;
-        Ok(policies)
+        read.await.map(|_| ()).map_err(|error| StoreError::Unfit(error.to_string()))
     }
 
     /// The policy in force for an organization now.

@@ -268,7 +268,11 @@ impl ReconcileError {
     }
 }
 
-fn newly_found(request: &TokenRequest, unconfirmed: bool, now: jiff::Timestamp) -> RequestRow {
+pub(super) fn newly_found(
+    request: &TokenRequest,
+    unconfirmed: bool,
+    now: jiff::Timestamp,
+) -> RequestRow {
     let (organization, owner) = (request.organization.clone(), request.owner.clone());
     let row = RequestRow::new(organization, request.id, owner, request.token.name.clone(), now);
     RequestRow {

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::lifecycle::{Event, State, Verdict};
+use super::lifecycle::{Event, Outcome, SettledBy, State, Verdict};
 use crate::{
     audit,
-    store::{Doubt, EffectState, RequestKey, RequestRow, StoreError, Tx},
+    store::{Doubt, EffectKind, EffectState, RequestKey, RequestRow, StoreError, Tx},
 };
 
 /// How long after it was begun a call may still take effect, and a list may lag behind that: pending after
@@ -46,13 +46,16 @@ pub(super) async fn happen_to(
     row.in_doubt = doubt;
     row.state = before.after(event);
     if row.state != before {
+        if let Some(operator) = whose_word(tx, &row).await? {
+            row.state = row.state.by_word_of(&operator);
+        }
         moved(&mut row, &before, now);
     }
     edit(&mut row);
     let mut entries = Vec::new();
     if row.state != before {
-        // Without a decision there is nothing in the outbox.
-        if row.decision_id.is_some()
+        // Unless something was judged there is nothing in the outbox.
+        if row.fingerprint.is_some()
             && let Some((state, detail)) = outbox_after(&before, doubt.is_some(), &row)
         {
             tx.end_effects(row.key(), state, &detail, now).await?;
@@ -61,6 +64,17 @@ pub(super) async fn happen_to(
     }
     tx.save_request(&row).await?;
     Ok(Happened { row, entries })
+}
+
+/// The operator whose word was sent, where it was not a rule that ended a request. A webhook only names our bot, and the
+/// call that was sent last is the one that did it.
+async fn whose_word(tx: &mut Tx, row: &RequestRow) -> Result<Option<String>, StoreError> {
+    let kind = match &row.state {
+        State::Settled(Outcome::Approved, SettledBy::Rule) => EffectKind::Approve,
+        State::Settled(Outcome::Denied, SettledBy::Rule) => EffectKind::Deny,
+        _ => return Ok(None),
+    };
+    tx.operator_of_last(row.key(), kind).await
 }
 
 /// Whether a call of ours is in doubt after `event`. It stays so whatever is judged meanwhile: a call that was
@@ -114,7 +128,7 @@ fn outbox_after(before: &State, doubt: bool, row: &RequestRow) -> Option<(Effect
     match &row.state {
         State::Decided(_) | State::Sent(_) | State::Revoking => None,
         State::Checking => Some((EffectState::Applied, String::new())),
-        State::Settled(_, super::lifecycle::SettledBy::Rule) => {
+        State::Settled(_, SettledBy::Rule | SettledBy::Operator(_)) => {
             Some((EffectState::Applied, String::new()))
         }
         State::Settled(_, by) if in_doubt => {

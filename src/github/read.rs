@@ -234,6 +234,25 @@ impl Read {
         Ok(listing)
     }
 
+    /// The pending requests for tokens that would reach a repository, as GitHub's own filter has them.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn pending_requests_reaching(
+        &self,
+        organization: &Organization,
+        repository: &str,
+    ) -> Result<Listing, CallError> {
+        let path = format!(
+            "/orgs/{}/personal-access-token-requests?per_page=100&repository={}",
+            segment(organization.login.as_str()),
+            segment(repository)
+        );
+        let mut listing = Listing::default();
+        listing.add(self.caller.pages(&path).await?, organization);
+        Ok(listing)
+    }
+
     /// All grants of an organization that pass `query`, page by page, oldest first: never more than one page at once.
     #[must_use]
     pub fn grant_pages(&self, organization: &Organization, query: &GrantQuery) -> GrantPages {

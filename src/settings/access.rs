@@ -3,10 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    AppIdentity, Problems, Sources, api_url, app_id, private_key, span, sqlite_path, write_interval,
+    AppIdentity, Problems, RulesSettings, Sources, api_url, app_id, private_key, rules, span,
+    sqlite_path, write_interval,
 };
 
-/// The settings of commands that call GitHub. Webhooks and rules are none of their business.
+/// The settings of commands that call GitHub. Webhooks are none of their business.
 pub struct Access {
     /// Who we are to GitHub.
     pub app: AppIdentity,
@@ -26,7 +27,27 @@ impl Access {
     /// # Errors
     /// Every problem, each naming its place.
     pub fn check(mut sources: Sources) -> Result<Self, Problems> {
-        let s = &mut sources;
+        let access = Self::read(&mut sources);
+        match access {
+            Some(access) if sources.problems.is_empty() => Ok(access),
+            _ => Err(Problems(sources.problems)),
+        }
+    }
+
+    /// The same with where rules are, for commands that judge.
+    ///
+    /// # Errors
+    /// Every problem, each naming its place.
+    pub fn check_with_rules(mut sources: Sources) -> Result<(Self, RulesSettings), Problems> {
+        let access = Self::read(&mut sources);
+        let rules = rules::check(&mut sources);
+        match access.zip(rules) {
+            Some(both) if sources.problems.is_empty() => Ok(both),
+            _ => Err(Problems(sources.problems)),
+        }
+    }
+
+    fn read(s: &mut Sources) -> Option<Self> {
         let id = app_id(s);
         let private_key = private_key(s);
         let api_url = s.parsed("api-url", api_url);
@@ -34,19 +55,12 @@ impl Access {
         let write_interval = write_interval(s);
         let github_timeout = s.parsed("github-timeout", |text| span(text, (1, 300)));
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
-        let problems = std::mem::take(&mut s.problems);
-        let all = (|| {
-            Some(Self {
-                app: AppIdentity { id: id?, private_key: private_key?, api_url: api_url? },
-                database: database?,
-                write_interval: write_interval?,
-                github_timeout: github_timeout?,
-                audit_log,
-            })
-        })();
-        match all {
-            Some(access) if problems.is_empty() => Ok(access),
-            _ => Err(Problems(problems)),
-        }
+        Some(Self {
+            app: AppIdentity { id: id?, private_key: private_key?, api_url: api_url? },
+            database: database?,
+            write_interval: write_interval?,
+            github_timeout: github_timeout?,
+            audit_log,
+        })
     }
 }

@@ -38,8 +38,10 @@ pub(crate) struct NewEffect<'a> {
     pub(crate) fingerprint: &'a Fingerprint,
     /// What.
     pub(crate) kind: EffectKind,
-    /// For which decision.
-    pub(crate) decision_id: i64,
+    /// For which decision; `None`: an operator's word where no rules were in force.
+    pub(crate) decision_id: Option<i64>,
+    /// For which review by hand; `None`: a rule's.
+    pub(crate) review_id: Option<i64>,
     /// The grant for a revocation, else the request.
     pub(crate) target_id: i64,
     /// What is sent along.
@@ -57,8 +59,10 @@ pub struct EffectRow {
     pub kind: EffectKind,
     /// The how-manieth of its kind.
     pub ordinal: i64,
-    /// For which decision.
-    pub decision_id: i64,
+    /// For which decision; `None`: an operator's word where no rules were in force.
+    pub decision_id: Option<i64>,
+    /// For which review by hand; `None`: a rule's.
+    pub review_id: Option<i64>,
     /// The grant for a revocation, else the request.
     pub target_id: i64,
     /// The reason that is sent along.
@@ -130,6 +134,7 @@ impl EffectRow {
             },
             ordinal: get(row, "ordinal")?,
             decision_id: get(row, "decision_id")?,
+            review_id: get(row, "review_id")?,
             target_id: get(row, "target_id")?,
             reason: get(row, "reason")?,
             state: EffectState::from_stored(&get::<String>(row, "state")?),
@@ -184,11 +189,11 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO effects (organization_id, request_id, fingerprint, effect, ordinal, decision_id, \
-                 target_id, reason, state, recorded_at) \
+                 target_id, reason, state, recorded_at, review_id) \
              SELECT $1, $2, $3, $4, \
                     (SELECT COUNT(*) FROM effects WHERE organization_id = $1 AND request_id = $2 \
                         AND fingerprint = $3 AND effect = $4), \
-                    $5, $6, $7, 'recorded', $8 \
+                    $5, $6, $7, 'recorded', $8, $9 \
               WHERE NOT EXISTS (SELECT 1 FROM effects WHERE organization_id = $1 AND request_id = $2 \
                         AND fingerprint = $3 AND effect = $4 AND state IN ('recorded', 'sent'))",
         )
@@ -200,6 +205,7 @@ impl Tx {
         .bind(new.target_id)
         .bind(new.reason)
         .bind(now.as_millisecond())
+        .bind(new.review_id)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

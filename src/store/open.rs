@@ -57,6 +57,7 @@ impl Files {
                     ("tokens", include_str!("migrations/sqlite/0002_tokens.sql")),
                     ("checks", include_str!("migrations/sqlite/0003_checks.sql")),
                     ("mails", include_str!("migrations/sqlite/0005_mails.sql")),
+                    ("reviews", include_str!("migrations/sqlite/0006_reviews.sql")),
                 ],
             },
             deliveries: File {

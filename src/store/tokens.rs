@@ -13,7 +13,7 @@ use crate::{
         OrganizationId, Owner, Permissions, Repository, RepositorySelection, RequestId,
         RequestedToken, Role, TokenId, UserId,
     },
-    rules::Decision,
+    rules::{Decision, Effect},
 };
 
 /// An approval that our record has counts for the access that a token has, unless that was given so much later.
@@ -197,12 +197,17 @@ fn approval(
             else {
                 return Ok(Approval::Unknown);
             };
-            let rules = from_json::<Decision>(&text)?.by;
+            let said = from_json::<Decision>(&text)?;
+            if said.effect != Effect::Approve {
+                // An operator's word, whose access is being compared.
+                return Ok(Approval::Unknown);
+            }
+            let rules = said.by;
             let source = get::<Option<String>>(row, "policy_source")?.unwrap_or_default();
             let rules = rules.iter().map(ToString::to_string).collect();
             Approval::Rule { rules, decision, request, source, at }
         }
-        Some("person") => Approval::Person { login: actor, request, at },
+        Some("person" | "operator") => Approval::Person { login: actor, request, at },
         Some("app") => Approval::App { login: actor, request, at },
         Some(_) => nobody,
     })

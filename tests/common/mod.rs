@@ -7,6 +7,8 @@
     reason = "each file of tests uses a part of this"
 )]
 
+pub mod shell;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -18,7 +20,7 @@ use patwarden::{
     audit,
     clock::Clock,
     domain::{Login, Organization, OrganizationId, RequestId},
-    engine::{Bulk, lifecycle::State},
+    engine::{Bulk, Desk, Engine, EngineOptions, Policies, lifecycle::State},
     github::{App, AppCredentials, ClientOptions},
     server::WEBHOOK_PATH,
     service::Service,
@@ -284,6 +286,43 @@ impl Scene {
         bulk
     }
 
+    /// Where an operator reviews: the App's key, the bot's store and its rules, in a process of its own.
+    pub async fn desk(&self) -> Desk {
+        self.desk_with(self.settings()).await
+    }
+
+    /// The same with other settings.
+    pub async fn desk_with(&self, settings: Settings) -> Desk {
+        let client = ClientOptions {
+            timeout: settings.github_timeout,
+            write_interval: settings.write_interval,
+        };
+        let credentials =
+            AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
+        let app = App::new(&credentials, &settings.app.api_url, client, self.clock.clone());
+        let store = Store::open(&self.store_path()).await.unwrap();
+        let policies = Policies::look_into(settings.rules, &store).await.unwrap();
+        let audit = audit::Audit::new(None).unwrap();
+        self.hear(&audit);
+        let options = EngineOptions { client, ..EngineOptions::default() };
+        let app = Arc::new(app.unwrap());
+        let engine = Engine::new(store, app, policies, self.clock.clone(), audit, options);
+        let desk = Desk::new(engine, CancellationToken::new());
+        desk.look_around().await.unwrap();
+        desk
+    }
+
+    /// Keeps what is told there.
+    fn hear(&self, audit: &audit::Audit) {
+        let mut watch = audit.watch();
+        let told = Arc::clone(&self.told);
+        tokio::spawn(async move {
+            while let Ok(entry) = watch.recv().await {
+                told.lock().unwrap().push(entry);
+            }
+        });
+    }
+
     /// The installation on `acme`, as the store has it.
     pub async fn installation(&self) -> InstallationRow {
         let store = Store::open(&self.store_path()).await.unwrap();
@@ -295,13 +334,7 @@ impl Scene {
     pub async fn start(&mut self) {
         assert!(self.bot.is_none(), "the bot runs already");
         let bot = Service::start(self.settings(), self.clock.clone()).await.unwrap();
-        let mut watch = bot.audit.watch();
-        let told = Arc::clone(&self.told);
-        tokio::spawn(async move {
-            while let Ok(entry) = watch.recv().await {
-                told.lock().unwrap().push(entry);
-            }
-        });
+        self.hear(&bot.audit);
         self.hub.set_webhook_url(&format!("http://{}{WEBHOOK_PATH}", bot.address));
         self.bot = Some(bot);
     }

@@ -11,6 +11,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod by_hand;
 mod calls;
 mod changes;
 mod edits;

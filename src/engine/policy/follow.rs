@@ -127,6 +127,12 @@ impl Engine {
         }
     }
 
+    /// Looks at every repository with rules once, for a process that does nothing else: until GitHub has confirmed what was
+    /// kept of them, nothing is approved.
+    pub(in crate::engine) async fn look_at_rules(self: &Arc<Self>) {
+        self.look_at_all(self.policies.followers(self.clock.now())).await;
+    }
+
     async fn look_at_all(self: &Arc<Self>, due: Vec<Follower>) -> Vec<Follower> {
         let mut done = Vec::new();
         let mut due = due.into_iter();
