@@ -35,6 +35,11 @@ pub enum Exit {
     Unfinished,
 }
 
+/// Arguments that cannot be used together, or not like this: 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 const AFTER_HELP: &str = "\
 First look:      patwarden demo
 Check rules:     patwarden rules check rules/small-org.toml
@@ -203,7 +208,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Unfinished) => ExitCode::from(4),
         Err(error) => {
             output::error(&error);
-            if error.is::<crate::settings::Problems>() {
+            if error.is::<crate::settings::Problems>() || error.is::<Usage>() {
                 ExitCode::from(2)
             } else {
                 ExitCode::FAILURE

@@ -11,79 +11,18 @@
 
 mod common;
 
-use std::{
-    io::Write as _,
-    process::{Command, Output, Stdio},
+use std::{io::Write as _, process::Command};
+
+use common::{
+    REVOKE_MANY, Set,
+    shell::{command, lines, run, said},
+    soon, writing,
 };
-
-use common::{REVOKE_MANY, Scene, Set, soon, writing};
 use fakehub::Hold;
-
-/// The lines of the README between its marks.
-fn lines() -> Vec<String> {
-    let readme = include_str!("../README.md");
-    let (_, rest) = readme.split_once("<!-- taking tokens back -->").expect("the README has it");
-    let (part, _) = rest.split_once("<!-- /taking tokens back -->").expect("and its end");
-    let line = |line: &str| {
-        let command = line.split("   #").next().unwrap_or_default().trim();
-        command.starts_with("patwarden ").then(|| command.to_owned())
-    };
-    part.lines().filter_map(line).collect()
-}
-
-/// The words of a line, as a shell takes it apart; what comes after `>` is a file.
-fn words(line: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for character in line.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            ' ' if !quoted => words.push(String::new()),
-            other => words.last_mut().unwrap().push(other),
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-fn command(scene: &Scene, line: &str) -> Command {
-    let words = words(line);
-    assert_eq!(words[0], "patwarden", "{line}");
-    let end = words.iter().position(|word| word == ">").unwrap_or(words.len());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_patwarden"));
-    command
-        .args(&words[1..end])
-        .env_clear()
-        .envs([
-            ("GITHUB_APP_ID", scene.hub.app().id.to_string()),
-            ("GITHUB_APP_PRIVATE_KEY_PATH", scene.path("app.pem").display().to_string()),
-            ("GITHUB_API_URL", scene.hub.api_url()),
-            ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", scene.store_path().display())),
-            ("PATWARDEN_WRITE_INTERVAL", "10ms".to_owned()),
-            ("USER", "olga".to_owned()),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// Runs a line, with this typed. What it says, and its exit code.
-async fn run(scene: &Scene, line: &str, typed: &str) -> (String, String, i32) {
-    let mut child = command(scene, line).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    let ended = soon(line, tokio::task::spawn_blocking(move || child.wait_with_output())).await;
-    said(ended.unwrap().unwrap())
-}
-
-fn said(output: Output) -> (String, String, i32) {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr), output.status.code().expect("not killed"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_way_of_taking_tokens_back_works_as_it_is_written() {
-    let lines = lines();
+    let lines = lines("taking tokens back");
     let [list, plan, apply, resume, report] = lines.as_slice() else {
         panic!("five lines: {lines:#?}");
     };

@@ -14,7 +14,7 @@ use super::{DATABASE_HELP, output, sources};
 use crate::{
     audit::Audit,
     clock::Clock,
-    engine::{Bulk, Operator, Step, Watch},
+    engine::{Bulk, Desk, Engine, EngineOptions, Operator, Policies, Step, Watch},
     github::{App, AppCredentials, ClientOptions},
     settings::Access,
     store::{InstallationRow, Store},
@@ -47,6 +47,30 @@ pub(super) struct AccessArgs {
     api_url: Option<String>,
 }
 
+/// Where the rules are: for commands that judge. Those that `serve` was given.
+#[derive(Args)]
+#[command(next_help_heading = "Rules")]
+pub(super) struct RulesArgs {
+    #[arg(
+        long,
+        value_name = "PLACE",
+        help = "The rules, as `patwarden serve` was given them [env: PATWARDEN_RULES]"
+    )]
+    rules: Option<String>,
+    #[arg(
+        long,
+        value_name = "PLACE",
+        help = "The enterprise's rules, likewise [env: PATWARDEN_ENTERPRISE_RULES]"
+    )]
+    enterprise_rules: Option<String>,
+}
+
+/// GitHub, the store, and where operators review.
+pub(super) struct OpenedDesk {
+    pub(super) store: Store,
+    pub(super) desk: Desk,
+}
+
 /// GitHub, the store, and what works on many tokens.
 pub(super) struct Opened {
     pub(super) store: Store,
@@ -77,6 +101,42 @@ impl AccessArgs {
     pub(super) async fn open(&self) -> anyhow::Result<Opened> {
         use anyhow::Context;
         let access = Access::check(sources(self.config.as_ref()).with_flags(self.flags()))?;
+        let Parts { store, app, clock, audit, client, stop } = Parts::of(access).await?;
+        let bulk = Bulk::new(store.clone(), Arc::clone(&app), clock, audit, client, stop);
+        bulk.look_around(&app).await.context("GitHub was asked where the App is installed")?;
+        Ok(Opened { store, bulk })
+    }
+
+    /// The same to judge and to review: GitHub is asked for the rules as well, where a repository has them.
+    pub(super) async fn open_desk(&self, rules: &RulesArgs) -> anyhow::Result<OpenedDesk> {
+        use anyhow::Context;
+        let flags = [("rules", &rules.rules), ("enterprise-rules", &rules.enterprise_rules)];
+        let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        let sources = sources(self.config.as_ref()).with_flags(self.flags()).with_flags(flags);
+        let (access, rules) = Access::check_with_rules(sources)?;
+        let Parts { store, app, clock, audit, client, stop } = Parts::of(access).await?;
+        let policies = Policies::look_into(rules, &store).await?;
+        let options = EngineOptions { client, ..EngineOptions::default() };
+        let engine = Engine::new(store.clone(), app, policies, clock, audit, options);
+        let desk = Desk::new(engine, stop);
+        desk.look_around().await.context("GitHub was asked where the App is installed")?;
+        Ok(OpenedDesk { store, desk })
+    }
+}
+
+/// What every command that calls GitHub is made of.
+struct Parts {
+    store: Store,
+    app: Arc<App>,
+    clock: Clock,
+    audit: Audit,
+    client: ClientOptions,
+    stop: CancellationToken,
+}
+
+impl Parts {
+    async fn of(access: Access) -> anyhow::Result<Self> {
+        use anyhow::Context;
         crate::telemetry::start(crate::telemetry::LogFormat::Text, "warn", true);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client =
@@ -90,9 +150,7 @@ impl AccessArgs {
         let store = Store::open(&access.database).await?;
         let stop = CancellationToken::new();
         tokio::spawn(ends_with_ctrl_c(stop.clone()));
-        let bulk = Bulk::new(store.clone(), Arc::clone(&app), clock, audit, client, stop);
-        bulk.look_around(&app).await.context("GitHub was asked where the App is installed")?;
-        Ok(Opened { store, bulk })
+        Ok(Self { store, app, clock, audit, client, stop })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Exit, StoreArgs, output};
 use crate::{
     domain::RequestId,
     rules::render,
-    store::{DecisionFilter, DecisionRow, EffectRow, RequestKey},
+    store::{DecisionFilter, DecisionRow, EffectRow, RequestKey, ReviewRow},
 };
 
 /// The record of decisions, with the trace of each.
@@ -116,15 +116,19 @@ impl Show {
         let effects = store.effects(key).await?;
         let effects: Vec<&EffectRow> =
             effects.iter().filter(|effect| effect.decision_id == Some(row.id)).collect();
+        let reviews = store.reviews(key).await?;
+        let reviews: Vec<&ReviewRow> =
+            reviews.iter().filter(|review| review.decision_id == Some(row.id)).collect();
         if self.json {
             output::json(&serde_json::json!({
                 "decision": row,
+                "reviews_by_hand": reviews,
                 "effects": effects.iter().map(|effect| effect_json(effect)).collect::<Vec<_>>(),
                 "policy_files": store.policy(&row.policy_hash).await?,
             }))?;
             return Ok(Exit::Well);
         }
-        print(&row, &effects);
+        print(&row, &effects, &reviews);
         Ok(Exit::Well)
     }
 }
@@ -142,7 +146,7 @@ fn effect_json(effect: &EffectRow) -> serde_json::Value {
     })
 }
 
-fn print(row: &DecisionRow, effects: &[&EffectRow]) {
+fn print(row: &DecisionRow, effects: &[&EffectRow], reviews: &[&ReviewRow]) {
     let request = &row.request;
     let RequestId(request_id) = row.request_id;
     output::line(format_args!(
@@ -164,6 +168,18 @@ fn print(row: &DecisionRow, effects: &[&EffectRow]) {
         output::line(format_args!("  {line}"));
     }
     output::line("");
+    for review in reviews {
+        output::line(format_args!(
+            "Reviewed by hand: {}, by {}, {}",
+            review.verdict.as_str(),
+            output::cell(&review.operator, 200),
+            review.at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ));
+        if let Some(why) = &review.override_why {
+            output::line(format_args!("  soft rules overridden: {}", output::cell(why, 1_100)));
+        }
+        output::line("");
+    }
     if effects.is_empty() {
         output::line(if row.acts {
             "Sent to GitHub: nothing yet"

@@ -1,23 +1,42 @@
 //! `patwarden requests`: what is pending, what was decided and why.
 
+mod listed;
+mod review;
+
 use std::collections::HashMap;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Exit, StoreArgs, output};
+use super::{Exit, StoreArgs, filter::AskedArgs, output};
 use crate::{
     engine::lifecycle::State,
     rules::render,
-    store::{DecisionRow, PolicyInForceRow, RequestFilter, RequestRow, Store},
+    store::{DecisionRow, PolicyInForceRow, RequestFilter, RequestRow, ReviewRow, Store},
 };
 
 /// What is pending, what was decided and why.
 #[derive(Subcommand)]
 pub(super) enum Requests {
     /// List requests, newest first: those that are open, or with --all every one that was ever heard of
-    List(List),
+    ///
+    /// Flags that say which are asked of what GitHub listed last. Which repositories a token would reach is known where it
+    /// was judged; what nobody can say is counted.
+    List(Box<List>),
+    /// Approve pending requests by hand: these, or those that flags mean
+    ///
+    /// Each is looked up, judged anew, and shown with what the rules say. Nothing that a hard rule denies is ever approved,
+    /// nor what it may deny while a fact cannot be read, nor anything while the rules are broken. What only soft rules deny
+    /// needs --override WHY, which stays on record with your name. Nothing is sent before the number of requests was typed.
+    #[command(after_help = review::AFTER_APPROVE)]
+    Approve(Box<review::Approve>),
+    /// Deny pending requests by hand, with a reason that GitHub mails to the requesters
+    ///
+    /// Each is looked up, judged anew for the record, and shown. Say in the reason what would pass: it is all that the
+    /// requester sees. Nothing is sent before the number of requests was typed; many go together, with one reason.
+    #[command(after_help = review::AFTER_DENY)]
+    Deny(Box<review::Deny>),
     /// Let patwarden act on many waiting requests at once
     ///
     /// When a first run or a changed policy would act on more waiting requests than `most-at-once`, each is
@@ -52,8 +71,13 @@ pub(super) struct List {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
     /// As JSON, for scripts
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// As CSV, for spreadsheets
+    #[arg(long)]
+    csv: bool,
+    #[command(flatten)]
+    which: AskedArgs,
 }
 
 #[derive(Serialize)]
@@ -67,6 +91,7 @@ struct Line {
     outcome: Option<&'static str>,
     settled_by: Option<&'static str>,
     actor: Option<String>,
+    review: Option<ReviewRow>,
     decision: Option<i64>,
     effect: Option<&'static str>,
     rules: Vec<String>,
@@ -81,20 +106,32 @@ impl Requests {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let list = match self {
             Self::List(list) => list,
+            Self::Approve(approve) => return approve.run().await,
+            Self::Deny(deny) => return deny.run().await,
             Self::Confirm(confirm) => return confirm.run().await,
         };
         let store = list.store.open().await?;
-        let filter =
-            RequestFilter { organization: list.org, open_only: !list.all, limit: list.limit };
+        let asked = list.which.filter();
+        let limit = if asked.is_empty() { list.limit } else { i64::MAX };
+        let filter = RequestFilter { organization: list.org, open_only: !list.all, limit };
         let rows = store.requests(&filter).await?;
         if let (Some(org), []) = (&filter.organization, rows.as_slice()) {
             is_known(&store, org).await?;
         }
         let decisions = decisions_of(&store, &rows).await?;
-        let lines: Vec<Line> = rows
-            .iter()
-            .map(|row| line(row, row.decision_id.and_then(|id| decisions.get(&id))))
-            .collect();
+        let now = crate::clock::Clock::system().now();
+        let listed::Selected { mut rows, cannot_say } =
+            listed::select(rows, &decisions, &asked, now);
+        rows.truncate(usize::try_from(list.limit).unwrap_or(usize::MAX));
+        let mut lines = Vec::new();
+        for row in &rows {
+            let review = store.reviews(row.key()).await?.pop();
+            lines.push(line(row, row.decision_id.and_then(|id| decisions.get(&id)), review));
+        }
+        if list.csv {
+            listed::csv(&rows, &lines)?;
+            return Ok(Exit::Well);
+        }
         let unconfirmed = store.unconfirmed().await?;
         let backlog = store.backlog().await?;
         let unread = store.unread_deliveries(5).await?;
@@ -103,15 +140,15 @@ impl Requests {
         if list.json {
             output::json(&serde_json::json!({
                 "requests": lines, "deliveries": backlog, "unread_deliveries": unread,
-                "rate_limits": parked, "policies": policies,
+                "rate_limits": parked, "policies": policies, "cannot_say": cannot_say,
             }))?;
             return Ok(Exit::Well);
         }
         if lines.is_empty() {
-            output::line(if list.all {
-                "No request was ever heard of."
-            } else {
-                "Nothing is open."
+            output::line(match (asked.is_empty(), list.all) {
+                (false, _) => format!("No request is meant by {asked}."),
+                (true, true) => "No request was ever heard of.".to_owned(),
+                (true, false) => "Nothing is open.".to_owned(),
             });
         } else {
             output::table(
@@ -127,9 +164,11 @@ impl Requests {
                 ],
                 lines.iter().map(|line| {
                     let since = line.since.strftime("%Y-%m-%d %H:%M").to_string();
-                    let why = match (&line.note, &line.why) {
-                        (note, _) if !note.is_empty() => note,
-                        (_, Some(why)) => why,
+                    let by_hand = line.by_hand();
+                    let why = match (&line.note, &by_hand, &line.why) {
+                        (note, ..) if !note.is_empty() => note,
+                        (_, Some(by_hand), _) => by_hand,
+                        (.., Some(why)) => why,
                         _ => "",
                     };
                     vec![
@@ -144,6 +183,13 @@ impl Requests {
                     ]
                 }),
             );
+        }
+        if cannot_say > 0 {
+            output::line("");
+            output::line(format_args!(
+                "Of {cannot_say} others nobody can say whether they are meant: GitHub has not listed them yet, or which \
+                 repositories they would reach was not read."
+            ));
         }
         for policy in &policies {
             if let Some(line) = not_acted_on(policy) {
@@ -282,7 +328,23 @@ async fn decisions_of(
     Ok(decisions)
 }
 
-fn line(row: &RequestRow, decision: Option<&DecisionRow>) -> Line {
+impl Line {
+    /// What an operator said, where that is what ended it or is to end it.
+    fn by_hand(&self) -> Option<String> {
+        let review = self.review.as_ref()?;
+        let counts = self.settled_by == Some("operator") || self.settled_by.is_none();
+        let over = review.override_why.as_ref();
+        let over = over.map(|why| format!("; soft rules overridden: {why}")).unwrap_or_default();
+        let who = if self.settled_by.is_none() {
+            format!(", {}", review.operator)
+        } else {
+            String::new()
+        };
+        counts.then(|| format!("by hand{who}: {}{over}", review.reason))
+    }
+}
+
+fn line(row: &RequestRow, decision: Option<&DecisionRow>, review: Option<ReviewRow>) -> Line {
     let (outcome, by) = match &row.state {
         State::Settled(outcome, by) => (Some(outcome.as_str()), Some(by)),
         _ => (None, None),
@@ -297,6 +359,7 @@ fn line(row: &RequestRow, decision: Option<&DecisionRow>) -> Line {
         outcome,
         settled_by: by.map(|by| by.as_str()),
         actor: by.and_then(|by| by.actor()).map(str::to_owned),
+        review,
         decision: row.decision_id,
         effect: decision.map(|row| row.decision.effect.as_str()),
         rules: decision
