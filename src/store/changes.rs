@@ -240,12 +240,15 @@ impl Store {
             let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM ");
             query.push(table).push(" WHERE repository_id = ").push_bind(repository.0);
             query.push(" AND ").push(old).push_bind(then.as_millisecond());
-            query.push(" AND number NOT IN (");
-            let mut numbers = query.separated(", ");
-            for number in open {
-                numbers.push_bind(*number);
+            if !open.is_empty() {
+                query.push(" AND number NOT IN (");
+                let mut numbers = query.separated(", ");
+                for number in open {
+                    numbers.push_bind(*number);
+                }
+                query.push(")");
             }
-            query.push(")").build().execute(&mut *tx.inner).await?;
+            query.build().execute(&mut *tx.inner).await?;
         }
         tx.commit().await
     }
@@ -332,7 +335,8 @@ impl Tx {
         runs_lately(&row)
     }
 
-    /// Somebody wants the check of a commit again: at `due`, for the pull request of which most was said.
+    /// Somebody wants the check of a commit again: at `due`, for the pull request of which most was said. What is due
+    /// sooner stays so: it may be about another commit.
     pub(crate) async fn check_again(
         &mut self,
         repository: RepositoryId,
@@ -341,7 +345,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE rule_changes SET due_at = $3, seen_at = $4, attempts = 0, again = TRUE \
+            "UPDATE rule_changes SET due_at = CASE WHEN due_at < $3 THEN due_at ELSE $3 END, seen_at = $4, attempts = 0, again = TRUE \
               WHERE repository_id = $1 AND number IN \
                     (SELECT number FROM checked_changes WHERE repository_id = $1 AND commit_sha = $2 \
                       ORDER BY told, number DESC LIMIT 1)",

@@ -358,6 +358,8 @@ async fn who_asks_again_without_end_is_told_when_it_is_enough() {
     let text = RULES.replace("\"90d\"", "\"9d\"");
     let changes = [(FILE, Some(text.as_str()))];
     scene.hub.push_to_pull_request("acme", "rules", pull.number, "less", changes).unwrap();
+    // Nor does who goes on asking for the old one hold it up.
+    scene.hub.rerequest_check("acme", "rules", run.id, "olga").unwrap();
     checks(&scene, 7).await;
     scene.end().await;
 }
