@@ -78,6 +78,17 @@ pub enum Event {
         /// Who, as far as that can be known.
         by: String,
     },
+    /// A standing policy selects tokens that it does not revoke.
+    RevocationReported {
+        /// Its number: `patwarden revocations show NUMBER` tells all.
+        revocation: i64,
+        /// The policy: `revoke.ID`.
+        policy: String,
+        /// How many tokens.
+        tokens: usize,
+        /// Why they are not revoked.
+        note: String,
+    },
     /// A call that revokes tokens is about to be sent.
     RevocationSending {
         /// The revocation's number.
@@ -218,6 +229,9 @@ fn log(entry: &Entry) {
         }
         Event::RevocationConfirmed { revocation, tokens, by } => {
             tracing::info!(%organization, revocation, tokens, by, "tokens are to be revoked");
+        }
+        Event::RevocationReported { revocation, policy, tokens, note } => {
+            tracing::warn!(%organization, revocation, policy, tokens, note, "tokens that are not revoked");
         }
         Event::RevocationSending { revocation, tokens } => {
             tracing::info!(%organization, revocation, tokens, "revoking tokens");

@@ -6,6 +6,7 @@ mod by_hand;
 mod changes;
 mod check;
 mod decide;
+mod departures;
 mod gather;
 mod ingest;
 mod inventory;
@@ -20,6 +21,7 @@ mod reconcile;
 mod record;
 mod replayed;
 mod revoke;
+mod standing;
 mod stocktaking;
 mod turns;
 mod worker;
@@ -125,6 +127,8 @@ pub struct Engine {
     wake: Arc<Notify>,
     reconcile: Notify,
     stocktake: Notify,
+    revoke: Notify,
+    departures: departures::Departures,
     turns: Turns,
     stopping: AtomicBool,
     /// GitHub said, since the start, where the App is installed.
@@ -157,6 +161,8 @@ impl Engine {
             wake,
             reconcile: Notify::new(),
             stocktake: Notify::new(),
+            revoke: Notify::new(),
+            departures: departures::Departures::default(),
             stopping: AtomicBool::new(false),
             listed: AtomicBool::new(false),
         })
@@ -170,6 +176,13 @@ impl Engine {
     /// Asks for a reconciliation as soon as possible.
     pub fn reconcile_soon(&self) {
         self.reconcile.notify_one();
+    }
+
+    /// Says that somebody left an organization or a team of it, as far as an event can be believed: it is looked who that
+    /// is.
+    pub fn somebody_left(&self, organization: OrganizationId) {
+        self.departures.heard(organization, self.clock.now());
+        self.stocktake.notify_one();
     }
 
     /// Whether nothing new is to be begun.
@@ -194,6 +207,7 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).follow_repositories(stop.clone()));
         tasks.spawn(Arc::clone(&self).review_changes(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_inventory(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_revoking(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();

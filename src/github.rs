@@ -24,7 +24,9 @@ pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, List
 pub use repositories::{
     Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
 };
-pub use wire::{RequestEvent, RequestEventAction, Sender, parse_request_event};
+pub use wire::{
+    RequestEvent, RequestEventAction, Sender, parse_departure_event, parse_request_event,
+};
 pub use write::{MOST_AT_ONCE, Review, Write};
 
 /// The most characters of a review's reason that GitHub takes.

@@ -16,7 +16,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use webhook::{LARGEST_DELIVERY, Secrets, VerifiedDelivery};
 
-use crate::{clock::Clock, engine::Engine, github::RepositoryEvent, store::Store};
+use crate::{
+    clock::Clock, domain::OrganizationId, engine::Engine, github::RepositoryEvent, store::Store,
+};
 
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub struct Shared {
     repository_changed: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
     /// Says whether a repository has rules that somebody follows.
     holds_rules: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
+    /// Told of every event that says that somebody left an organization or a team of it.
+    somebody_left: Arc<dyn Fn(OrganizationId) + Send + Sync>,
     secrets: Arc<Secrets>,
     budget: webhook::Budget,
     clock: Clock,
@@ -46,10 +50,12 @@ impl Shared {
     #[must_use]
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
         let (engine, policies) = (Arc::clone(engine), engine.policies().clone());
+        let leaving = Arc::clone(&engine);
         let shared = Self::waking(store, secrets, clock, move || engine.wake());
         let holding = policies.clone();
         Self {
             repository_changed: Arc::new(move |event| policies.heard_of(event)),
+            somebody_left: Arc::new(move |organization| leaving.somebody_left(organization)),
             holds_rules: Arc::new(move |event| !holding.held_by(event.id).is_empty()),
             ..shared
         }
@@ -68,6 +74,7 @@ impl Shared {
             wake: Arc::new(wake),
             repository_changed: Arc::new(|_| false),
             holds_rules: Arc::new(|_| false),
+            somebody_left: Arc::new(|_| {}),
             secrets: Arc::new(secrets),
             budget: webhook::Budget::default(),
             clock,

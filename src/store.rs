@@ -5,9 +5,12 @@
 //! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
 
 mod changes;
+mod coverage;
 mod decisions;
 mod deliveries;
+mod departures;
 mod effects;
+mod holds;
 mod installations;
 mod leases;
 mod limits;
@@ -22,6 +25,7 @@ mod policy_places;
 mod requests;
 mod reviews;
 mod revocations;
+mod standing;
 mod teams;
 mod tokens;
 
@@ -29,11 +33,13 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
 pub use changes::{ChangeRow, Reviewed, RunsLately, Said, Told};
+pub use coverage::JudgedToken;
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
 pub(crate) use deliveries::StoredDelivery;
 pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
+pub use holds::{Held, HoldRow};
 pub use installations::InstallationRow;
 pub use leases::Lease;
 pub use limits::ParkedRow;
@@ -45,8 +51,9 @@ pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 pub(crate) use reviews::NewReview;
 pub use reviews::ReviewRow;
 pub use revocations::{
-    ItemState, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
+    ItemState, NewItem, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
 };
+pub use standing::{NoticeRow, StandingRun, StandingRunRow};
 pub use tokens::{Gone, TokenEventKind, TokenEventRow, TokenListingRow};
 
 /// How many rows share a transaction in background work: few enough that nothing else waits long for its turn.

@@ -219,7 +219,9 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "repository",
             "pull_request",
             "check_run",
-            "check_suite"
+            "check_suite",
+            "organization",
+            "membership"
         ]
     );
     let url = format!("url: https://patwarden.example{}", patwarden::server::WEBHOOK_PATH);

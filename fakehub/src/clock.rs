@@ -9,6 +9,8 @@ use jiff::Timestamp;
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     offset_ms: AtomicI64,
+    /// So much of it passed for Apps as well, which sign by the machine's time.
+    shared_ms: AtomicI64,
 }
 
 impl Clock {
@@ -19,6 +21,17 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.now_ms()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whole seconds since the Unix epoch by which a JWT is judged.
+    pub(crate) fn signing_seconds(&self) -> i64 {
+        self.now_ms().saturating_sub(self.shared_ms.load(Ordering::SeqCst)).div_euclid(1_000)
+    }
+
+    pub(crate) fn advance_for_all(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX / 4);
+        self.shared_ms.fetch_add(ms, Ordering::SeqCst);
+        self.advance(by);
     }
 
     pub(crate) fn advance(&self, by: Duration) {

@@ -161,6 +161,8 @@ pub struct Switches {
     pub webhook_token_fields: bool,
     /// Whether an owner's own token sends `approved`; default yes.
     pub owner_token_sends_approved: bool,
+    /// Whether the tokens of somebody who leaves an organization stay listed with access to it; default no.
+    pub leavers_tokens_stay: bool,
     /// What editing a request that still waits does.
     pub edited_request: EditedRequest,
     /// `status_code` of a delivery nobody answered; default 0, which `status=failure` does not find.
@@ -180,6 +182,7 @@ impl Default for Switches {
             never_used_matches_last_used_before: false,
             webhook_token_fields: true,
             owner_token_sends_approved: true,
+            leavers_tokens_stay: false,
             edited_request: EditedRequest::SameIdSilently,
             no_answer_status_code: 0,
             numeric_links: true,

@@ -233,6 +233,12 @@ impl Fakehub {
         self.shared.clock.advance(by);
     }
 
+    /// The same for a client whose own clock is moved as far, and which cannot but sign JWTs by the machine's: those are
+    /// judged as if this time had not passed.
+    pub fn advance_for_all(&self, by: Duration) {
+        self.shared.clock.advance_for_all(by);
+    }
+
     /// Waits until somebody else, such as the control API, asks for the end.
     pub async fn ended(&self) {
         self.shared.stopped().await;

@@ -362,7 +362,8 @@ impl State {
         Ok(())
     }
 
-    /// A member leaves or is removed: their tokens lose the organization, and `organization.member_removed` is sent.
+    /// A member leaves or is removed: their tokens lose the organization, unless a switch says otherwise, and
+    /// `organization.member_removed` is sent.
     pub(crate) fn remove_member(&mut self, login: &str, user: &str) -> Result<(), Error> {
         let organization = self.organization_id(login)?;
         let id = self
@@ -370,10 +371,11 @@ impl State {
             .user(user)
             .map(|user| user.id)
             .ok_or_else(|| Error::UnknownUser(user.to_owned()))?;
+        let stay = self.switches.leavers_tokens_stay;
         let theirs: Vec<u64> = self
             .tokens
             .values()
-            .filter(|token| token.organization == organization && token.owner == id)
+            .filter(|token| token.organization == organization && token.owner == id && !stay)
             .map(|token| token.id)
             .collect();
         for token in theirs {

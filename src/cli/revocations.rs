@@ -1,5 +1,8 @@
 //! `patwarden revocations`: what was planned and revoked, token by token, for people and for auditors.
 
+mod confirm;
+mod holds;
+
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -20,6 +23,14 @@ pub(super) enum Revocations {
     List(List),
     /// One plan or revocation with every token of it: the report
     Show(Show),
+    /// Let a run of a standing policy go that waits because it is about too many tokens
+    Confirm(confirm::Confirm),
+    /// Keep standing policies from revoking a token, or one of them from revoking any, until a day
+    Hold(holds::Hold),
+    /// Take a hold back before its end
+    Release(holds::Release),
+    /// List what is held, until when and why
+    Holds(holds::Holds),
 }
 
 #[derive(clap::Args)]
@@ -59,6 +70,10 @@ impl Revocations {
                 let store = show_it.store.open().await?;
                 show(&store, show_it.id, show_it.json, show_it.csv).await
             }
+            Self::Confirm(confirm) => confirm.run().await,
+            Self::Hold(hold) => hold.run().await,
+            Self::Release(release) => release.run().await,
+            Self::Holds(holds) => holds.run().await,
         }
     }
 }
@@ -159,6 +174,7 @@ pub(super) async fn show(store: &Store, id: i64, json: bool, csv: bool) -> anyho
             "token_name",
             "outcome",
             "why",
+            "selected",
             "permissions",
             "last_used_at",
             "sent_at",
@@ -178,6 +194,7 @@ pub(super) async fn show(store: &Store, id: i64, json: bool, csv: bool) -> anyho
                 item.token_name.clone(),
                 item.state.as_str().to_owned(),
                 item.why.clone(),
+                item.selected.clone(),
                 crate::rules::render::permissions(&item.planned.permissions),
                 moment(item.planned.token.last_used_at),
                 moment(item.sent_at),
@@ -217,7 +234,8 @@ pub(super) async fn show(store: &Store, id: i64, json: bool, csv: bool) -> anyho
                 .last_used_at
                 .map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d").to_string()),
             item.state.as_str().to_owned(),
-            output::cell(&item.why, 80),
+            // What became of it says more than why it was selected, where there is something to be said.
+            output::cell(if item.why.is_empty() { &item.selected } else { &item.why }, 120),
         ]);
         Ok(())
     })

@@ -121,6 +121,9 @@ pub enum BulkError {
         /// Which way.
         ahead: bool,
     },
+    /// It is not to go on for now, and why; nothing is lost.
+    #[error("it waits: {0}")]
+    Paused(String),
     /// What was asked for cannot be done, as a sentence with its remedy.
     #[error("{0}")]
     Refused(String),
@@ -379,7 +382,7 @@ impl Bulk {
 }
 
 /// Until when bulk work leaves an installation's calls to requests.
-fn used_up(read: &Read, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn used_up(read: &Read, now: Timestamp) -> Option<Timestamp> {
     let Limits { limit, remaining, resets_at } = read.limits()?;
     let used_up = remaining.saturating_mul(100) <= limit.saturating_mul(LEFT_TO_REQUESTS);
     (used_up && resets_at > now).then_some(resets_at)

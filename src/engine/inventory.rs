@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bulk::{Bulk, BulkError, Step, Watch};
 use crate::{
-    domain::{GrantId, Role, TokenId},
-    github::{GrantQuery, Read},
+    domain::{GrantId, Login, Role, TokenId, UserId},
+    github::{CallError, GrantQuery, Read},
+    rules::held::Left,
     store::{InstallationRow, MemberChanges, TokenListingRow},
 };
 
@@ -118,11 +119,48 @@ impl Bulk {
         }
         if members.is_empty() {
             // An organization has an owner: a list without any is not one.
-            return Err(crate::github::CallError::Unreadable {
-                why: "GitHub listed no member at all".to_owned(),
-            }
-            .into());
+            return Err(
+                CallError::Unreadable { why: "GitHub listed no member at all".to_owned() }.into()
+            );
         }
-        Ok(self.store.note_members(organization.id, &members, began_at).await?)
+        let missing = self.missing(installation, &read, &mut members, watch).await?;
+        let changes = self.store.note_members(organization.id, &members, began_at).await?;
+        let there = |user: UserId| members.contains_key(&user);
+        self.store
+            .note_departures(organization.id, &Left::Organization, &missing, &there, began_at)
+            .await?;
+        Ok(changes)
+    }
+
+    /// Who was a member or has a token, is on neither list, and is not a member: asked one by one, for a row can be lost
+    /// between two pages, and the lists lack billing managers. Those who are members after all are added.
+    async fn missing(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        members: &mut BTreeMap<UserId, (Login, Role)>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<UserId>, BulkError> {
+        let organization = &installation.organization;
+        let mut candidates = BTreeMap::new();
+        for owner in self.store.members(organization.id).await? {
+            candidates.insert(owner.id, owner.login);
+        }
+        for owner in self.store.token_owners(organization.id).await? {
+            candidates.insert(owner.id, owner.login);
+        }
+        candidates.retain(|id, _| !members.contains_key(id));
+        let mut missing = Vec::new();
+        for (id, login) in candidates {
+            match self.reading(installation, read, watch, || read.role(organization, &login)).await
+            {
+                Ok(Role::Stranger) | Err(BulkError::GitHub(CallError::NotFound)) => {
+                    missing.push(id)
+                }
+                Ok(role) => drop(members.insert(id, (login, role))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(missing)
     }
 }

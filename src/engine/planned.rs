@@ -99,6 +99,9 @@ impl Bulk {
             active: listing.active,
             cannot_say,
             state: RevocationState::Planned,
+            spares_used: true,
+            grounds: None,
+            confirmed_by: None,
             note: String::new(),
         };
         let id = self.store.plan_revocation(&new, &grants).await?;

@@ -15,7 +15,9 @@ use crate::{
     audit,
     domain::{Grant, GrantId, TokenId},
     github::{CallError, GrantQuery, Grants, MOST_AT_ONCE, Read},
-    store::{InstallationRow, ItemState, RevocationItemRow, RevocationRow, RevocationState},
+    store::{
+        HoldRow, InstallationRow, ItemState, RevocationItemRow, RevocationRow, RevocationState,
+    },
 };
 
 /// How long a plan may wait to be confirmed: what it says of tokens grows old.
@@ -64,6 +66,18 @@ enum Calls {
     Single,
 }
 
+/// Why nothing more of a revocation is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// For now: it goes on later.
+    Pause(String),
+    /// For good: what was not sent is left out.
+    End(String),
+}
+
+/// Asked before each call whether it is still to be made.
+pub(super) type Still<'a> = &'a (dyn Fn() -> Result<(), Halt> + Send + Sync);
+
 /// One revocation while it is carried out.
 struct Run<'a> {
     bulk: &'a Bulk,
@@ -71,6 +85,7 @@ struct Run<'a> {
     installation: &'a InstallationRow,
     read: Read,
     watch: &'a dyn Watch,
+    still: Still<'a>,
     of: u64,
     calls: Calls,
     /// Calls that failed in a row.
@@ -86,12 +101,27 @@ impl Bulk {
     /// # Errors
     /// What stopped it: calling this again goes on.
     pub async fn carry_out(&self, id: i64, watch: &dyn Watch) -> Result<Carried, BulkError> {
+        self.carry_out_while(id, watch, &|| Ok(())).await
+    }
+
+    /// The same, as long as `still` allows it.
+    pub(super) async fn carry_out_while(
+        &self,
+        id: i64,
+        watch: &dyn Watch,
+        still: Still<'_>,
+    ) -> Result<Carried, BulkError> {
         let revocation = self.store.revocation(id).await?;
         let revocation =
             revocation.ok_or_else(|| BulkError::Refused(format!("there is no revocation {id}")))?;
         match revocation.state {
             RevocationState::Running => {}
             RevocationState::Done => return self.carried(id).await,
+            RevocationState::Reported => {
+                return Err(BulkError::Refused(format!(
+                    "revocation {id} is a report of a standing policy: there is nothing to carry out"
+                )));
+            }
             RevocationState::Planned | RevocationState::Waiting | RevocationState::Dropped => {
                 return Err(BulkError::Refused(format!(
                     "revocation {id} is {}: nobody has confirmed it",
@@ -106,6 +136,7 @@ impl Bulk {
             revocation: &revocation,
             installation: &installation,
             watch,
+            still,
             of: 0,
             calls: Calls::Many,
             failures: 0,
@@ -166,6 +197,15 @@ impl Run<'_> {
         }
         let planned = self.items(ItemState::Planned).await?;
         if !planned.is_empty() {
+            match (self.still)() {
+                Ok(()) => {}
+                Err(Halt::Pause(why)) => return Err(BulkError::Paused(why)),
+                Err(Halt::End(why)) => {
+                    let (store, now) = (&self.bulk.store, self.bulk.clock.now());
+                    store.leave_out_what_is_planned(self.revocation.id, &why, now).await?;
+                    return Ok(Round::Worked);
+                }
+            }
             self.send_some(planned).await?;
             let (done, of) = self.counted().await?;
             self.watch.step(&Step::Revoking { done, of });
@@ -308,6 +348,7 @@ impl Run<'_> {
             Err(error) => return Err(error.into()),
         };
         let elsewhere = self.bulk.store.being_revoked(id, &items).await?;
+        let holds = self.holds().await?;
         let mut to_send = Vec::new();
         let mut told = Vec::new();
         let now = self.bulk.clock.now();
@@ -319,7 +360,7 @@ impl Run<'_> {
                     let other = elsewhere.get(&item.grant_id).copied().unwrap_or_default();
                     (ItemState::LeftOut, format!("revocation {other} is revoking it"))
                 }
-                Ok(Some(grant)) => match changed(&item.planned, grant) {
+                Ok(Some(grant)) => match self.in_the_way(&holds, item, grant) {
                     None => {
                         to_send.push(item);
                         continue;
@@ -381,6 +422,29 @@ impl Run<'_> {
             (self.failures, self.refusals, self.calls) = (0, 0, Calls::Many);
         }
         Ok(error)
+    }
+
+    /// The holds that are in force: they bind standing policies, not whoever revokes by hand.
+    async fn holds(&self) -> Result<Vec<HoldRow>, BulkError> {
+        if self.revocation.policy.is_none() {
+            return Ok(Vec::new());
+        }
+        let holds = self.bulk.store.holds(Some(self.installation.organization.id)).await?;
+        let now = self.bulk.clock.now();
+        Ok(holds.into_iter().filter(|hold| hold.is_in_force(now)).collect())
+    }
+
+    /// Why a token is not to be revoked after all, as people read it.
+    fn in_the_way(
+        &self,
+        holds: &[HoldRow],
+        item: &RevocationItemRow,
+        now: &Grant,
+    ) -> Option<String> {
+        let policy = self.revocation.policy.as_deref().unwrap_or_default();
+        let held = holds.iter().find(|hold| hold.is_of(policy, item.token_id));
+        held.map(HoldRow::to_string)
+            .or_else(|| changed(&item.planned, now, self.revocation.spares_used))
     }
 
     /// Sees whether what GitHub took is gone. By the tokens' ids, fifty a call, or by the whole list where what remains
@@ -473,13 +537,13 @@ impl Run<'_> {
     }
 }
 
-/// What of a token is not as it was planned, as people read it.
-fn changed(planned: &Grant, now: &Grant) -> Option<String> {
+/// What of a token is not as it was planned, as people read it. `spares_used`: having been used since counts.
+fn changed(planned: &Grant, now: &Grant, spares_used: bool) -> Option<String> {
     let shown = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     if now.id != planned.id || now.access_granted_at != planned.access_granted_at {
         return Some(format!("it was given access again, on {}", shown(now.access_granted_at)));
     }
-    if now.token.last_used_at != planned.token.last_used_at {
+    if spares_used && now.token.last_used_at != planned.token.last_used_at {
         return Some(match now.token.last_used_at {
             Some(at) => format!("it was used since it was planned, on {}", shown(at)),
             None => "GitHub does not say any more when it was used".to_owned(),

@@ -150,6 +150,12 @@ impl Grants {
         }
     }
 
+    /// All of them that could be read.
+    #[must_use]
+    pub fn into_readable(self) -> Vec<Grant> {
+        self.grants
+    }
+
     /// What the tokens of one of those owners may do.
     ///
     /// # Errors

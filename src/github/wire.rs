@@ -356,6 +356,23 @@ const LONGEST_LOGIN: usize = 200;
 /// What is kept of a token's name until a list shows it: GitHub's own limit is 40.
 const LONGEST_TOKEN_NAME: usize = 1_000;
 
+/// The organization of which an `organization` or a `membership` event says that somebody left it, or a team of it.
+#[must_use]
+pub fn parse_departure_event(body: &[u8]) -> Option<OrganizationId> {
+    #[derive(Deserialize)]
+    struct Payload {
+        action: String,
+        organization: Named,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        id: i64,
+    }
+    let payload: Payload = serde_json::from_slice(body).ok()?;
+    let left = matches!(payload.action.as_str(), "member_removed" | "removed");
+    left.then_some(OrganizationId(payload.organization.id))
+}
+
 /// Reads the payload of a `personal_access_token_request` event.
 ///
 /// # Errors

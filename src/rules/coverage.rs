@@ -8,10 +8,11 @@ use crate::domain::{Covered, RepositorySelection, cut};
 use super::{
     condition::Condition,
     decision::{NearMiss, RuleId},
+    facts::Needs,
     held::HeldToken,
     index::Index,
     near_miss::near_miss_of,
-    policy::Policy,
+    policy::{Policy, needs},
     rule::{Rule, Verb, cheap_first, share},
     subject::Subject,
     truth::Truth,
@@ -85,6 +86,11 @@ impl Cover {
         let mut rules: Vec<Rule> = approve.cloned().map(of_tokens).collect();
         let slots = share(&mut rules);
         Self { index: Index::new(&rules), slots, rules }
+    }
+
+    /// The facts that they ask for.
+    pub(crate) fn needs(&self) -> Needs {
+        needs(&self.rules)
     }
 
     pub(crate) fn of(&self, subject: &Subject<'_>) -> Coverage {

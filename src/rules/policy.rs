@@ -16,7 +16,7 @@ use super::{
     index::Index,
     load::SourceFile,
     reason::Template,
-    revocation::Revocation,
+    revocation::{Departure, Revocation},
     rule::{Rule, Verb, share},
 };
 
@@ -128,6 +128,7 @@ pub struct Policy {
     waivers: BTreeMap<String, Waiver>,
     digest: Option<DigestBlock>,
     needs: Needs,
+    approvals_disabled: bool,
     hash: String,
     sources: Vec<SourceFile>,
 }
@@ -142,6 +143,8 @@ pub(crate) struct Parts {
     pub(crate) revocations: BTreeMap<String, Revocation>,
     pub(crate) waivers: BTreeMap<String, Waiver>,
     pub(crate) digest: Option<DigestBlock>,
+    /// An upper layer made approve rules of a lower one impossible, which were left out.
+    pub(crate) approvals_disabled: bool,
     pub(crate) sources: Vec<SourceFile>,
 }
 
@@ -171,6 +174,7 @@ impl Policy {
             waivers: parts.waivers,
             digest: parts.digest,
             needs: needs(&parts.rules),
+            approvals_disabled: parts.approvals_disabled,
             hash: hash(&parts.sources),
             rules: parts.rules,
             sources: parts.sources,
@@ -181,6 +185,27 @@ impl Policy {
     #[must_use]
     pub fn needs(&self) -> &Needs {
         &self.needs
+    }
+
+    /// The facts that its approve rules and its standing policies ask for of a token: with every team that some rule
+    /// names, where a standing policy is about leaving one.
+    #[must_use]
+    pub fn standing_needs(&self) -> Needs {
+        let mut needs = self.cover.needs();
+        for revocation in self.revocations.values() {
+            revocation.ask(&mut needs);
+            if revocation.on().contains(&Departure::Team) {
+                needs.teams.extend(self.needs.teams.iter().cloned());
+            }
+        }
+        needs
+    }
+
+    /// Whether an upper layer made approve rules of a lower one impossible, which were left out: what they covered is
+    /// covered by nothing, and nobody who wrote rules meant that.
+    #[must_use]
+    pub fn approvals_were_disabled(&self) -> bool {
+        self.approvals_disabled
     }
 
     /// What may be done with its decisions.
@@ -310,8 +335,13 @@ impl Policy {
                 add(format!("reviewers.{name}"), "nobody is notified, reminded or counted");
             }
         }
-        for name in self.revocations.keys() {
-            add(format!("revoke.{name}"), "no token is revoked");
+        for (name, revocation) in &self.revocations {
+            if revocation.grace.seconds() > 0 {
+                add(
+                    format!("revoke.{name}"),
+                    "owners cannot be told before, and so no grace begins: it only reports",
+                );
+            }
         }
         if self.digest.is_some() {
             add("digest".to_owned(), "no digest is sent");
@@ -320,7 +350,7 @@ impl Policy {
     }
 }
 
-fn needs(rules: &[Rule]) -> Needs {
+pub(super) fn needs(rules: &[Rule]) -> Needs {
     let mut needs = Needs::default();
     for check in rules.iter().flat_map(|rule| &rule.checks) {
         needs.ask(&check.condition);

@@ -13,6 +13,7 @@ use super::{
     coverage::Coverage,
     decision::RuleId,
     explain,
+    facts::Needs,
     held::{Departed, HeldToken, Left},
     policy::Policy,
     quantity::{Bounds, Measure, Span},
@@ -146,6 +147,24 @@ impl Revocation {
     #[must_use]
     pub fn on(&self) -> &[Departure] {
         &self.on
+    }
+
+    /// Whether it is about use: a token that was used since it was selected is spared.
+    #[must_use]
+    pub fn is_about_use(&self) -> bool {
+        self.when.unused_for.is_some()
+    }
+
+    /// Whether it hangs on what approve rules cover.
+    #[must_use]
+    pub fn is_about_coverage(&self) -> bool {
+        self.when.no_longer_covered
+    }
+
+    /// Adds the facts that it asks for, but for those of the approve rules.
+    pub(crate) fn ask(&self, needs: &mut Needs) {
+        self.when.checks.iter().for_each(|check| needs.ask(&check.condition));
+        needs.owner_role |= self.on.contains(&Departure::Organization);
     }
 
     fn select(&self, policy: &Policy, id: &str, token: &HeldToken<'_>) -> Selection {

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
 use crate::{
-    github::parse_repository_event,
+    github::{parse_departure_event, parse_repository_event},
     store::{Accepted, Delivery, StoreError, UNNAMED_EVENT},
 };
 
@@ -58,6 +58,10 @@ enum EventKind {
     CheckRun,
     /// The same for all checks of a commit.
     CheckSuite,
+    /// Somebody joined an organization or left it.
+    Organization,
+    /// The same of a team.
+    Membership,
     /// A delivery without a name: it may be any of them.
     Unnamed,
 }
@@ -70,10 +74,12 @@ enum Handling {
     StoreForRules,
     /// It only wakes whoever follows the repository, if somebody does; a look every few minutes finds what was missed.
     WakeRules,
+    /// It only has the lists of members compared, where it says that somebody left; every inventory finds what was missed.
+    WakeComparison,
 }
 
 impl EventKind {
-    const NAMED: [Self; 7] = [
+    const NAMED: [Self; 9] = [
         Self::TokenRequest,
         Self::Installation,
         Self::Push,
@@ -81,6 +87,8 @@ impl EventKind {
         Self::PullRequest,
         Self::CheckRun,
         Self::CheckSuite,
+        Self::Organization,
+        Self::Membership,
     ];
 
     /// The name in `X-GitHub-Event`, and in the store.
@@ -93,6 +101,8 @@ impl EventKind {
             Self::PullRequest => "pull_request",
             Self::CheckRun => "check_run",
             Self::CheckSuite => "check_suite",
+            Self::Organization => "organization",
+            Self::Membership => "membership",
             Self::Unnamed => UNNAMED_EVENT,
         }
     }
@@ -102,6 +112,7 @@ impl EventKind {
             Self::TokenRequest | Self::Installation | Self::Unnamed => Handling::Store,
             Self::PullRequest | Self::CheckRun | Self::CheckSuite => Handling::StoreForRules,
             Self::Push | Self::Repository => Handling::WakeRules,
+            Self::Organization | Self::Membership => Handling::WakeComparison,
         }
     }
 }
@@ -362,6 +373,13 @@ pub(super) async fn receive(
             _ => StatusCode::NO_CONTENT,
         },
         Handling::WakeRules => wake_rules(&shared, &delivery),
+        Handling::WakeComparison => match parse_departure_event(&delivery.payload) {
+            Some(organization) => {
+                (shared.somebody_left)(organization);
+                StatusCode::ACCEPTED
+            }
+            None => StatusCode::NO_CONTENT,
+        },
     }
 }
 

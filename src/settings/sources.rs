@@ -96,7 +96,7 @@ pub const KEYS: &[Key] = &[
     key(
         "inventory-interval",
         "PATWARDEN_INVENTORY_INTERVAL",
-        "how often all tokens with access and all members are listed, a call for each hundred; `off`: never",
+        "how often all tokens with access and all members are listed, a call for each hundred; `off`: never, and no standing policy is carried out",
         Some("6h"),
     ),
     key(

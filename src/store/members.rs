@@ -32,6 +32,25 @@ impl Store {
         Ok(row.as_ref().map(|row| time_if_any(row, "ended_at")).transpose()?.flatten())
     }
 
+    /// Who was a member when the members were last listed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn members(&self, organization: OrganizationId) -> Result<Vec<Owner>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT user_id, login FROM members WHERE organization_id = $1 AND gone_at IS NULL",
+        )
+        .bind(organization.0)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let login = Login::new(get::<String>(row, "login")?);
+                Ok(Owner { id: UserId(get(row, "user_id")?), login })
+            })
+            .collect()
+    }
+
     /// Keeps who the members are, as both lists showed them to their ends. `began` is when the first was asked for.
     ///
     /// # Errors

@@ -21,8 +21,10 @@ pub enum RevocationState {
     Running,
     /// At its end.
     Done,
-    /// Given up before anything was confirmed.
+    /// Given up before anything was revoked.
     Dropped,
+    /// What a standing policy selects and does not revoke.
+    Reported,
 }
 
 /// How far one token of a revocation got.
@@ -43,6 +45,8 @@ pub enum ItemState {
     StillThere,
     /// Not touched: it is not what was planned any more.
     LeftOut,
+    /// Selected by a standing policy that only reports.
+    Reported,
 }
 
 /// A revocation about to be planned.
@@ -64,10 +68,36 @@ pub struct NewRevocation {
     pub active: i64,
     /// Of how many nobody could say whether they are meant.
     pub cannot_say: i64,
-    /// Planned, or waiting for a confirmation.
+    /// Where it stands from the beginning.
     pub state: RevocationState,
+    /// Whether a token that was used since is left out.
+    pub spares_used: bool,
+    /// Under which rules a standing policy selected them.
+    pub grounds: Option<String>,
+    /// Who confirmed it, where it needs nobody: a standing policy by itself.
+    pub confirmed_by: Option<String>,
     /// What is in the way, for people.
     pub note: String,
+}
+
+/// A token of a revocation about to be planned.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// As it is listed.
+    pub grant: Grant,
+    /// Why a standing policy selected it, for people.
+    pub selected: String,
+    /// Where it stands from the beginning.
+    pub state: ItemState,
+    /// Why it is left out from the beginning.
+    pub why: String,
+}
+
+impl From<Grant> for NewItem {
+    /// To be revoked, because somebody says so.
+    fn from(grant: Grant) -> Self {
+        Self { grant, selected: String::new(), state: ItemState::Planned, why: String::new() }
+    }
 }
 
 /// A revocation.
@@ -93,6 +123,10 @@ pub struct RevocationRow {
     pub cannot_say: i64,
     /// Where it stands.
     pub state: RevocationState,
+    /// Whether a token that was used since it was planned is left out.
+    pub spares_used: bool,
+    /// Under which rules a standing policy selected its tokens.
+    pub grounds: Option<String>,
     /// Who confirmed it.
     pub confirmed_by: Option<String>,
     /// When.
@@ -116,6 +150,8 @@ pub struct RevocationItemRow {
     pub token_name: String,
     /// As it was listed when the revocation was planned.
     pub planned: Grant,
+    /// Why a standing policy selected it.
+    pub selected: String,
     /// How far it got.
     pub state: ItemState,
     /// Why it was left out, or is still there.
@@ -138,7 +174,14 @@ impl RevocationState {
             Self::Running => "running",
             Self::Done => "done",
             Self::Dropped => "dropped",
+            Self::Reported => "reported",
         }
+    }
+
+    /// Whether nothing more comes of it.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Dropped | Self::Reported)
     }
 
     fn read(word: &str) -> Result<Self, StoreError> {
@@ -148,6 +191,7 @@ impl RevocationState {
             "running" => Ok(Self::Running),
             "done" => Ok(Self::Done),
             "dropped" => Ok(Self::Dropped),
+            "reported" => Ok(Self::Reported),
             other => Err(StoreError::Unreadable(format!("a revocation that is `{other}`"))),
         }
     }
@@ -165,6 +209,7 @@ impl ItemState {
             Self::AlreadyGone => "already-gone",
             Self::StillThere => "still-there",
             Self::LeftOut => "left-out",
+            Self::Reported => "reported",
         }
     }
 
@@ -183,13 +228,14 @@ impl ItemState {
             "already-gone" => Ok(Self::AlreadyGone),
             "still-there" => Ok(Self::StillThere),
             "left-out" => Ok(Self::LeftOut),
+            "reported" => Ok(Self::Reported),
             other => Err(StoreError::Unreadable(format!("a token that is `{other}`"))),
         }
     }
 }
 
 impl RevocationRow {
-    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
         Ok(Self {
             id: get(row, "id")?,
             organization: Organization {
@@ -204,6 +250,8 @@ impl RevocationRow {
             active: get(row, "active")?,
             cannot_say: get(row, "cannot_say")?,
             state: RevocationState::read(&get::<String>(row, "state")?)?,
+            spares_used: get(row, "spares_used")?,
+            grounds: get(row, "grounds")?,
             confirmed_by: get(row, "confirmed_by")?,
             confirmed_at: time_if_any(row, "confirmed_at")?,
             ended_at: time_if_any(row, "ended_at")?,
@@ -220,6 +268,7 @@ impl RevocationItemRow {
             owner: Login::new(get::<String>(row, "owner_login")?),
             token_name: get(row, "token_name")?,
             planned: from_json(&get::<String>(row, "planned")?)?,
+            selected: get(row, "selected")?,
             state: ItemState::read(&get::<String>(row, "state")?)?,
             why: get(row, "why")?,
             attempts: get(row, "attempts")?,
@@ -241,39 +290,8 @@ impl Store {
     ) -> Result<i64, StoreError> {
         // One transaction for all of it: half a plan must never be found. It is the one that may be large.
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "INSERT INTO revocations (organization_id, login, policy, filter, reason, planned_by, planned_at, \
-                 active, cannot_say, state, note) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
-        )
-        .bind(new.organization.id.0)
-        .bind(new.organization.login.as_str())
-        .bind(new.policy.as_deref())
-        .bind(&new.filter)
-        .bind(&new.reason)
-        .bind(&new.planned_by)
-        .bind(new.planned_at.as_millisecond())
-        .bind(new.active)
-        .bind(new.cannot_say)
-        .bind(new.state.as_str())
-        .bind(&new.note)
-        .fetch_one(&mut *tx.inner)
-        .await?;
-        let id: i64 = get(&row, "id")?;
-        for grant in grants {
-            sqlx::query(
-                "INSERT INTO revocation_items (revocation_id, grant_id, token_id, owner_login, token_name, \
-                     planned, state) VALUES ($1, $2, $3, $4, $5, $6, 'planned')",
-            )
-            .bind(id)
-            .bind(grant.id.0)
-            .bind(grant.token.id.0)
-            .bind(grant.owner.login.as_str())
-            .bind(&grant.token.name)
-            .bind(json(grant)?)
-            .execute(&mut *tx.inner)
-            .await?;
-        }
+        let items: Vec<NewItem> = grants.iter().cloned().map(NewItem::from).collect();
+        let id = tx.add_revocation(new, &items).await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -413,6 +431,58 @@ impl Store {
 }
 
 impl Tx {
+    pub(super) async fn add_revocation(
+        &mut self,
+        new: &NewRevocation,
+        items: &[NewItem],
+    ) -> Result<i64, StoreError> {
+        let planned_at = new.planned_at.as_millisecond();
+        let row = sqlx::query(
+            "INSERT INTO revocations (organization_id, login, policy, filter, reason, planned_by, planned_at, \
+                 active, cannot_say, state, spares_used, grounds, confirmed_by, confirmed_at, ended_at, note) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
+        )
+        .bind(new.organization.id.0)
+        .bind(new.organization.login.as_str())
+        .bind(new.policy.as_deref())
+        .bind(&new.filter)
+        .bind(&new.reason)
+        .bind(&new.planned_by)
+        .bind(planned_at)
+        .bind(new.active)
+        .bind(new.cannot_say)
+        .bind(new.state.as_str())
+        .bind(new.spares_used)
+        .bind(new.grounds.as_deref())
+        .bind(new.confirmed_by.as_deref())
+        .bind(new.confirmed_by.as_ref().map(|_| planned_at))
+        .bind(new.state.is_over().then_some(planned_at))
+        .bind(&new.note)
+        .fetch_one(&mut *self.inner)
+        .await?;
+        let id: i64 = get(&row, "id")?;
+        for item in items {
+            let grant = &item.grant;
+            sqlx::query(
+                "INSERT INTO revocation_items (revocation_id, grant_id, token_id, owner_login, token_name, \
+                     planned, selected, state, why, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(id)
+            .bind(grant.id.0)
+            .bind(grant.token.id.0)
+            .bind(grant.owner.login.as_str())
+            .bind(&grant.token.name)
+            .bind(json(grant)?)
+            .bind(&item.selected)
+            .bind(item.state.as_str())
+            .bind(&item.why)
+            .bind((!item.state.is_open()).then_some(planned_at))
+            .execute(&mut *self.inner)
+            .await?;
+        }
+        Ok(id)
+    }
+
     /// The revocation moves on, or comes to its end.
     pub(crate) async fn note_revocation(
         &mut self,
@@ -421,8 +491,7 @@ impl Tx {
         note: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let ended =
-            matches!(state, RevocationState::Done | RevocationState::Dropped).then_some(now);
+        let ended = state.is_over().then_some(now);
         sqlx::query("UPDATE revocations SET state = $2, note = $3, ended_at = $4 WHERE id = $1")
             .bind(id)
             .bind(state.as_str())

@@ -20,12 +20,14 @@ use crate::{
 const GRANTED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// With each token: whether its owner is a member, and the request of it that was approved last.
-const KNOWN: &str = "SELECT t.*, i.login AS organization_login, \
+pub(super) const KNOWN_COLUMNS: &str = "t.*, i.login AS organization_login, \
         m.role AS member_role, m.gone_at AS member_gone_at, l.ended_at AS members_listed_at, \
         r.request_id AS approved_request, r.settled_by AS approved_by, r.actor AS approved_actor, \
         r.state_since AS approved_at, d.id AS decision_id, d.decision AS decision, \
-        d.policy_source AS policy_source \
-   FROM tokens t \
+        d.policy_source AS policy_source";
+
+/// Where those come from.
+pub(super) const KNOWN_FROM: &str = "FROM tokens t \
    LEFT JOIN installations i ON i.organization_id = t.organization_id \
    LEFT JOIN members m ON m.organization_id = t.organization_id AND m.user_id = t.owner_id \
    LEFT JOIN member_listings l ON l.organization_id = t.organization_id \
@@ -123,7 +125,7 @@ fn read_grant(row: &SqliteRow, organization: &Organization) -> Result<Grant, Sto
     })
 }
 
-fn read_known(row: &SqliteRow) -> Result<KnownToken, StoreError> {
+pub(super) fn read_known(row: &SqliteRow) -> Result<KnownToken, StoreError> {
     let organization = Organization {
         id: OrganizationId(get(row, "organization_id")?),
         login: Login::new(get::<Option<String>>(row, "organization_login")?.unwrap_or_default()),
@@ -243,7 +245,7 @@ impl Store {
             Gone::With => "",
         };
         let statement = format!(
-            "{KNOWN} WHERE t.organization_id = $1 AND t.grant_id > $2 {which} \
+            "SELECT {KNOWN_COLUMNS} {KNOWN_FROM} WHERE t.organization_id = $1 AND t.grant_id > $2 {which} \
              ORDER BY t.grant_id LIMIT $3"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -261,7 +263,7 @@ impl Store {
     /// When the database refuses.
     pub async fn tokens_numbered(&self, id: i64) -> Result<Vec<KnownToken>, StoreError> {
         let statement = format!(
-            "{KNOWN} WHERE t.grant_id = $1 OR t.token_id = $1 ORDER BY t.organization_id, t.grant_id LIMIT 20"
+            "SELECT {KNOWN_COLUMNS} {KNOWN_FROM} WHERE t.grant_id = $1 OR t.token_id = $1 ORDER BY t.organization_id, t.grant_id LIMIT 20"
         );
         let rows =
             sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).fetch_all(&self.readers).await?;
@@ -487,7 +489,12 @@ impl Tx {
                  repository_selection = excluded.repository_selection, \
                  permissions = excluded.permissions, expired = excluded.expired, \
                  expires_at = excluded.expires_at, last_used_at = excluded.last_used_at, \
-                 access_granted_at = excluded.access_granted_at, gone_at = NULL",
+                 access_granted_at = excluded.access_granted_at, gone_at = NULL, \
+                 covered = CASE WHEN tokens.access_granted_at = excluded.access_granted_at THEN tokens.covered END, \
+                 covered_under = CASE WHEN tokens.access_granted_at = excluded.access_granted_at \
+                     THEN tokens.covered_under END, \
+                 covered_last_under = CASE WHEN tokens.access_granted_at = excluded.access_granted_at \
+                     THEN tokens.covered_last_under END",
         )
         .bind(grant.organization.id.0)
         .bind(grant.id.0)

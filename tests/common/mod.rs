@@ -553,6 +553,37 @@ impl Scene {
         told.iter().filter(|event| matches!(event, audit::Event::Alarm { .. })).count()
     }
 
+    /// What was alarming, about whatever it was.
+    pub fn all_alarms(&self) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        let alarms = told.iter().filter_map(|entry| match &entry.event {
+            audit::Event::Alarm { what } => Some(what.clone()),
+            _ => None,
+        });
+        alarms.collect()
+    }
+
+    /// Time goes by, here and at GitHub.
+    pub fn both_clocks(&self, by: Duration) {
+        self.hub.advance_for_all(by);
+        self.clock.push(by);
+    }
+
+    /// Lets time go by here and at GitHub until `done`.
+    pub async fn both_clocks_until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        step: Duration,
+        mut done: impl FnMut() -> F,
+    ) {
+        let began = Instant::now();
+        while !done().await {
+            assert!(began.elapsed() < PATIENCE, "time passed in vain: {what}");
+            self.both_clocks(step);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// How often an operation was called.
     pub fn calls(&self, operation: &str) -> usize {
         self.hub.calls_of(operation).len()

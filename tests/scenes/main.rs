@@ -26,5 +26,6 @@ mod policy_repositories;
 mod processes;
 mod revocations;
 mod rule_files;
+mod standing;
 mod stores;
 mod traps;

@@ -70,6 +70,7 @@ pub(super) struct SwitchInput {
     never_used_matches_last_used_before: Option<bool>,
     webhook_token_fields: Option<bool>,
     owner_token_sends_approved: Option<bool>,
+    leavers_tokens_stay: Option<bool>,
     /// `same_id_silently`, `same_id_created_again` or `cancelled_then_created`.
     edited_request: Option<String>,
     no_answer_status_code: Option<u16>,
@@ -118,6 +119,7 @@ impl SwitchInput {
             );
             set(&mut switches.webhook_token_fields, self.webhook_token_fields);
             set(&mut switches.owner_token_sends_approved, self.owner_token_sends_approved);
+            set(&mut switches.leavers_tokens_stay, self.leavers_tokens_stay);
             set(&mut switches.no_answer_status_code, self.no_answer_status_code);
             set(&mut switches.numeric_links, self.numeric_links);
         });

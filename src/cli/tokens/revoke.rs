@@ -98,6 +98,14 @@ impl Revoke {
 
     async fn carry_out(self, id: i64) -> anyhow::Result<Exit> {
         let Opened { store, bulk } = self.access.open().await?;
+        let of_a_policy = store.revocation(id).await?.filter(|row| row.policy.is_some());
+        if let Some(row) = of_a_policy.filter(|row| !row.state.is_over()) {
+            anyhow::bail!(
+                "revocation {id} is a run of {}, which `patwarden serve` carries out: confirm it with `patwarden \
+                 revocations confirm {id}`",
+                row.policy.unwrap_or_default()
+            );
+        }
         if self.apply {
             let before = store.revocation(id).await?;
             let before = before.filter(|row| {

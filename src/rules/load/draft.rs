@@ -65,6 +65,8 @@ pub(crate) struct Draft {
     names: BTreeMap<(&'static str, String), (Layer, Place)>,
     /// Where a case of each name stands.
     tests: BTreeMap<(Layer, String), Place>,
+    /// An approve rule was left out since an upper layer took its name.
+    pub(crate) approvals_disabled: bool,
     pattern_bytes: usize,
 }
 
@@ -209,7 +211,9 @@ impl Draft {
             if named == Named::Renamed {
                 rule.id = format!("{id}@{}", rule.layer);
             }
-            if named != Named::Dropped {
+            if named == Named::Dropped {
+                self.approvals_disabled |= verb == Verb::Approve;
+            } else {
                 self.rules.push(rule);
             }
         });

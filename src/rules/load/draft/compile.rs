@@ -94,6 +94,7 @@ impl Draft {
                 .collect(),
             // The one nearest to those who read it.
             digest: blocks.iter().rev().find_map(|blocks| blocks.digest.as_ref()?.0.clone()),
+            approvals_disabled: self.approvals_disabled,
             sources: files.to_vec(),
         }))
     }

@@ -25,6 +25,8 @@ CREATE TABLE tokens (
     covered_why          TEXT,
     covered_under        TEXT,
     covered_at           INTEGER,
+    -- The grounds under which a rule last covered it: that it is covered no longer is told once.
+    covered_last_under   TEXT,
     PRIMARY KEY (organization_id, grant_id)
 );
 CREATE INDEX tokens_active ON tokens (organization_id, grant_id) WHERE gone_at IS NULL;
@@ -87,6 +89,10 @@ CREATE TABLE revocations (
     active          INTEGER NOT NULL,
     cannot_say      INTEGER NOT NULL,
     state           TEXT    NOT NULL,
+    -- Whether a token that was used since it was planned is left out.
+    spares_used     INTEGER NOT NULL DEFAULT 1,
+    -- Under which rules a standing policy selected them; NULL: planned by hand.
+    grounds         TEXT,
     confirmed_by    TEXT,
     confirmed_at    INTEGER,
     ended_at        INTEGER,
@@ -95,6 +101,10 @@ CREATE TABLE revocations (
 );
 CREATE INDEX revocations_of ON revocations (organization_id, id);
 CREATE INDEX revocations_open ON revocations (organization_id, state) WHERE state IN ('waiting', 'running');
+-- Of each standing policy one run at a time, whoever makes it.
+CREATE UNIQUE INDEX revocations_one_open ON revocations (organization_id, policy)
+    WHERE policy IS NOT NULL AND state IN ('waiting', 'running');
+CREATE INDEX revocations_of_policies ON revocations (organization_id, policy, planned_at) WHERE policy IS NOT NULL;
 
 -- The tokens of each: as they were when it was planned, and how far each got. Written before each call.
 CREATE TABLE revocation_items (
@@ -104,6 +114,8 @@ CREATE TABLE revocation_items (
     owner_login   TEXT    NOT NULL,
     token_name    TEXT    NOT NULL,
     planned       TEXT    NOT NULL,
+    -- Why a standing policy selected it, for people.
+    selected      TEXT    NOT NULL DEFAULT '',
     state         TEXT    NOT NULL,
     why           TEXT    NOT NULL DEFAULT '',
     attempts      INTEGER NOT NULL DEFAULT 0,
@@ -115,3 +127,67 @@ CREATE INDEX revocation_items_open ON revocation_items (revocation_id, state, gr
     WHERE state IN ('planned', 'sent', 'acknowledged');
 -- Which tokens some revocation has called for: another leaves those alone.
 CREATE INDEX revocation_items_called ON revocation_items (grant_id) WHERE state IN ('sent', 'acknowledged');
+
+-- Who left an organization or a team, and is not back: `what` is 'organization', or 'team:' and the team as rules name it.
+CREATE TABLE departures (
+    organization_id INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL,
+    what            TEXT    NOT NULL,
+    at              INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, user_id, what)
+);
+CREATE INDEX departures_since ON departures (organization_id, at);
+
+-- The lists of members of teams that rules name, as they were last read: to see who left since.
+CREATE TABLE team_listings (
+    organization_id INTEGER NOT NULL,
+    team            TEXT    NOT NULL,
+    team_id         INTEGER NOT NULL,
+    read_at         INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, team)
+);
+CREATE TABLE team_members (
+    organization_id INTEGER NOT NULL,
+    team            TEXT    NOT NULL,
+    user_id         INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, team, user_id)
+);
+
+-- When each standing policy was last asked of every token, and under which rules.
+CREATE TABLE standing_runs (
+    organization_id INTEGER NOT NULL,
+    policy          TEXT    NOT NULL,
+    grounds         TEXT    NOT NULL,
+    ran_at          INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, policy)
+);
+
+-- The tokens that a standing policy selects, since when, and whether their owners were told. A token that is selected no
+-- longer has no row any more, and would have to be told of anew.
+CREATE TABLE notices (
+    organization_id   INTEGER NOT NULL,
+    policy            TEXT    NOT NULL,
+    grant_id          INTEGER NOT NULL,
+    access_granted_at INTEGER NOT NULL,
+    selected_at       INTEGER NOT NULL,
+    told_at           INTEGER,
+    -- From this moment on `grace` runs.
+    delivered_at      INTEGER,
+    channel           TEXT,
+    PRIMARY KEY (organization_id, policy, grant_id)
+);
+
+-- Tokens and standing policies that are left alone until a moment: of a token its number, of a policy its name.
+CREATE TABLE holds (
+    id              INTEGER PRIMARY KEY,
+    organization_id INTEGER NOT NULL,
+    token_id        INTEGER,
+    policy          TEXT,
+    until           INTEGER NOT NULL,
+    why             TEXT    NOT NULL,
+    held_by         TEXT    NOT NULL,
+    held_at         INTEGER NOT NULL,
+    released_by     TEXT,
+    released_at     INTEGER
+);
+CREATE INDEX holds_of ON holds (organization_id) WHERE released_at IS NULL;
