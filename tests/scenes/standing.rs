@@ -386,7 +386,12 @@ async fn a_token_whose_repository_left_the_rule_is_told_of_once() {
 #[tokio::test]
 async fn while_members_cannot_be_read_nobody_has_left() {
     let (mut kims, mut lees) = (0, 0);
-    let blocks = format!("{LEAVERS}max_per_run = 5\n{UNUSED}grace = \"0d\"\nmax_per_run = 5");
+    let members =
+        "[revoke.idle-members]\nwhen.unused_for = \"5d\"\nwhen.owner.role = [\"member\"]\n";
+    let blocks = format!(
+        "{LEAVERS}max_per_run = 5\n{UNUSED}grace = \"0d\"\nmax_per_run = 5\n\
+         {members}grace = \"0d\"\nmax_per_run = 5"
+    );
     let scene = opened(&rules("enforce", &blocks), |scene| {
         (kims, lees) = (granted(scene, "kim", 10), granted(scene, "lee", 200));
         scene.hub.remove_member("acme", "kim").unwrap();
@@ -399,6 +404,7 @@ async fn while_members_cannot_be_read_nobody_has_left() {
     inventories(&scene, 1).await;
     assert!(scene.has_access(kims));
     assert!(runs(&scene, "revoke.leavers").await.is_empty());
+    assert!(runs(&scene, "revoke.idle-members").await.is_empty(), "nor is anybody a member");
     scene.end().await;
 }
 
