@@ -241,9 +241,15 @@ async fn a_soft_denial_is_overridden_only_with_why_and_that_is_on_record() {
 
     let why = Some("RISK-7, until the new App is there".to_owned());
     let overriding = Word { override_why: why.clone(), ..approve() };
-    review(&scene, &[soft], &overriding).await;
+    let plain = scene.ask(writing("lee")).request_id;
+    scene.until_left_to_people(plain).await;
+    review(&scene, &[soft, plain], &overriding).await;
     scene.until_it_stands(soft, BY_OLGA).await;
+    scene.until_it_stands(plain, BY_OLGA).await;
     assert_eq!(scene.on_github(soft), "approved");
+    // Nothing was overridden of the other.
+    let said = scene.store().reviews(scene.key(plain).await).await.unwrap();
+    assert_eq!(said[0].override_why, None);
     let said = scene.store().reviews(scene.key(soft).await).await.unwrap();
     assert_eq!(said[0].override_why, why);
     let told = scene.told(soft);
@@ -499,6 +505,29 @@ async fn other_rules_than_those_in_force_get_nobody_past_a_veto() {
     let items = show(&scene, &desk, &ids(&[hard]), &approve()).await;
     let Stand::Refused(Refusal::NotInForce(why)) = &items[0].stand else { panic!("{items:?}") };
     assert!(why.contains("lenient.toml") && why.contains("same settings"), "{why}");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn rules_that_change_while_somebody_types_the_number_count() {
+    let mut scene = Set::default().without_bot().await;
+    let request = scene.ask(administrating("ada")).request_id;
+    let lenient =
+        crate::common::RULES.replace("[deny.administration]", "[escalate.administration]");
+    let lenient =
+        lenient.replace("reason = \"Tokens may not administer repositories.\"", "to = \"owners\"");
+    std::fs::write(scene.path("rules.toml"), lenient).unwrap();
+    let desk = scene.desk().await;
+    let mut items = show(&scene, &desk, &ids(&[request]), &approve()).await;
+    assert_eq!(items[0].stand, Stand::Ready, "{:?}", items[0].decision);
+    std::fs::write(scene.path("rules.toml"), crate::common::RULES).unwrap();
+    send(&scene, &desk, &mut items, &approve()).await;
+    assert!(matches!(items[0].stand, Stand::Refused(Refusal::Soft(_))), "{:?}", items[0].stand);
+    assert_eq!(scene.on_github(request), "pending");
+    // Looked at and never sent: `serve` waits for a confirmation, as at any first run.
+    scene.start().await;
+    scene.looked_around().await;
+    scene.until_it_stands(request, "held").await;
     scene.end().await;
 }
 

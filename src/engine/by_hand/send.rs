@@ -88,6 +88,7 @@ impl Desk {
         watch: &dyn Watch,
     ) -> Result<(), BulkError> {
         word.check()?;
+        self.read_rules_again().await;
         let read = self.engine.clients.read(installation.id)?;
         let write = self.engine.clients.write(installation.id)?;
         let of = ready(items);
@@ -130,6 +131,14 @@ impl Desk {
             item.stand = Stand::Sent(format!("no answer to {MOST_CALLS} calls"));
         }
         Ok(())
+    }
+
+    /// Somebody may have taken their time to type the number: the rules that count are those of now.
+    async fn read_rules_again(&self) {
+        let policies = self.engine.policies.clone();
+        // Files on a disk that may hang: never on a thread that serves.
+        let _ = tokio::task::spawn_blocking(move || policies.reload()).await;
+        self.engine.look_at_rules().await;
     }
 
     /// Notes a limit for all of us, or the next who calls goes on while limited.
@@ -278,12 +287,14 @@ impl Desk {
         word: &Word,
     ) -> Result<Option<RequestRow>, StoreError> {
         let key = weighed.seen.0.key();
+        // Said of many, and on record only where something was overridden.
+        let override_why = word.override_why.clone().filter(|_| !weighed.vetoes().is_empty());
         let before = self.engine.store.open_review(key).await?.filter(|before| {
             // The same, said before and not over: GitHub refused a call for many, or a command broke off.
             before.fingerprint == weighed.fingerprint
                 && before.verdict == word.verdict
                 && before.reason == word.sent()
-                && before.override_why == word.override_why
+                && before.override_why == override_why
                 && before.operator == word.operator
         });
         let by_hand = match &before {
@@ -292,7 +303,7 @@ impl Desk {
                 fingerprint: weighed.fingerprint.clone(),
                 verdict: word.verdict,
                 reason: word.sent().to_owned(),
-                override_why: word.override_why.clone(),
+                override_why: override_why.clone(),
                 operator: word.operator.clone(),
             }),
         };
@@ -316,7 +327,7 @@ impl Desk {
                 effect: word.verdict.as_str(),
                 by: word.operator.clone(),
                 reason: word.sent().to_owned(),
-                override_why: word.override_why.clone(),
+                override_why,
             };
             self.engine.audit.write(record::entry(row, said, self.engine.clock.now()));
         }
