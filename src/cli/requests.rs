@@ -130,6 +130,9 @@ impl Requests {
         }
         if list.csv {
             listed::csv(&rows, &lines)?;
+            if cannot_say > 0 {
+                output::note(&listed::unsaid(cannot_say));
+            }
             return Ok(Exit::Well);
         }
         let unconfirmed = store.unconfirmed().await?;
@@ -186,10 +189,7 @@ impl Requests {
         }
         if cannot_say > 0 {
             output::line("");
-            output::line(format_args!(
-                "Of {cannot_say} others nobody can say whether they are meant: GitHub has not listed them yet, or which \
-                 repositories they would reach was not read."
-            ));
+            output::line(listed::unsaid(cannot_say));
         }
         for policy in &policies {
             if let Some(line) = not_acted_on(policy) {

@@ -50,6 +50,14 @@ pub(super) fn select(
     Selected { rows: meant, cannot_say }
 }
 
+/// What is said of those of which nobody can say whether they are meant.
+pub(super) fn unsaid(cannot_say: usize) -> String {
+    format!(
+        "Of {cannot_say} others nobody can say whether they are meant: GitHub has not listed them yet, or which repositories \
+         they would reach was not read."
+    )
+}
+
 /// Whether a request reaches a repository, by what was read when it was judged: unless it was changed since.
 fn reaches(request: &TokenRequest, decision: Option<&DecisionRow>, name: Option<&str>) -> Truth {
     let known = View::from(request).reaches;
