@@ -61,6 +61,7 @@ pub enum MailError {
 pub struct Mailer {
     from: Mailbox,
     way: Way,
+    deadline: Duration,
 }
 
 enum Way {
@@ -78,7 +79,7 @@ impl Mailer {
             Transport::Folder(path) => Way::Folder(path.clone()),
             Transport::Server(server) => Way::Server(Box::new(smtp(server)?)),
         };
-        Ok(Self { from: settings.from.clone(), way })
+        Ok(Self { from: settings.from.clone(), way, deadline: DEADLINE })
     }
 
     /// Sends it. SMTP cannot promise that a mail whose last answer was lost did not arrive: sent again, it has the same
@@ -98,9 +99,9 @@ impl Mailer {
                 written.map_err(|error| not_now(&error))?.map_err(|error| not_now(&error))
             }
             Way::Server(server) => {
-                let sent = tokio::time::timeout(DEADLINE, server.send(message)).await;
+                let sent = tokio::time::timeout(self.deadline, server.send(message)).await;
                 let sent = sent.map_err(|_| {
-                    MailError::NotNow(format!("nothing within {} s", DEADLINE.as_secs()))
+                    MailError::NotNow(format!("nothing within {:?}", self.deadline))
                 })?;
                 sent.map(|_| ()).map_err(|error| {
                     let why = cut(&for_people(&error.to_string()), 300);
@@ -177,8 +178,10 @@ fn smtp(server: &Server) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mail, Mailer};
-    use crate::settings::{MailSettings, Transport};
+    use std::{collections::BTreeMap, time::Duration};
+
+    use super::{Mail, MailError, Mailer};
+    use crate::settings::{MailSettings, Server, Tls, Transport};
 
     fn mail(subject: &str) -> Mail {
         Mail {
@@ -197,7 +200,7 @@ mod tests {
         let settings = MailSettings {
             transport: Transport::Folder(folder.path().join("mail")),
             from: "patwarden <bot@example.com>".parse().expect("an address"),
-            addresses: std::collections::BTreeMap::new(),
+            addresses: BTreeMap::new(),
         };
         let mailer = Mailer::new(&settings).expect("a way");
         let hostile = "Your token x\r\nBcc: everybody@example.com\u{202e}\r\n\r\n<script>";
@@ -213,5 +216,33 @@ mod tests {
             assert!(head.contains(header), "{header} in {head}");
         }
         assert!(body.contains("Dear kim") && body.contains("<p>Dear kim</p>"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_mail_server_that_takes_the_connection_and_says_nothing_is_given_up_on() {
+        let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = mute.local_addr().expect("an address").port();
+        let connections = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((connection, _)) = mute.accept().await {
+                kept.push(connection);
+            }
+        });
+        let server =
+            Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, login: None, ca: None };
+        let settings = MailSettings {
+            transport: Transport::Server(server),
+            from: "bot@example.com".parse().expect("an address"),
+            addresses: BTreeMap::new(),
+        };
+        let mailer = Mailer {
+            deadline: Duration::from_millis(300),
+            ..Mailer::new(&settings).expect("a way")
+        };
+        let mail = mail("hello");
+        let sent = tokio::time::timeout(Duration::from_secs(10), mailer.send(&mail)).await;
+        let error = sent.expect("it is given up on").expect_err("nothing was said");
+        assert!(matches!(error, MailError::NotNow(_)), "{error}");
+        connections.abort();
     }
 }
