@@ -281,7 +281,8 @@ pub(super) async fn report(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let counts = store.count_revocation_items(revocation.id).await?;
-    let there = counts.iter().any(|(state, _)| *state == ItemState::StillThere);
+    let not_all =
+        counts.iter().any(|(state, _)| matches!(state, ItemState::StillThere | ItemState::LeftOut));
     if json {
         show(store, revocation.id, true, false).await?;
     } else {
@@ -313,7 +314,8 @@ pub(super) async fn report(
             revocation.id
         ));
     }
-    Ok(if there { Exit::NotWell } else { Exit::Well })
+    // Who counts on all of them being gone must see that they are not.
+    Ok(if not_all { Exit::NotWell } else { Exit::Well })
 }
 
 /// Asks for the number of tokens.

@@ -27,6 +27,9 @@ const LEFT_TO_REQUESTS: i64 = 20;
 /// How long bulk work steps aside for requests that are due. Where nobody works on them by then, nobody will.
 const STEP_ASIDE: Duration = Duration::from_secs(10);
 
+/// How long a lease is waited for that somebody holds.
+const LONGEST_LEASE_WAIT: Duration = Duration::from_secs(300);
+
 /// How often that, and a lease that somebody holds, is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -322,8 +325,15 @@ impl Bulk {
 
     /// The turn and the lease of an organization, as soon as nobody else has them.
     pub(super) async fn lease(&self, organization: OrganizationId) -> Result<Leased, BulkError> {
+        let began = Instant::now();
         loop {
             self.check_stop()?;
+            if began.elapsed() > LONGEST_LEASE_WAIT {
+                return Err(BulkError::Refused(
+                    "another process has been working on this organization for minutes: look what it does, then go on"
+                        .to_owned(),
+                ));
+            }
             if let Some(turn) = self.turns.take(organization)
                 && let Some(lease) = self.store.lease(organization, self.clock.now()).await?
             {

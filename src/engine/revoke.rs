@@ -54,6 +54,12 @@ enum Round {
     Over,
 }
 
+/// So long after a call, another revocation no longer leaves its tokens to whoever began it.
+const CALLS_ARE_OVER_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often a list is read to find two readings that show the same.
+const MOST_READINGS: u32 = 5;
+
 /// After so many calls in a row that GitHub would not take, something else is wrong than a token.
 const MOST_REFUSALS: u32 = 10;
 
@@ -92,6 +98,8 @@ struct Run<'a> {
     failures: i64,
     /// Calls in a row that GitHub would not take as they were.
     refusals: u32,
+    /// How many tokens are still to be named one by one.
+    singles: usize,
 }
 
 impl Bulk {
@@ -141,6 +149,7 @@ impl Bulk {
             calls: Calls::Many,
             failures: 0,
             refusals: 0,
+            singles: 0,
         };
         run.of = run.counted().await?.1;
         loop {
@@ -153,7 +162,9 @@ impl Bulk {
                     });
                     self.sleep_until(until).await?;
                 }
-                Round::Over => break,
+                Round::Over if run.is_over().await? => break,
+                // Another process on the same revocation has put something back.
+                Round::Over => {}
             }
         }
         let now = self.clock.now();
@@ -176,6 +187,12 @@ impl Run<'_> {
         let most = i64::try_from(MOST_AT_ONCE).unwrap_or(i64::MAX);
         let first = GrantId(i64::MIN);
         Ok(self.bulk.store.revocation_items(self.revocation.id, Some(state), first, most).await?)
+    }
+
+    /// Whether nothing is left to be done about any token.
+    async fn is_over(&self) -> Result<bool, BulkError> {
+        let counts = self.bulk.store.count_revocation_items(self.revocation.id).await?;
+        Ok(counts.iter().all(|(state, _)| !state.is_open()))
     }
 
     /// How many tokens are at their end or acknowledged, and how many there are.
@@ -231,7 +248,8 @@ impl Run<'_> {
         }
         let grants = self.look(&items).await?;
         self.note_seen(&items, &|token| grants.of(token).map(Option::<&Grant>::cloned)).await?;
-        Ok(Round::Worked)
+        let still = self.items(ItemState::Sent).await?;
+        Ok(if still.is_empty() { Round::Worked } else { Round::Wait(self.later(&still)) })
     }
 
     /// When the first of these is to be looked at, unless it is now.
@@ -239,12 +257,12 @@ impl Run<'_> {
         let now = self.bulk.clock.now();
         let [first, ..] = LOOKS;
         let due = |item: &RevocationItemRow| {
-            let sent = item.sent_at.unwrap_or(now);
-            sent.saturating_add(first).unwrap_or(now)
+            // In the future: the clock was set back since, and must not make it wait for that.
+            let sent = item.sent_at.filter(|sent| *sent <= now)?;
+            sent.saturating_add(first).ok()
         };
-        // A clock that was set back must not make it wait for ever.
-        let most = now.saturating_add(first).unwrap_or(now);
-        items.iter().map(due).min().map(|due| due.min(most)).filter(|due| *due > now)
+        let due: Option<Vec<Timestamp>> = items.iter().map(due).collect();
+        due.and_then(|due| due.into_iter().min()).filter(|due| *due > now)
     }
 
     /// What a look after a call says of each of these tokens.
@@ -264,10 +282,11 @@ impl Run<'_> {
                 Ok(Some(grant)) if grant.id != item.grant_id => {
                     (ItemState::Revoked, "it has been given access anew since".to_owned())
                 }
-                Ok(Some(grant)) if grant.access_granted_at > sent_at => {
+                // By GitHub's clock against GitHub's: it was the one that was planned when it was sent.
+                Ok(Some(grant)) if grant.access_granted_at != item.planned.access_granted_at => {
                     (ItemState::Revoked, "it has been given access again since".to_owned())
                 }
-                Ok(Some(_)) if now.duration_since(sent_at) < last_look => continue,
+                Ok(Some(_)) if now.duration_since(sent_at).abs() < last_look => continue,
                 Ok(Some(_)) if item.attempts < MOST_CALLS => {
                     (ItemState::Planned, "still there after a call".to_owned())
                 }
@@ -297,21 +316,30 @@ impl Run<'_> {
             Calls::Many => items,
             Calls::Single => items.into_iter().take(1).collect(),
         };
+        let many = items.len();
         let write = self.bulk.clients.write(self.installation.id)?;
         write.my_turn().await;
         // Looked at while nobody else may write for this organization, and sent at once.
         let leased = self.bulk.lease(self.installation.organization.id).await?;
         let sent = self.look_and_send(&leased, &write, items).await;
         leased.release().await;
-        let Some(error) = sent? else { return Ok(()) };
+        let sent = sent?;
+        if self.calls == Calls::Single {
+            self.singles = self.singles.saturating_sub(1);
+            if self.singles == 0 {
+                self.calls = Calls::Many;
+            }
+        }
+        let Some(error) = sent else { return Ok(()) };
         self.failures += 1;
         match error {
             error @ (CallError::Unprocessable { .. } | CallError::NotFound) => {
                 // Some of them, or all, are not to be revoked as GitHub sees it: the next look shows which, or one by
                 // one it comes out.
                 self.refusals += 1;
-                if self.refusals > 1 {
-                    self.calls = Calls::Single;
+                if self.refusals > 1 && self.calls == Calls::Many {
+                    // All of these, and not only up to the first that GitHub takes.
+                    (self.calls, self.singles) = (Calls::Single, many);
                 }
                 if self.refusals > MOST_REFUSALS { Err(error.into()) } else { Ok(()) }
             }
@@ -330,6 +358,10 @@ impl Run<'_> {
     ) -> Result<Option<CallError>, BulkError> {
         let organization = &self.installation.organization;
         let id = self.revocation.id;
+        if (self.still)().is_err() {
+            // What made it may have been withdrawn while it waited for its turn: the next round says so.
+            return Ok(None);
+        }
         // Somebody else may have sent some of them before the lease was ours.
         let now_planned = self.items(ItemState::Planned).await?;
         let still = |item: &RevocationItemRow| {
@@ -347,7 +379,9 @@ impl Run<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let elsewhere = self.bulk.store.being_revoked(id, &items).await?;
+        let now = self.bulk.clock.now();
+        let since = now.saturating_sub(CALLS_ARE_OVER_AFTER).unwrap_or(Timestamp::MIN);
+        let elsewhere = self.bulk.store.being_revoked((id, organization.id), &items, since).await?;
         let holds = self.holds().await?;
         let mut to_send = Vec::new();
         let mut told = Vec::new();
@@ -414,12 +448,18 @@ impl Run<'_> {
         };
         let now = self.bulk.clock.now();
         let mut tx = self.bulk.store.begin_under(&leased.lease, now).await?;
+        let alone = self.calls == Calls::Single;
+        let refused = matches!(error, Some(CallError::Unprocessable { .. } | CallError::NotFound));
         for grant in &grants {
             tx.note_item(id, *grant, state, &why, now).await?;
+            if error.is_some() && !(alone && refused) {
+                // It says nothing of this token: the call was turned away, or another token was in the way.
+                tx.item_not_called(id, *grant).await?;
+            }
         }
         tx.commit().await?;
         if error.is_none() {
-            (self.failures, self.refusals, self.calls) = (0, 0, Calls::Many);
+            (self.failures, self.refusals) = (0, 0);
         }
         Ok(error)
     }
@@ -487,10 +527,28 @@ impl Run<'_> {
             let sent = item.sent_at.unwrap_or(now);
             LOOKS.iter().filter_map(|look| sent.saturating_add(*look).ok()).find(|look| *look > now)
         };
-        items.iter().filter_map(next).min().unwrap_or_else(|| after(now, 10))
+        let [.., last_look] = LOOKS;
+        let most = now.saturating_add(last_look).unwrap_or(now);
+        items.iter().filter_map(next).min().unwrap_or_else(|| after(now, 10)).min(most)
     }
 
+    /// By the whole list, read twice: while GitHub takes rows out of it, others move over the end of a page, and one may be
+    /// on none. Where both readings show the same, it is believed.
     async fn verify_by_the_list(&self) -> Result<(), BulkError> {
+        let mut there = self.everything().await?;
+        for _ in 0..MOST_READINGS {
+            let again = self.everything().await?;
+            let same = again.len() == there.len() && again.keys().all(|id| there.contains_key(id));
+            there = again;
+            if same {
+                return self.note_all_seen(&there).await;
+            }
+        }
+        // It changes all the time: later again.
+        Ok(())
+    }
+
+    async fn everything(&self) -> Result<HashMap<TokenId, Grant>, BulkError> {
         let organization = &self.installation.organization;
         let mut there: HashMap<TokenId, Grant> = HashMap::new();
         let pages =
@@ -503,6 +561,10 @@ impl Run<'_> {
             }
             there.extend(page.grants.into_iter().map(|grant| (grant.token.id, grant)));
         }
+        Ok(there)
+    }
+
+    async fn note_all_seen(&self, there: &HashMap<TokenId, Grant>) -> Result<(), BulkError> {
         let mut after = GrantId(i64::MIN);
         loop {
             let most = i64::try_from(MOST_AT_ONCE).unwrap_or(i64::MAX);

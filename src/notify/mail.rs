@@ -105,7 +105,11 @@ impl Mailer {
                 })?;
                 sent.map(|_| ()).map_err(|error| {
                     let why = cut(&for_people(&error.to_string()), 300);
-                    if error.is_permanent() {
+                    // Of us, and not of this mail: a password that is wrong today is right tomorrow.
+                    let of_us = ["530", "534", "535", "538"];
+                    let code = error.status().map(|code| code.to_string());
+                    let of_us = code.is_some_and(|code| of_us.contains(&code.as_str()));
+                    if error.is_permanent() && !of_us {
                         MailError::Refused(why)
                     } else {
                         MailError::NotNow(why)

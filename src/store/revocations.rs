@@ -377,23 +377,28 @@ impl Store {
         Ok(counts)
     }
 
-    /// Which of these tokens another revocation has called for, without knowing yet what came of it.
+    /// Which of these tokens of an organization another revocation has called for since then, without knowing yet what
+    /// came of it. One that was called for longer ago was left in the middle, and nobody may ever come back to it.
     ///
     /// # Errors
     /// When the database refuses.
     pub(crate) async fn being_revoked(
         &self,
-        id: i64,
+        (id, organization): (i64, OrganizationId),
         items: &[RevocationItemRow],
+        since: Timestamp,
     ) -> Result<HashMap<GrantId, i64>, StoreError> {
         let mut found = HashMap::new();
         for item in items {
             let row = sqlx::query(
-                "SELECT revocation_id FROM revocation_items \
-                  WHERE grant_id = $1 AND revocation_id <> $2 AND state IN ('sent', 'acknowledged') LIMIT 1",
+                "SELECT revocation_id FROM revocation_items i JOIN revocations r ON r.id = i.revocation_id \
+                  WHERE i.grant_id = $1 AND i.revocation_id <> $2 AND i.state IN ('sent', 'acknowledged') \
+                    AND r.organization_id = $3 AND i.sent_at >= $4 LIMIT 1",
             )
             .bind(item.grant_id.0)
             .bind(id)
+            .bind(organization.0)
+            .bind(since.as_millisecond())
             .fetch_optional(&self.readers)
             .await?;
             if let Some(row) = row {
@@ -502,7 +507,7 @@ impl Tx {
         Ok(())
     }
 
-    /// One token of a revocation stands there now.
+    /// One token of a revocation stands there now, unless it is at its end: what is known of it stays.
     pub(crate) async fn note_item(
         &mut self,
         id: i64,
@@ -517,7 +522,7 @@ impl Tx {
             "UPDATE revocation_items SET state = $3, why = $4, attempts = attempts + $5, \
                  sent_at = CASE WHEN $5 = 1 THEN $6 ELSE sent_at END, \
                  ended_at = CASE WHEN $7 THEN $6 ELSE NULL END \
-              WHERE revocation_id = $1 AND grant_id = $2",
+              WHERE revocation_id = $1 AND grant_id = $2 AND state IN ('planned', 'sent', 'acknowledged')",
         )
         .bind(id)
         .bind(grant.0)
@@ -526,6 +531,23 @@ impl Tx {
         .bind(sent)
         .bind(moment)
         .bind(!state.is_open())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// A call that was begun for one token says nothing of it: it does not count as one.
+    pub(crate) async fn item_not_called(
+        &mut self,
+        id: i64,
+        grant: GrantId,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE revocation_items SET attempts = MAX(attempts - 1, 0) \
+              WHERE revocation_id = $1 AND grant_id = $2",
+        )
+        .bind(id)
+        .bind(grant.0)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

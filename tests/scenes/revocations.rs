@@ -113,8 +113,8 @@ async fn what_was_planned_is_revoked_a_hundred_a_call_and_nothing_else() {
     assert_eq!((scene.calls(REVOKE_MANY), scene.calls(REVOKE)), (3, 0));
     assert!(revoked(&scene, &meant).iter().all(|times| *times == 1));
     assert_eq!(revoked(&scene, &[used, reads]), [0, 0]);
-    // Two lists of fifty before each call, and one at the end, of the two that are left: the shorter way.
-    assert_eq!(scene.calls(GRANTS), 5 + 1);
+    // Two lists of fifty before each call, and at the end, twice, the list of the two that are left: the shorter way.
+    assert_eq!(scene.calls(GRANTS), 5 + 2);
     scene.end().await;
 }
 
@@ -263,6 +263,26 @@ async fn an_id_that_vanished_does_not_stop_the_others() {
         let mut times = revoked(&scene, &tokens);
         assert_eq!(times.remove(7), 0);
         assert!(times.iter().all(|times| *times == 1), "{stale:?}: {times:?}");
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_github_will_not_take_together_is_revoked_one_by_one_and_no_limit_counts_as_a_refusal()
+{
+    let refused = serde_json::json!({ "message": "Validation Failed", "status": "422" });
+    for fault in [
+        Fault::on(REVOKE_MANY).answer(422, refused),
+        Fault::on(REVOKE_MANY).secondary_limit(Some(Duration::from_secs(5))).times(5),
+    ] {
+        let scene = Set::default().hub(|hub| hub.bulk_delay = Duration::ZERO).open().await;
+        let tokens = forgotten_by_kim(&scene, 130);
+        let bulk = scene.bulk().await;
+        let id = plan_and_confirm(&scene, &bulk).await;
+        scene.hub.fault(fault);
+        let carried = carried_out(&scene, &bulk, id).await;
+        assert_eq!(counted(&carried, ItemState::Revoked), 130, "{:?}", carried.counts);
+        assert!(revoked(&scene, &tokens).iter().all(|times| *times == 1));
         scene.end().await;
     }
 }

@@ -162,6 +162,10 @@ impl Standing<'_> {
         let token = self.with_a_young_list(world, id, token).await?;
         match self.selection(world, id, &token).await? {
             Some(Selection::Selected(_)) => Ok(None),
+            // One token's own list: whoever deleted it, or hides it, must not stop the run for the others.
+            Some(Selection::CannotSay(unread)) if world.unreadable.contains_key(&item.grant_id) => {
+                Ok(Some(format!("it cannot be said any more whether it is meant: {unread}")))
+            }
             Some(Selection::CannotSay(unread)) => Err(BulkError::Paused(unread.to_string())),
             Some(Selection::NotSelected) | None => {
                 Ok(Some("the policy does not select it any more".to_owned()))

@@ -47,7 +47,7 @@ pub(super) struct World {
     teams: BTreeMap<TeamRef, Team>,
     departures: HashMap<UserId, Vec<Departed>>,
     active: BTreeMap<UserId, u64>,
-    looked_at: Timestamp,
+    pub(super) looked_at: Timestamp,
 }
 
 impl Standing<'_> {
