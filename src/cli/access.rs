@@ -158,7 +158,7 @@ impl Parts {
 async fn ends_with_ctrl_c(stop: CancellationToken) {
     let _ = tokio::signal::ctrl_c().await;
     output::note(
-        "stopping after the call that is under way; Ctrl-c once more does not wait for it",
+        "stopping: a call that is under way ends first; Ctrl-c once more does not wait for it",
     );
     stop.cancel();
     let _ = tokio::signal::ctrl_c().await;

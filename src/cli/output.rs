@@ -35,9 +35,12 @@ pub(super) async fn typed() -> anyhow::Result<String> {
     let typed = tokio::task::spawn_blocking(|| {
         let mut typed = String::new();
         std::io::stdin().read_line(&mut typed).map(|_| typed)
-    })
-    .await??;
-    Ok(typed)
+    });
+    tokio::select! {
+        typed = typed => Ok(typed??),
+        // Whoever stops here has not typed what was asked for.
+        _ = tokio::signal::ctrl_c() => Ok(String::new()),
+    }
 }
 
 /// Prints a value as JSON, for scripts.

@@ -161,6 +161,11 @@ impl Bulk {
             return refused(why);
         }
         if !self.store.confirm_revocation(id, &operator.name, now).await? {
+            if revocation.state == RevocationState::Done {
+                return refused(format!(
+                    "revocation {id} is done: `patwarden revocations show {id}` is its report"
+                ));
+            }
             return refused(format!(
                 "revocation {id} is {} already: `patwarden tokens revoke --plan {id} --resume` goes on with one that was \
                  left in the middle",

@@ -328,6 +328,27 @@ impl Store {
         rows.iter().map(RevocationRow::read).collect()
     }
 
+    /// The revocation that took this token's access away, the last one if there were several.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revocation_of(
+        &self,
+        organization: OrganizationId,
+        grant: GrantId,
+    ) -> Result<Option<RevocationRow>, StoreError> {
+        let row = sqlx::query(
+            "SELECT r.* FROM revocations r JOIN revocation_items i ON i.revocation_id = r.id \
+              WHERE r.organization_id = $1 AND i.grant_id = $2 AND i.state = 'revoked' \
+              ORDER BY r.id DESC LIMIT 1",
+        )
+        .bind(organization.0)
+        .bind(grant.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.as_ref().map(RevocationRow::read).transpose()
+    }
+
     /// Tokens of a revocation after this grant, in the order of their grants: at most so many, of one state where one is
     /// named.
     ///

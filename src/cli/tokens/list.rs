@@ -76,10 +76,11 @@ impl List {
             );
         };
         let mut out = Out::new(self.json, self.csv, self.limit)?;
-        let mut cannot_say = 0;
+        let (mut cannot_say, mut of) = (0, 0);
         let gone = if self.gone { Gone::With } else { Gone::Without };
         let now = Clock::system().now();
         each(&store, organization.id, gone, |token| {
+            of += 1;
             match filter.selects(&token, reaching.as_ref(), now) {
                 Truth::Matched => out.token(&token)?,
                 Truth::Unknown => cannot_say += 1,
@@ -89,13 +90,16 @@ impl List {
         })
         .await?;
         let found = out.end()?;
+        // What was revoked since the listing has no access any more.
+        let active = store.count_tokens(organization.id).await?;
         if self.json || self.csv {
             return Ok(Exit::Well);
         }
         output::line("");
         output::line(format_args!(
-            "{found} of {} tokens with access to {}, as listed at {} UTC{}.",
-            listing.active,
+            "{found} of {} tokens {} access to {}, as listed at {} UTC{}.",
+            if self.gone { of.to_string() } else { active.to_string() },
+            if self.gone { "that have or had" } else { "with" },
             output::cell(organization.login.as_str(), 40),
             minute(listing.ended_at),
             if found > self.limit {

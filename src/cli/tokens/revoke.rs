@@ -14,7 +14,7 @@ use crate::{
     engine::{BulkError, PLANS_LAPSE, Planned},
     github::MOST_AT_ONCE,
     inventory::Summary,
-    store::{RevocationRow, RevocationState},
+    store::{ItemState, RevocationRow, RevocationState},
 };
 
 /// How long a call for a hundred tokens takes, looking at them first: for the estimate.
@@ -106,6 +106,15 @@ impl Revoke {
                 row.policy.unwrap_or_default()
             );
         }
+        if self.resume {
+            let row = store.revocation(id).await?;
+            if row.is_some_and(|row| row.state == RevocationState::Planned) {
+                anyhow::bail!(
+                    "revocation {id} was never confirmed, so there is nothing to go on with: patwarden tokens revoke \
+                     --plan {id} --apply"
+                );
+            }
+        }
         if self.apply {
             let before = store.revocation(id).await?;
             let before = before.filter(|row| {
@@ -127,13 +136,15 @@ impl Revoke {
             Ok(carried) => revocations::report(&store, &carried.revocation, self.json).await,
             Err(error) => {
                 let counts = store.count_revocation_items(id).await?;
-                let left: i64 = counts
-                    .iter()
-                    .filter(|(state, _)| state.is_open())
-                    .map(|(_, count)| count)
-                    .sum();
+                let many = |wanted: &[ItemState]| -> i64 {
+                    let of = counts.iter().filter(|(state, _)| wanted.contains(state));
+                    of.map(|(_, count)| count).sum()
+                };
+                let planned = many(&[ItemState::Planned]);
+                let sent = many(&[ItemState::Sent, ItemState::Acknowledged]);
                 output::note(&format!(
-                    "Revocation {id} is not at its end, {left} tokens are left: {error}\n\
+                    "Revocation {id} is not at its end ({error}): {planned} tokens were not sent to GitHub yet, {sent} were, \
+                     and it is not seen yet that they are gone.\n\
                      Go on with: patwarden tokens revoke --plan {id} --resume"
                 ));
                 Ok(Exit::Unfinished)

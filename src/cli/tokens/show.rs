@@ -35,15 +35,17 @@ impl Show {
         for token in tokens {
             let grant = &token.grant;
             let events = store.token_events(grant.organization.id, grant.id).await?;
-            all.push((token, events));
+            let revoked = store.revocation_of(grant.organization.id, grant.id).await?;
+            all.push((token, events, revoked));
         }
         if self.json {
             let cards: Vec<_> = all
                 .iter()
-                .map(|(token, events)| {
+                .map(|(token, events, revoked)| {
                     let mut card = as_json(token);
                     if let Some(card) = card.as_object_mut() {
                         card.insert("events".to_owned(), serde_json::json!(events));
+                        card.insert("revoked_by".to_owned(), serde_json::json!(revoked));
                     }
                     card
                 })
@@ -51,11 +53,24 @@ impl Show {
             output::json(&cards)?;
             return Ok(Exit::Well);
         }
-        for (number, (token, events)) in all.iter().enumerate() {
+        for (number, (token, events, revoked)) in all.iter().enumerate() {
             if number > 0 {
                 output::line("");
             }
             card(token, events);
+            if let Some(revoked) = revoked {
+                output::line(format_args!(
+                    "Revoked by revocation {}, confirmed by {}{} (patwarden revocations show {}).",
+                    revoked.id,
+                    output::cell(revoked.confirmed_by.as_deref().unwrap_or("nobody"), 200),
+                    if revoked.reason.is_empty() {
+                        String::new()
+                    } else {
+                        format!(": {}", output::cell(&revoked.reason, 300))
+                    },
+                    revoked.id
+                ));
+            }
         }
         Ok(Exit::Well)
     }
