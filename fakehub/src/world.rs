@@ -120,6 +120,17 @@ impl World {
         })
     }
 
+    /// A user takes another login, which nobody has: memberships and tokens go along, by number. Gives whether there was
+    /// such a user.
+    pub fn rename_user(&mut self, from: &str, to: &str) -> bool {
+        let Some(id) = self.user_logins.remove(&from.to_lowercase()) else { return false };
+        self.user_logins.insert(to.to_lowercase(), id);
+        if let Some(user) = self.users.get_mut(&id) {
+            user.login = to.to_owned();
+        }
+        true
+    }
+
     /// An organization of this login, the existing one or a new empty one, ready to be filled.
     pub fn add_organization(&mut self, login: &str) -> OrganizationEditor<'_> {
         let key = login.to_lowercase();

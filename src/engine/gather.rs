@@ -175,7 +175,7 @@ impl Gatherer<'_> {
             return Fact::known(*role, source, *read_at);
         }
         let read = self.sources.read;
-        match self.ask(read.role(organization, &owner.login)).await {
+        match self.ask(read.role(organization, owner)).await {
             Ok(role) => {
                 let now = self.now();
                 shared.roles.retain(|_, (at, _)| self.is_fresh(*at));

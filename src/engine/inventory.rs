@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bulk::{Bulk, BulkError, Step, Watch};
 use crate::{
-    domain::{GrantId, Login, Role, TokenId, UserId},
+    domain::{GrantId, Login, Owner, Role, TokenId, UserId},
     github::{CallError, GrantQuery, Read},
     rules::held::Left,
     store::{InstallationRow, MemberChanges, TokenListingRow},
@@ -152,15 +152,57 @@ impl Bulk {
         candidates.retain(|id, _| !members.contains_key(id));
         let mut missing = Vec::new();
         for (id, login) in candidates {
-            match self.reading(installation, read, watch, || read.role(organization, &login)).await
+            let mut owner = Owner { id, login };
+            let mut role = self.role_of(installation, read, &owner, watch).await?;
+            if role.is_none()
+                && let Some(login) = self.present_login(installation, read, &owner, watch).await?
             {
-                Ok(Role::Stranger) | Err(BulkError::GitHub(CallError::NotFound)) => {
-                    missing.push(id)
-                }
-                Ok(role) => drop(members.insert(id, (login, role))),
-                Err(error) => return Err(error),
+                // Whoever renames themselves does not leave.
+                owner.login = login;
+                role = self.role_of(installation, read, &owner, watch).await?;
+            }
+            match role {
+                Some(role) => drop(members.insert(id, (owner.login, role))),
+                None => missing.push(id),
             }
         }
         Ok(missing)
+    }
+
+    /// The role of somebody under a login; `None`: nobody with their number is a member under it.
+    async fn role_of(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        owner: &Owner,
+        watch: &dyn Watch,
+    ) -> Result<Option<Role>, BulkError> {
+        let organization = &installation.organization;
+        match self.reading(installation, read, watch, || read.role(organization, owner)).await {
+            Ok(Role::Stranger) | Err(BulkError::GitHub(CallError::NotFound)) => Ok(None),
+            Ok(role) => Ok(Some(role)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The login that somebody has now, where it is another than we know: as a token of theirs shows it. Who has no token
+    /// has nothing to lose by our not knowing.
+    async fn present_login(
+        &self,
+        installation: &InstallationRow,
+        read: &Read,
+        owner: &Owner,
+        watch: &dyn Watch,
+    ) -> Result<Option<Login>, BulkError> {
+        let organization = &installation.organization;
+        let Some(token) = self.store.a_token_of(organization.id, owner.id).await? else {
+            return Ok(None);
+        };
+        let tokens = [token];
+        let grants = self
+            .reading(installation, read, watch, || read.grants_of(organization, &tokens))
+            .await?;
+        let grant = grants.of(token)?.filter(|grant| grant.owner.id == owner.id);
+        Ok(grant.map(|grant| grant.owner.login.clone()).filter(|login| *login != owner.login))
     }
 }

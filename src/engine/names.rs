@@ -229,7 +229,7 @@ impl Asker<'_> {
         } else {
             // Who only sees the bills, or has not accepted an invitation yet, is in no list.
             for login in missing {
-                match seat.read.role(&seat.organization, &login).await {
+                match seat.read.role_of_login(&seat.organization, &login).await {
                     Err(CallError::NotFound) => {}
                     Ok(_) => drop(there.insert(login)),
                     Err(error) => {

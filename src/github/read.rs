@@ -385,21 +385,39 @@ impl Read {
     ///
     /// # Errors
     /// Whatever the call came to, and for a role whose word we do not know. [`CallError::NotFound`] too: only
-    /// members can ask for a token, so GitHub's 404 says that we may not see it, and not what it is.
-    pub async fn role(
+    /// members can ask for a token, so GitHub's 404 says that we may not see it, and not what it is; and when the login
+    /// is another user's by now, for it can be given up and taken.
+    pub async fn role(&self, organization: &Organization, user: &Owner) -> Result<Role, CallError> {
+        let membership = self.membership(organization, &user.login).await?;
+        if !membership.is_of(user.id) {
+            return Err(CallError::NotFound);
+        }
+        known_role(&membership)
+    }
+
+    /// The role of whoever has this login now.
+    ///
+    /// # Errors
+    /// As for [`Read::role`].
+    pub async fn role_of_login(
         &self,
         organization: &Organization,
         login: &Login,
     ) -> Result<Role, CallError> {
+        known_role(&self.membership(organization, login).await?)
+    }
+
+    async fn membership(
+        &self,
+        organization: &Organization,
+        login: &Login,
+    ) -> Result<wire::Membership, CallError> {
         let path = format!(
             "/orgs/{}/memberships/{}",
             segment(organization.login.as_str()),
             segment(login.as_str())
         );
-        let membership: wire::Membership = self.caller.get(&path).await?;
-        membership.role().ok_or_else(|| CallError::Unreadable {
-            why: "the membership has a role that we do not know".to_owned(),
-        })
+        self.caller.get(&path).await
     }
 
     /// The ids of a team's members, those of its child teams included.
@@ -461,6 +479,12 @@ impl Read {
             .map(|row: wire::PropertyValues| (RepositoryId(row.repository_id), row.of(names)))
             .collect())
     }
+}
+
+fn known_role(membership: &wire::Membership) -> Result<Role, CallError> {
+    membership.role().ok_or_else(|| CallError::Unreadable {
+        why: "the membership has a role that we do not know".to_owned(),
+    })
 }
 
 /// One segment of a path. Logins and slugs come from rule files and from GitHub; neither may add a

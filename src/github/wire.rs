@@ -211,9 +211,16 @@ impl From<MinimalRepository> for Repository {
 pub(super) struct Membership {
     state: String,
     role: String,
+    #[serde(default)]
+    user: Option<IdOnly>,
 }
 
 impl Membership {
+    /// Whether it is this user's, as far as the answer says whose it is.
+    pub(super) fn is_of(&self, user: UserId) -> bool {
+        self.user.as_ref().is_none_or(|found| found.id == user.0)
+    }
+
     /// The role, or `None` for a word that we do not know.
     pub(super) fn role(&self) -> Option<Role> {
         // An invitation that was not accepted gives no role yet.

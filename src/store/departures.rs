@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Store, StoreError, Tx, get, time};
 use crate::{
-    domain::{OrganizationId, Owner, TeamId, TeamRef, UserId},
+    domain::{OrganizationId, Owner, TeamId, TeamRef, TokenId, UserId},
     rules::held::{Departed, Left},
 };
 
@@ -92,6 +92,26 @@ impl Store {
                 Ok(Owner { id: UserId(get(row, "owner_id")?), login })
             })
             .collect()
+    }
+
+    /// A token of this user's that has access to the organization, if there is one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn a_token_of(
+        &self,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<Option<TokenId>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MAX(token_id) AS token_id FROM tokens \
+              WHERE organization_id = $1 AND owner_id = $2 AND gone_at IS NULL",
+        )
+        .bind(organization.0)
+        .bind(user.0)
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(get::<Option<i64>>(&row, "token_id")?.map(TokenId))
     }
 
     /// Keeps that these are out, from this moment on unless that is known already, and that everybody who is `there`

@@ -194,6 +194,32 @@ async fn who_left_is_known_by_comparing_lists_and_half_a_list_makes_nobody_leave
 }
 
 #[tokio::test]
+async fn another_login_is_no_departure_and_somebody_elses_login_is_no_membership() {
+    let scene = Set::default().hub(|hub| hub.switches.leavers_tokens_stay = true).open().await;
+    let bills = scene.hub.grant_token("acme", harmless("bill")).unwrap();
+    let kims = scene.hub.grant_token("acme", harmless("kim")).unwrap();
+    let bulk = scene.bulk().await;
+    let installation = scene.installation().await;
+    bulk.list_tokens(&installation, &()).await.unwrap();
+    bulk.list_members(&installation, &()).await.unwrap();
+    scene.hub.drop_webhooks(true);
+    // A billing manager is on no list, and is asked for by name; Ada takes the login that Kim gave up when she left.
+    scene.hub.remove_member("acme", "kim").unwrap();
+    scene.hub.world(|world| {
+        assert!(world.rename_user("bill", "william"));
+        assert!(world.rename_user("kim", "elsewhere") && world.rename_user("ada", "kim"));
+    });
+    let changes = bulk.list_members(&installation, &()).await.unwrap();
+    let left: Vec<&str> = changes.left.iter().map(|owner| owner.login.as_str()).collect();
+    assert_eq!(left, ["kim"]);
+    let billing = Membership::Member(Role::BillingManager);
+    assert_eq!(of(&scene, bills.token_id).await.membership, billing);
+    let kim = of(&scene, kims.token_id).await.membership;
+    assert!(matches!(kim, Membership::Left { since: Some(_) }), "{kim:?}");
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn the_bot_takes_the_inventory_by_itself_at_start_and_by_interval() {
     let scene = Set::default().flag("inventory-interval", "1h").open().await;
     scene.hub.drop_webhooks(true);
