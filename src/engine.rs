@@ -11,6 +11,7 @@ mod gather;
 mod ingest;
 mod inventory;
 mod judge;
+mod letters;
 pub mod lifecycle;
 mod look;
 mod names;
@@ -62,6 +63,7 @@ use crate::{
     clock::Clock,
     domain::{Organization, OrganizationId},
     github::{App, ClientOptions, InstallationClients},
+    notify::Addresses,
     store::{RequestRow, Store, StoreError},
 };
 
@@ -89,7 +91,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 const SIDE_BY_SIDE: usize = 16;
 
 /// How the engine works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// How often pending requests are listed although no webhook came.
     pub reconcile_every: Duration,
@@ -99,6 +101,8 @@ pub struct EngineOptions {
     pub most_at_once: usize,
     /// How GitHub is called.
     pub client: ClientOptions,
+    /// Where people are reached by mail; `None`: no mail is sent.
+    pub addresses: Option<Addresses>,
 }
 
 impl Default for EngineOptions {
@@ -108,6 +112,7 @@ impl Default for EngineOptions {
             inventory_every: Some(Duration::from_secs(6 * 3600)),
             most_at_once: 25,
             client: ClientOptions::default(),
+            addresses: None,
         }
     }
 }
@@ -208,6 +213,7 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).review_changes(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_inventory(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_revoking(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_telling(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();

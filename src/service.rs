@@ -64,6 +64,7 @@ impl Service {
             inventory_every: settings.inventory_interval,
             most_at_once: settings.most_at_once,
             client,
+            addresses: settings.mail.map(|mail| mail.addresses),
         };
         let engine = Engine::new(
             store.clone(),

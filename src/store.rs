@@ -53,7 +53,7 @@ pub use reviews::ReviewRow;
 pub use revocations::{
     ItemState, NewItem, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
 };
-pub use standing::{NoticeRow, StandingRun, StandingRunRow};
+pub use standing::{NoticeMail, NoticeRow, Notified, StandingRun, StandingRunRow};
 pub use tokens::{Gone, TokenEventKind, TokenEventRow, TokenListingRow};
 
 /// How many rows share a transaction in background work: few enough that nothing else waits long for its turn.

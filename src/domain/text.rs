@@ -31,6 +31,31 @@ pub fn cut(text: &str, limit: usize) -> String {
     shown
 }
 
+/// `text` so written that no reader of mail makes a link of it: `https[:]//host[.]example`.
+#[must_use]
+pub fn unlinked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut before: Option<char> = None;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let next = rest.peek().copied();
+        let joins = before.is_some_and(char::is_alphanumeric)
+            && match character {
+                '.' => next.is_some_and(char::is_alphabetic),
+                ':' => next == Some('/'),
+                '@' => next.is_some_and(char::is_alphanumeric),
+                _ => false,
+            };
+        if joins {
+            shown.extend(['[', character, ']']);
+        } else {
+            shown.push(character);
+        }
+        before = Some(character);
+    }
+    shown
+}
+
 /// Characters that are drawn as nothing, or that change how their neighbours are drawn.
 fn steers(character: char) -> bool {
     matches!(character,
@@ -43,13 +68,20 @@ fn steers(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, for_people};
+    use super::{cut, for_people, unlinked};
 
     #[test]
     fn a_name_cannot_reorder_or_break_the_line_it_stands_in() {
         assert_eq!(for_people("ci\u{202E}nimda\u{202C}\r\nBcc: x\u{200B}\u{7}"), "cinimda Bcc: x");
         assert_eq!(for_people("\n\t "), "");
         assert_eq!(for_people("Zoë 日本 🦀"), "Zoë 日本 🦀");
+    }
+
+    #[test]
+    fn what_looks_like_an_address_is_no_link() {
+        assert_eq!(unlinked("see https://a.example/x?b=c"), "see https[:]//a[.]example/x?b=c");
+        assert_eq!(unlinked("kim@acme.example"), "kim[@]acme[.]example");
+        assert_eq!(unlinked("release 1.2. Done: web/api"), "release 1.2. Done: web/api");
     }
 
     #[test]

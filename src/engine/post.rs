@@ -76,7 +76,7 @@ impl Post {
             }
         };
         let mut tx = self.store.begin().await?;
-        tx.note_mail(&row.key, state, &note, due_at).await?;
+        tx.note_mail(&row.key, state, &note, (now, due_at)).await?;
         tx.commit().await
     }
 }

@@ -2,18 +2,19 @@
 //! once a day which standing policies select it; what follows is reported, waits for somebody, or is revoked.
 //!
 //! What policies select stands in `crate::rules::revocation`; what follows from that in `outcome`; what is known while
-//! they are asked in `world` and `lists`; how a run is carried out in `carry`.
+//! they are asked in `world` and `lists`; whom it is told before in `told`; how a run is carried out in `carry`.
 
 mod carry;
 mod lists;
 mod outcome;
+mod told;
 mod world;
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::world::World;
+use self::{outcome::Due, world::World};
 use super::{
     bulk::{Bulk, BulkError},
     planned::lapsed,
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     audit,
     domain::{self, Covered, Grant, GrantId, RepositorySelection},
+    notify::Addresses,
     rules::{
         coverage::{Coverage, coverage},
         revocation::{Reason, Revocation, Selection, select},
@@ -58,6 +60,8 @@ pub(super) enum Moment {
 pub(super) struct Standing<'a> {
     pub(super) bulk: &'a Bulk,
     pub(super) policies: &'a Policies,
+    /// Where owners are told before; `None`: no mail is sent.
+    pub(super) addresses: Option<&'a Addresses>,
 }
 
 /// What one policy says of all tokens.
@@ -67,6 +71,15 @@ struct Asked {
     /// Known not to be selected, and was before.
     no_longer: Vec<GrantId>,
     cannot_say: i64,
+}
+
+/// What is to be done about the tokens that a policy selects.
+#[derive(Default)]
+struct Sorted<'a> {
+    take: Vec<&'a Selected>,
+    ask: Vec<&'a Selected>,
+    tell: Vec<&'a Selected>,
+    report: Vec<&'a Selected>,
 }
 
 /// A token that a policy selects.
@@ -283,31 +296,28 @@ impl Standing<'_> {
         let (store, now) = (&self.bulk.store, self.bulk.clock.now());
         let organization = world.installation.organization.id;
         let only = outcome::only_reports(&world.policy, revocation, world.broken.as_deref());
-        let (mut take, mut report) = (Vec::new(), Vec::new());
-        for one in &asked.selected {
-            let notice = notices.get(&one.grant.id);
-            let granted_at = one.grant.access_granted_at;
-            let in_time = outcome::told_in_time(revocation, notice, granted_at, now);
-            let is_new = notice.is_none_or(|notice| notice.access_granted_at != granted_at);
-            if only.is_none() && one.held.is_none() && in_time {
-                take.push(one.item(ItemState::Planned));
-            } else if is_new {
-                report.push(one.item(ItemState::Reported));
-            }
-        }
+        let sorted = self.sorted((revocation, only.is_none()), &asked, notices, now);
         let active = store.count_tokens(organization).await?;
         let new = |state, note| {
             Row { world, id, revocation, asked: &asked, active, now }.standing_at(state, note)
         };
+        let told = told::mails(self.addresses, &world.installation, (id, revocation), &sorted, now);
         let mut revocations = Vec::new();
-        if !report.is_empty() {
-            let note = only.clone().unwrap_or_else(|| why_reported(revocation));
-            revocations.push((new(RevocationState::Reported, note), report));
-        }
-        if !take.is_empty() {
+        let mut reported = |tokens: &[&Selected], note: String| {
+            if !tokens.is_empty() {
+                let items = tokens.iter().map(|one| one.item(ItemState::Reported)).collect();
+                revocations.push((new(RevocationState::Reported, note), items));
+            }
+        };
+        reported(&sorted.report, only.unwrap_or_else(|| self.why_reported(revocation)));
+        reported(&sorted.tell, told::said(revocation));
+        let planned = |tokens: &[&Selected]| -> Vec<NewItem> {
+            tokens.iter().map(|one| one.item(ItemState::Planned)).collect()
+        };
+        if !sorted.take.is_empty() {
             let since = now.saturating_sub(LIMITS_COUNT_FOR).unwrap_or(Timestamp::MIN);
             let before = store.taken_since(organization, &named(id), since).await?;
-            let new = match outcome::too_many(revocation, take.len(), before, active) {
+            let new = match outcome::too_many(revocation, sorted.take.len(), before, active) {
                 Some(why) => new(
                     RevocationState::Waiting,
                     format!("{why}: none is revoked before somebody confirms"),
@@ -318,7 +328,11 @@ impl Standing<'_> {
                     new
                 }
             };
-            revocations.push((new, take));
+            revocations.push((new, planned(&sorted.take)));
+        } else if !sorted.ask.is_empty() {
+            // Those whose owners know come first: there is one open run of a policy, and this one may wait for long.
+            let note = told::nobody_to_tell(&sorted.ask);
+            revocations.push((new(RevocationState::Waiting, note), planned(&sorted.ask)));
         }
         let grants = |one: &Selected| (one.grant.id, one.grant.access_granted_at);
         let run = StandingRun {
@@ -328,13 +342,57 @@ impl Standing<'_> {
             // Rules that are not those that are there, and members that nobody could read, are asked again sooner.
             complete: world.broken.is_none() && (asked.cannot_say == 0 || !world.lacks_members()),
             selected: asked.selected.iter().map(grants).collect(),
-            no_longer: asked.no_longer,
+            no_longer: asked.no_longer.clone(),
             revocations,
+            notices: told,
         };
         let Some(ids) = store.record_standing_run(organization, &run).await? else {
             return Ok(false);
         };
         Ok(self.tell(&run, &ids, now))
+    }
+
+    /// What is to be done about each token that a policy selects. `may_act`: whether it may do more than report.
+    fn sorted<'s>(
+        &self,
+        (revocation, may_act): (&Revocation, bool),
+        asked: &'s Asked,
+        notices: &HashMap<GrantId, NoticeRow>,
+        now: Timestamp,
+    ) -> Sorted<'s> {
+        let mut sorted = Sorted::default();
+        for one in &asked.selected {
+            let grant = &one.grant;
+            let notice = notices.get(&grant.id);
+            let reach = told::reach(self.addresses, &grant.owner.login);
+            let due = outcome::due(revocation, notice, grant.access_granted_at, reach, now);
+            let is_new = notice.is_none_or(|it| it.access_granted_at != grant.access_granted_at);
+            match due {
+                Due::Take if may_act && one.held.is_none() => sorted.take.push(one),
+                Due::Ask if may_act && one.held.is_none() => sorted.ask.push(one),
+                Due::Tell if may_act && one.held.is_none() => sorted.tell.push(one),
+                _ if is_new => sorted.report.push(one),
+                _ => {}
+            }
+        }
+        sorted
+    }
+
+    /// Why tokens are reported by a policy that may act.
+    fn why_reported(&self, revocation: &Revocation) -> String {
+        match (revocation.grace.seconds(), self.addresses) {
+            (0, _) => "held".to_owned(),
+            (_, None) => {
+                "nobody can be told before: mail to owners is not set up, and no grace begins without it"
+                    .to_owned()
+            }
+            (_, Some(_)) => {
+                format!(
+                    "held, or their owners cannot be told: no mail address of theirs is known. After {} somebody is asked",
+                    revocation.grace
+                )
+            }
+        }
     }
 
     /// Says what was kept. Gives whether something is to be carried out.
@@ -447,15 +505,6 @@ impl Row<'_> {
 /// As the record names it.
 fn named(id: &str) -> String {
     format!("revoke.{id}")
-}
-
-/// Why tokens are reported by a policy that may act.
-fn why_reported(revocation: &Revocation) -> String {
-    if revocation.grace.seconds() > 0 {
-        outcome::Channel::None.why_not().to_owned()
-    } else {
-        "held".to_owned()
-    }
 }
 
 /// What is kept of an answer; `None`: not yet judged, for a list that is still to be read.

@@ -36,6 +36,10 @@ impl Engine {
         )
     }
 
+    fn standing<'a>(&'a self, bulk: &'a Bulk) -> Standing<'a> {
+        Standing { bulk, policies: &self.policies, addresses: self.options.addresses.as_ref() }
+    }
+
     /// Lists tokens and members, wherever that was not done for so long, and asks standing policies what follows.
     pub(super) async fn keep_inventory(self: Arc<Self>, stop: CancellationToken) {
         let Some(every) = self.options.inventory_every else {
@@ -101,7 +105,7 @@ impl Engine {
             members_listed = members.is_ok(),
             "listed the tokens with access, and the members"
         );
-        let standing = Standing { bulk, policies: &self.policies };
+        let standing = self.standing(bulk);
         let known = members.as_ref().map(|_| ()).map_err(ToString::to_string);
         if standing.round(installation, known, Moment::Inventory).await? {
             self.revoke.notify_one();
@@ -111,7 +115,7 @@ impl Engine {
 
     /// Sees who left, where an event said that somebody did.
     async fn compare_members(&self, bulk: &Bulk) -> Result<(), BulkError> {
-        let standing = Standing { bulk, policies: &self.policies };
+        let standing = self.standing(bulk);
         for (organization, heard_at) in self.departures.due(self.clock.now()) {
             let Some(installation) = self.store.installation(organization).await? else { continue };
             // Nothing is known before the first inventory, which sees who left as well.
@@ -160,7 +164,7 @@ impl Engine {
                 if left_alone.get(&run.id).is_some_and(|until| *until > now) {
                     continue;
                 }
-                let standing = Standing { bulk: &bulk, policies: &self.policies };
+                let standing = self.standing(&bulk);
                 match standing.carry(&run).await {
                     Ok(carried) => {
                         let counts = carried.map(|carried| carried.counts).unwrap_or_default();

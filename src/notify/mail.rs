@@ -182,9 +182,10 @@ fn smtp(server: &Server) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::time::Duration;
 
     use super::{Mail, MailError, Mailer};
+    use crate::notify::Addresses;
     use crate::settings::{MailSettings, Server, Tls, Transport};
 
     fn mail(subject: &str) -> Mail {
@@ -204,7 +205,7 @@ mod tests {
         let settings = MailSettings {
             transport: Transport::Folder(folder.path().join("mail")),
             from: "patwarden <bot@example.com>".parse().expect("an address"),
-            addresses: BTreeMap::new(),
+            addresses: Addresses::default(),
         };
         let mailer = Mailer::new(&settings).expect("a way");
         let hostile = "Your token x\r\nBcc: everybody@example.com\u{202e}\r\n\r\n<script>";
@@ -237,7 +238,7 @@ mod tests {
         let settings = MailSettings {
             transport: Transport::Server(server),
             from: "bot@example.com".parse().expect("an address"),
-            addresses: BTreeMap::new(),
+            addresses: Addresses::default(),
         };
         let mailer = Mailer {
             deadline: Duration::from_millis(300),

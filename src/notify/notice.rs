@@ -1,11 +1,9 @@
-//! A notice to the owner of tokens: what will be taken back, when, why, and what keeps it. Pure.
+//! What the owner of tokens is told: before they are revoked, what, when, why and what keeps them; and afterwards. Pure.
 
 use jiff::Timestamp;
 
-use crate::{
-    domain::{Login, cut, for_people},
-    rules::Span,
-};
+use super::letter::{self, Line, escaped, shown};
+use crate::{domain::Login, rules::Span};
 
 /// What is said to the owner of some tokens before they are revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub struct Notice {
 pub struct NoticeToken {
     /// Its name: hostile text.
     pub name: String,
-    /// Why: a sentence.
+    /// Why, in a few words; empty: there is nothing to be said.
     pub why: String,
     /// When it was last used.
     pub last_used_at: Option<Timestamp>,
@@ -43,95 +41,175 @@ impl Notice {
             [only] => format!("your token \"{}\" loses", shown(&only.name)),
             many => format!("{} of your tokens lose", many.len()),
         };
-        format!("[patwarden {}] {tokens} access in {}", self.organization, self.grace)
+        format!("[patwarden {}] {tokens} access in {}", self.organization, span(self.grace))
     }
 
     /// All of it, as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!(
-            "Hello {},\n\nin {} the access of {} to the organization {} ends, by its rule {}:\n\n",
-            self.owner,
-            self.grace,
-            if self.tokens.len() == 1 { "this token" } else { "these tokens" },
-            self.organization,
-            self.policy
-        );
-        for token in &self.tokens {
-            text.push_str(&format!(
-                "  - \"{}\": {}; last used {}\n",
-                shown(&token.name),
-                shown(&token.why),
-                used(token)
-            ));
-        }
-        text.push_str(&format!("\n{}\n", self.what_keeps()));
-        text.push_str(
-            "\nThe token itself is not deleted, and public data stays readable with it.\n",
-        );
-        text
+        let Self { owner, organization, policy, .. } = self;
+        let (grace, these) = (span(self.grace), these(self.tokens.len()));
+        letter::text(
+            owner,
+            &format!(
+                "in {grace} the access of {these} to the organization {organization} ends, by its rule {policy}:"
+            ),
+            &self.lines(),
+            &[self.what_keeps(), STAYS.to_owned()],
+        )
     }
 
     /// The same, as HTML.
     #[must_use]
     pub fn html(&self) -> String {
-        let tokens: String = self
-            .tokens
-            .iter()
-            .map(|token| {
-                format!(
-                    "<li><strong>{}</strong>: {}; last used {}</li>",
-                    escaped(&token.name),
-                    escaped(&token.why),
-                    used(token)
-                )
-            })
-            .collect();
-        format!(
-            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"color-scheme\" content=\"light dark\"></head>\
-             <body style=\"font-family:system-ui,sans-serif;line-height:1.5;max-width:600px;margin:0 auto;padding:16px\">\
-             <p>Hello {},</p><p>in <strong>{}</strong> the access of {} to the organization <strong>{}</strong> ends, by its \
-             rule <code>{}</code>:</p><ul>{tokens}</ul><p>{}</p>\
-             <p>The token itself is not deleted, and public data stays readable with it.</p></body></html>\n",
-            escaped(self.owner.as_str()),
-            self.grace,
-            if self.tokens.len() == 1 { "this token" } else { "these tokens" },
-            escaped(self.organization.as_str()),
-            escaped(&self.policy),
-            escaped(&self.what_keeps())
+        let (grace, these) = (span(self.grace), these(self.tokens.len()));
+        letter::html(
+            &self.owner,
+            &format!(
+                "in <strong>{grace}</strong> the access of {these} to the organization <strong>{}</strong> ends, by its \
+                 rule <code>{}</code>:",
+                escaped(self.organization.as_str()),
+                self.policy
+            ),
+            &self.lines(),
+            &[self.what_keeps(), STAYS.to_owned()],
         )
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let line = |token: &NoticeToken| {
+            let used = token.last_used_at.map_or_else(
+                || "never used".to_owned(),
+                |at| format!("last used on {}", at.strftime("%Y-%m-%d")),
+            );
+            let why = if token.why.is_empty() { used.clone() } else { token.why.clone() };
+            let text = if why.contains("used") { why } else { format!("{why}; {used}") };
+            Line { name: token.name.clone(), text }
+        };
+        self.tokens.iter().map(line).collect()
     }
 
     fn what_keeps(&self) -> String {
         if self.use_keeps {
-            "Do you still need it? Use it before then, and it stays. If not, nothing is to be done."
+            "Do you still need it? Use it before then, and it stays. If not, there is nothing to do."
                 .to_owned()
         } else {
             "Do you still need it? Tell an owner of the organization before then, or ask for a token that its rules \
-             allow. If not, nothing is to be done."
+             allow. If not, there is nothing to do."
                 .to_owned()
         }
     }
 }
 
-fn used(token: &NoticeToken) -> String {
-    token.last_used_at.map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
+/// What is said to the owner of tokens that were revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// By which organization.
+    pub organization: Login,
+    /// To whom.
+    pub owner: Login,
+    /// Why.
+    pub reason: Because,
+    /// Which tokens: the first of them.
+    pub tokens: Vec<NoticeToken>,
+    /// How many there are beside those.
+    pub more: u64,
 }
 
-/// Hostile text in a line.
-fn shown(text: &str) -> String {
-    cut(&for_people(text), 200)
+/// Why tokens were revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// A standing policy said so: `revoke.unused`.
+    Rule(String),
+    /// Somebody said so, in these words: hostile text, as any.
+    Said(String),
 }
 
-/// Hostile text in HTML.
-fn escaped(text: &str) -> String {
-    shown(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
+impl Revoked {
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let tokens = match (self.tokens.as_slice(), self.more) {
+            ([only], 0) => format!("your token \"{}\" has", shown(&only.name)),
+            (many, more) => format!("{} of your tokens have", many.len() as u64 + more),
+        };
+        format!("[patwarden {}] {tokens} no access any more", self.organization)
+    }
+
+    /// All of it, as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let has = if self.is_one() { "this token has" } else { "these tokens have" };
+        letter::text(
+            &self.owner,
+            &format!(
+                "{has} no access to the organization {} any more{}",
+                self.organization,
+                match &self.reason {
+                    Because::Rule(rule) => format!(", by its rule {rule}."),
+                    Because::Said(words) => format!(". The reason: {}", shown(words)),
+                }
+            ),
+            &self.lines(),
+            &self.afterwards(),
+        )
+    }
+
+    /// The same, as HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let has = if self.is_one() { "this token has" } else { "these tokens have" };
+        letter::html(
+            &self.owner,
+            &format!(
+                "{has} no access to the organization <strong>{}</strong> any more{}",
+                escaped(self.organization.as_str()),
+                match &self.reason {
+                    Because::Rule(rule) => format!(", by its rule <code>{}</code>.", rule),
+                    Because::Said(words) => format!(". The reason: {}", escaped(words)),
+                }
+            ),
+            &self.lines(),
+            &self.afterwards(),
+        )
+    }
+
+    fn is_one(&self) -> bool {
+        self.tokens.len() == 1 && self.more == 0
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let line = |token: &NoticeToken| Line { name: token.name.clone(), text: token.why.clone() };
+        let mut lines: Vec<Line> = self.tokens.iter().map(line).collect();
+        if self.more > 0 {
+            lines.push(Line { name: format!("and {} more", self.more), text: String::new() });
+        }
+        lines
+    }
+
+    fn afterwards(&self) -> Vec<String> {
+        let needed = "Do you still need it? Ask for a new token; if you think that this is a mistake, tell an owner of the \
+                      organization.";
+        vec![needed.to_owned(), STAYS.to_owned()]
+    }
+}
+
+/// What revocation does not take away.
+const STAYS: &str = "The token itself is not deleted, and public data stays readable with it.";
+
+fn these(tokens: usize) -> &'static str {
+    if tokens == 1 { "this token" } else { "these tokens" }
+}
+
+/// A span in words.
+fn span(span: Span) -> String {
+    let seconds = span.seconds();
+    let (many, one) = match seconds {
+        seconds if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
+        seconds if seconds % 3_600 == 0 => (seconds / 3_600, "hour"),
+        seconds => (seconds / 60, "minute"),
+    };
+    format!("{many} {one}{}", if many == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -157,7 +235,8 @@ mod tests {
     #[test]
     fn a_notice_says_what_when_why_and_what_keeps_it() {
         let text = notice().text();
-        for part in ["in 14d", "acme", "revoke.unused", "unused for 94 days", "Use it before then"]
+        for part in
+            ["in 14 days", "acme", "revoke.unused", "unused for 94 days", "Use it before then"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -126,6 +126,20 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Reason {
+    /// The same for whom the token belongs to: what is true of the token, and nothing of who is in which team or what
+    /// rules are made of. `None` where nothing is left.
+    #[must_use]
+    pub fn for_its_owner(&self) -> Option<String> {
+        match self.key.as_str() {
+            "when.unused_for" | "when.granted_for" | "on" => Some(self.found.clone()),
+            "when.lifetime_over" => Some(format!("its lifetime: {}", self.found)),
+            "when.no_longer_covered" => Some("no rule would approve it today".to_owned()),
+            _ => None,
+        }
+    }
+}
+
 /// Whether the policy's block `[revoke.ID]` selects the token. None where it has no such block.
 ///
 /// A token that has expired is never selected: it can do nothing any more, and its owner would be told of a

@@ -6,7 +6,7 @@ use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
 use super::{Sources, read_secret};
-use crate::domain::Login;
+use crate::{domain::Login, notify::Addresses};
 
 /// How mail is sent.
 pub struct MailSettings {
@@ -15,7 +15,7 @@ pub struct MailSettings {
     /// Whom it comes from.
     pub from: Mailbox,
     /// The addresses of those whom the settings name, by login.
-    pub addresses: BTreeMap<Login, Address>,
+    pub addresses: Addresses,
 }
 
 /// Where mail goes.
@@ -53,7 +53,7 @@ pub enum Tls {
 
 /// Reads the settings of mail; `None`: no mail is sent.
 pub(super) fn check(s: &mut Sources) -> Option<MailSettings> {
-    let addresses = addresses(s);
+    let addresses = Addresses::new(addresses(s));
     let from = s.parsed("mail-from", |text| {
         text.parse::<Mailbox>().map_err(|_| format!("`{text}` is not a mail address"))
     });

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, Tx, get};
+use super::{RevocationRow, Store, StoreError, Tx, get};
 use crate::domain::OrganizationId;
 
 /// Where a mail stands.
@@ -77,6 +77,52 @@ impl Store {
     }
 }
 
+/// How many mails share a transaction.
+const AT_ONCE: usize = 500;
+
+impl Store {
+    /// The revocations that came to their ends and of which the tokens' owners were not told: some of them, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn revocations_to_tell(&self) -> Result<Vec<RevocationRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM revocations WHERE state = 'done' AND owners_told_at IS NULL ORDER BY id LIMIT 20",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(RevocationRow::read).collect()
+    }
+
+    /// Puts the mails into the outbox that tell owners of a revocation, and keeps that they were told. Done twice, it is
+    /// done once.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn tell_owners(
+        &self,
+        revocation: i64,
+        mails: &[MailRow],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for some in mails.chunks(AT_ONCE) {
+            let mut tx = self.begin().await?;
+            for mail in some {
+                tx.put_mail(mail, now).await?;
+            }
+            tx.commit().await?;
+        }
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE revocations SET owners_told_at = $2 WHERE id = $1")
+            .bind(revocation)
+            .bind(now.as_millisecond())
+            .execute(&mut *tx.inner)
+            .await?;
+        tx.commit().await
+    }
+}
+
 impl Tx {
     /// Puts a mail into the outbox, unless one with its key is or was there. Gives whether it was put.
     ///
@@ -99,14 +145,15 @@ impl Tx {
         Ok(put.rows_affected() == 1)
     }
 
-    /// What came of sending a mail: where it stands now, and when it is tried again if it waits.
+    /// What came of sending a mail: where it stands `now`, and when it is tried again if it waits.
     pub(crate) async fn note_mail(
         &mut self,
         key: &str,
         state: MailState,
         note: &str,
-        due_at: Timestamp,
+        (now, due_at): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
+        self.note_notices(key, state, now).await?;
         sqlx::query(
             "UPDATE mails SET state = $2, note = $3, due_at = $4, attempts = attempts + 1 \
               WHERE key = $1 AND state = 'waiting'",

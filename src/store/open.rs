@@ -58,6 +58,7 @@ impl Files {
                     ("checks", include_str!("migrations/sqlite/0003_checks.sql")),
                     ("mails", include_str!("migrations/sqlite/0005_mails.sql")),
                     ("reviews", include_str!("migrations/sqlite/0006_reviews.sql")),
+                    ("notices", include_str!("migrations/sqlite/0007_notices.sql")),
                 ],
             },
             deliveries: File {

@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 
 use super::{
-    Store, StoreError, Tx, get,
+    MailRow, MailState, Store, StoreError, Tx, get,
     revocations::{NewItem, NewRevocation, RevocationRow},
     time, time_if_any,
 };
-use crate::domain::{Grant, GrantId, OrganizationId};
+use crate::domain::{GrantId, OrganizationId};
+
+/// The channel of a notice that its mail server will not take.
+const REFUSED: &str = "refused";
 
 /// When a standing policy was last asked of every token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +34,30 @@ pub struct NoticeRow {
     pub access_granted_at: Timestamp,
     /// Since when it is selected.
     pub selected_at: Timestamp,
-    /// When the owner was told.
-    pub told_at: Option<Timestamp>,
-    /// When that verifiably arrived.
-    pub delivered_at: Option<Timestamp>,
+    /// Whether its owner was told.
+    pub told: Notified,
+}
+
+/// Whether the owner of a token was told what a standing policy has in mind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notified {
+    /// Not yet.
+    No,
+    /// A mail is in the outbox.
+    OnTheWay,
+    /// That verifiably arrived: a mail server, or the folder, has the mail.
+    Delivered(Timestamp),
+    /// The mail server will not take the mail.
+    Refused,
+}
+
+/// A mail that tells an owner of tokens what a standing policy has in mind.
+#[derive(Clone, Debug)]
+pub struct NoticeMail {
+    /// The mail.
+    pub mail: MailRow,
+    /// Of which tokens it tells.
+    pub grants: Vec<GrantId>,
 }
 
 /// What a run came to, to be kept all at once.
@@ -53,6 +77,8 @@ pub struct StandingRun {
     pub no_longer: Vec<GrantId>,
     /// What is kept as revocations: a report, a run.
     pub revocations: Vec<(NewRevocation, Vec<NewItem>)>,
+    /// What owners are told: of each token once, whoever asks the policy meanwhile.
+    pub notices: Vec<NoticeMail>,
 }
 
 impl Store {
@@ -99,43 +125,11 @@ impl Store {
                     grant_id: GrantId(get(row, "grant_id")?),
                     access_granted_at: time(row, "access_granted_at")?,
                     selected_at: time(row, "selected_at")?,
-                    told_at: time_if_any(row, "told_at")?,
-                    delivered_at: time_if_any(row, "delivered_at")?,
+                    told: Notified::read(row)?,
                 };
                 Ok((notice.grant_id, notice))
             })
             .collect()
-    }
-
-    /// The owner of a token that a standing policy selects was told of it, by this channel, and that verifiably
-    /// arrived: from now on `grace` runs. Gives whether the token is still selected for the access that it has.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn note_delivered_notice(
-        &self,
-        policy: &str,
-        grant: &Grant,
-        channel: &str,
-        delivered_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
-        let noted = sqlx::query(
-            "UPDATE notices SET told_at = COALESCE(told_at, $5), delivered_at = COALESCE(delivered_at, $5), \
-                 channel = $6 \
-              WHERE organization_id = $1 AND policy = $2 AND grant_id = $3 AND access_granted_at = $4",
-        )
-        .bind(grant.organization.id.0)
-        .bind(policy)
-        .bind(grant.id.0)
-        .bind(grant.access_granted_at.as_millisecond())
-        .bind(delivered_at.as_millisecond())
-        .bind(channel)
-        .execute(&mut *tx.inner)
-        .await?
-        .rows_affected();
-        tx.commit().await?;
-        Ok(noted == 1)
     }
 
     /// Keeps what a run came to: all of it, or nothing. Gives the numbers of the revocations, or `None` where another
@@ -168,7 +162,7 @@ impl Store {
                 "INSERT INTO notices (organization_id, policy, grant_id, access_granted_at, selected_at) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (organization_id, policy, grant_id) DO UPDATE \
                  SET access_granted_at = excluded.access_granted_at, selected_at = excluded.selected_at, \
-                     told_at = NULL, delivered_at = NULL, channel = NULL \
+                     told_at = NULL, delivered_at = NULL, channel = NULL, mail = NULL \
                   WHERE notices.access_granted_at <> excluded.access_granted_at",
             )
             .bind(organization.0)
@@ -178,6 +172,9 @@ impl Store {
             .bind(run.at.as_millisecond())
             .execute(&mut *tx.inner)
             .await?;
+        }
+        for notice in &run.notices {
+            tx.put_notice(organization, run, notice).await?;
         }
         let mut ids = Vec::new();
         for (revocation, items) in &run.revocations {
@@ -325,7 +322,74 @@ impl Store {
     }
 }
 
+impl Notified {
+    fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        if let Some(at) = time_if_any(row, "delivered_at")? {
+            return Ok(Self::Delivered(at));
+        }
+        if get::<Option<String>>(row, "channel")?.as_deref() == Some(REFUSED) {
+            return Ok(Self::Refused);
+        }
+        Ok(match time_if_any(row, "told_at")? {
+            Some(_) => Self::OnTheWay,
+            None => Self::No,
+        })
+    }
+}
+
 impl Tx {
+    /// Puts a mail into the outbox that tells of tokens, and keeps that it does; where another process told of all of
+    /// them meanwhile, nothing.
+    async fn put_notice(
+        &mut self,
+        organization: OrganizationId,
+        run: &StandingRun,
+        notice: &NoticeMail,
+    ) -> Result<(), StoreError> {
+        let mut told = 0;
+        for grant in &notice.grants {
+            told += sqlx::query(
+                "UPDATE notices SET told_at = $4, mail = $5 \
+                  WHERE organization_id = $1 AND policy = $2 AND grant_id = $3 AND told_at IS NULL",
+            )
+            .bind(organization.0)
+            .bind(&run.policy)
+            .bind(grant.0)
+            .bind(run.at.as_millisecond())
+            .bind(&notice.mail.key)
+            .execute(&mut *self.inner)
+            .await?
+            .rows_affected();
+        }
+        if told > 0 {
+            self.put_mail(&notice.mail, run.at).await?;
+        }
+        Ok(())
+    }
+
+    /// A mail arrived, or never will: where it tells of tokens, `grace` runs from now on, or never.
+    pub(super) async fn note_notices(
+        &mut self,
+        mail: &str,
+        state: MailState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (delivered_at, channel) = match state {
+            MailState::Waiting => return Ok(()),
+            MailState::Sent => (Some(now.as_millisecond()), "mail"),
+            MailState::Refused => (None, REFUSED),
+        };
+        sqlx::query(
+            "UPDATE notices SET delivered_at = $2, channel = $3 WHERE mail = $1 AND delivered_at IS NULL",
+        )
+        .bind(mail)
+        .bind(delivered_at)
+        .bind(channel)
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
     async fn has_open_run(
         &mut self,
         organization: OrganizationId,

@@ -79,7 +79,7 @@ pub struct Set {
     pub hub: Config,
     pub flags: Vec<(&'static str, String)>,
     pub environment: Vec<(&'static str, String)>,
-    /// The bot's settings file; with one, the rules are where it says, and nowhere else.
+    /// The bot's settings file; with one, the rules are where it says, and nowhere else. `{dir}` is the scene's directory.
     pub file: Option<String>,
     /// What must be true of the end of every scene, unless the scene is about the contrary.
     pub everything_over: bool,
@@ -246,6 +246,7 @@ impl Scene {
         let environment = &self.set.environment;
         let mut sources = Sources::default();
         if let Some(text) = &self.set.file {
+            let text = text.replace("{dir}", &self.path("").display().to_string());
             std::fs::write(self.path("patwarden.toml"), text).unwrap();
             sources = sources.with_file(&self.path("patwarden.toml"));
         }

@@ -20,6 +20,7 @@ mod failures;
 mod inventory;
 mod lists;
 mod names;
+mod notices;
 mod order;
 mod policies;
 mod policy_repositories;

@@ -5,25 +5,31 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     rules::{Mode, Policy, revocation::Revocation},
-    store::NoticeRow,
+    store::{NoticeRow, Notified},
 };
 
-/// How owners are told before their tokens are taken.
+/// How the owner of a token can be told before it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Channel {
-    /// Not at all: nothing is delivered, and so no grace begins.
-    None,
+pub(super) enum Reach {
+    /// By mail.
+    Address,
+    /// No mail address of theirs is known.
+    NoAddress,
+    /// No mail is sent at all.
+    NoMail,
 }
 
-impl Channel {
-    /// Why nobody is told, for people.
-    pub(super) fn why_not(self) -> &'static str {
-        match self {
-            Self::None => {
-                "nobody can be told before: mail to owners is not set up, and no grace begins without it"
-            }
-        }
-    }
+/// What is to be done about a token that a policy selects, which may act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It is revoked.
+    Take,
+    /// It is revoked if somebody says so: its owner could not be told, and the time that was to be left is over.
+    Ask,
+    /// Its owner is told.
+    Tell,
+    /// Nothing yet.
+    Wait,
 }
 
 /// Why a policy only reports, whatever it selects; `None`: it may act.
@@ -48,20 +54,32 @@ pub(super) fn only_reports(
     })
 }
 
-/// Whether the owner of a token was told long enough ago.
-pub(super) fn told_in_time(
+/// What is to be done now about a token. `notice`: what is on record of it, for whatever access it had.
+pub(super) fn due(
     revocation: &Revocation,
     notice: Option<&NoticeRow>,
     access_granted_at: Timestamp,
+    reach: Reach,
     now: Timestamp,
-) -> bool {
-    let grace = revocation.grace.seconds();
-    if grace == 0 {
-        return true;
+) -> Due {
+    let grace = SignedDuration::from_secs(revocation.grace.seconds());
+    if grace.is_zero() {
+        return Due::Take;
     }
-    let told = notice.filter(|notice| notice.access_granted_at == access_granted_at);
-    told.and_then(|notice| notice.delivered_at)
-        .is_some_and(|at| now.duration_since(at) >= SignedDuration::from_secs(grace))
+    let is_over = |since: Timestamp| now.duration_since(since) >= grace;
+    let notice = notice.filter(|notice| notice.access_granted_at == access_granted_at);
+    let told = notice.map_or(Notified::No, |notice| notice.told);
+    match (told, reach) {
+        (Notified::Delivered(at), _) if is_over(at) => Due::Take,
+        (Notified::Delivered(_), _) | (_, Reach::NoMail) => Due::Wait,
+        (Notified::No, Reach::Address) => Due::Tell,
+        (Notified::No | Notified::Refused | Notified::OnTheWay, _)
+            if notice.is_some_and(|notice| is_over(notice.selected_at)) =>
+        {
+            Due::Ask
+        }
+        (Notified::No | Notified::Refused | Notified::OnTheWay, _) => Due::Wait,
+    }
 }
 
 /// Why so many tokens at once are too many, where they are. `before`: how many it took by itself within a day.
@@ -135,18 +153,43 @@ mod tests {
         let policy = policy("enforce", "grace = \"2d\"\nmax_per_run = 5");
         let revocation = policy.revocations().get("x").unwrap();
         let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
-        let notice = |delivered_at| NoticeRow {
+        let notice = |told| NoticeRow {
             grant_id: crate::domain::GrantId(1),
             access_granted_at: at(0),
             selected_at: at(1),
-            told_at: delivered_at,
-            delivered_at,
+            told,
         };
-        let ripe = |notice: NoticeRow, now| told_in_time(revocation, Some(&notice), at(0), at(now));
-        assert!(!ripe(notice(None), 99));
-        assert!(!ripe(notice(Some(at(10))), 11));
-        assert!(ripe(notice(Some(at(10))), 12));
-        assert!(!told_in_time(revocation, Some(&notice(Some(at(10)))), at(5), at(99)));
-        assert!(!told_in_time(revocation, None, at(0), at(99)));
+        let says = |told, reach, day| due(revocation, Some(&notice(told)), at(0), reach, at(day));
+        let told = Notified::Delivered(at(10));
+        assert_eq!(says(told, Reach::Address, 11), Due::Wait);
+        // Whatever became of the address since: they were told.
+        for reach in [Reach::Address, Reach::NoAddress, Reach::NoMail] {
+            assert_eq!(says(told, reach, 12), Due::Take);
+        }
+        let other_access = due(revocation, Some(&notice(told)), at(5), Reach::Address, at(99));
+        assert_eq!(other_access, Due::Tell);
+        assert_eq!(due(revocation, None, at(0), Reach::NoMail, at(99)), Due::Wait);
+    }
+
+    #[test]
+    fn whose_owner_cannot_be_told_is_asked_about_once_the_same_time_is_over() {
+        let policy = policy("enforce", "grace = \"2d\"\nmax_per_run = 5");
+        let revocation = policy.revocations().get("x").unwrap();
+        let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let says = |told, reach, day| {
+            let grant_id = crate::domain::GrantId(1);
+            let notice = NoticeRow { grant_id, access_granted_at: at(0), selected_at: at(1), told };
+            due(revocation, Some(&notice), at(0), reach, at(day))
+        };
+        for (told, reach) in [
+            (Notified::No, Reach::NoAddress),
+            (Notified::Refused, Reach::Address),
+            (Notified::OnTheWay, Reach::Address),
+        ] {
+            assert_eq!(says(told, reach, 2), Due::Wait, "{told:?}");
+            assert_eq!(says(told, reach, 3), Due::Ask, "{told:?}");
+        }
+        assert_eq!(says(Notified::No, Reach::Address, 99), Due::Tell, "an address was found since");
+        assert_eq!(due(revocation, None, at(0), Reach::NoAddress, at(99)), Due::Wait);
     }
 }
