@@ -18,6 +18,7 @@ mod names;
 mod planned;
 mod policy;
 mod post;
+mod recipients;
 mod reconcile;
 mod record;
 mod replayed;
@@ -53,6 +54,7 @@ pub use policy::{
     whose_of,
 };
 pub use post::Post;
+pub use recipients::{Recipient, Recipients, RecipientsError};
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;
 pub use revoke::{Carried, PLANS_LAPSE};
@@ -63,7 +65,7 @@ use crate::{
     clock::Clock,
     domain::{Organization, OrganizationId},
     github::{App, ClientOptions, InstallationClients},
-    notify::Addresses,
+    settings::AddressBook,
     store::{RequestRow, Store, StoreError},
 };
 
@@ -101,8 +103,8 @@ pub struct EngineOptions {
     pub most_at_once: usize,
     /// How GitHub is called.
     pub client: ClientOptions,
-    /// Where people are reached by mail; `None`: no mail is sent.
-    pub addresses: Option<Addresses>,
+    /// Under which addresses people are reached; `None`: no mail is set up.
+    pub addresses: Option<Arc<AddressBook>>,
 }
 
 impl Default for EngineOptions {

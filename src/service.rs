@@ -64,7 +64,7 @@ impl Service {
             inventory_every: settings.inventory_interval,
             most_at_once: settings.most_at_once,
             client,
-            addresses: settings.mail.map(|mail| mail.addresses),
+            addresses: settings.mail.map(|mail| Arc::new(mail.addresses)),
         };
         let engine = Engine::new(
             store.clone(),

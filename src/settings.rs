@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use self::sources::Origin;
 pub use self::{
     access::Access,
-    mail::{MailSettings, Server, Tls, Transport},
+    mail::{AddressBook, MailSettings, Others, Server, Tls, Transport},
     rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings},
     sources::{KEYS, Key, Sources},
 };

@@ -33,6 +33,8 @@ pub struct User {
     pub login: String,
     /// The display name.
     pub name: Option<String>,
+    /// The mail address that they show to everybody: few do.
+    pub email: Option<String>,
     /// Minutes east of UTC, which is the offset GitHub shows in the user's timestamps. Two hours unless told.
     pub utc_offset_minutes: i32,
 }
@@ -116,6 +118,7 @@ impl World {
             id,
             login: login.to_owned(),
             name: None,
+            email: None,
             utc_offset_minutes: 120,
         })
     }

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, or_stop};
 use crate::{
     domain::{GrantId, Owner, UserId},
-    notify::{Addresses, Because, NoticeToken, Revoked},
+    notify::{Because, NoticeToken, Revoked},
+    settings::AddressBook,
     store::{ItemState, MailRow, RevocationRow, StoreError},
 };
 
@@ -42,7 +43,7 @@ impl Engine {
         }
     }
 
-    async fn tell_of_revocations(&self, addresses: &Addresses) -> Result<(), StoreError> {
+    async fn tell_of_revocations(&self, addresses: &AddressBook) -> Result<(), StoreError> {
         for revocation in self.store.revocations_to_tell().await? {
             let lost = self.lost(&revocation, addresses).await?;
             let mails: Vec<MailRow> =
@@ -56,7 +57,7 @@ impl Engine {
     async fn lost(
         &self,
         revocation: &RevocationRow,
-        addresses: &Addresses,
+        addresses: &AddressBook,
     ) -> Result<Vec<Lost>, StoreError> {
         let mut owners: BTreeMap<UserId, Lost> = BTreeMap::new();
         let mut after = GrantId(i64::MIN);
@@ -68,7 +69,7 @@ impl Engine {
             after = last.grant_id;
             for item in items {
                 let owner = item.planned.owner;
-                if addresses.of(&owner.login).is_none() {
+                if addresses.addresses.get(&owner.login).is_none() {
                     continue;
                 }
                 let lost =
@@ -88,8 +89,8 @@ fn since(at: Option<Timestamp>) -> String {
     at.map(|at| format!("since {}", at.strftime("%Y-%m-%d %H:%M UTC"))).unwrap_or_default()
 }
 
-fn mail(revocation: &RevocationRow, lost: Lost, addresses: &Addresses) -> Option<MailRow> {
-    let address = addresses.of(&lost.owner.login)?;
+fn mail(revocation: &RevocationRow, lost: Lost, addresses: &AddressBook) -> Option<MailRow> {
+    let address = addresses.addresses.get(&lost.owner.login)?;
     let key = format!("revoked/{}/{}/{}", revocation.organization.id, revocation.id, lost.owner.id);
     let letter = Revoked {
         organization: revocation.organization.login.clone(),

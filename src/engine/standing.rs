@@ -23,11 +23,11 @@ use super::{
 use crate::{
     audit,
     domain::{self, Covered, Grant, GrantId, RepositorySelection},
-    notify::Addresses,
     rules::{
         coverage::{Coverage, coverage},
         revocation::{Reason, Revocation, Selection, select},
     },
+    settings::AddressBook,
     store::{
         InstallationRow, ItemState, JudgedToken, NewItem, NewRevocation, NoticeRow,
         RevocationState, StandingRun,
@@ -61,7 +61,7 @@ pub(super) struct Standing<'a> {
     pub(super) bulk: &'a Bulk,
     pub(super) policies: &'a Policies,
     /// Where owners are told before; `None`: no mail is sent.
-    pub(super) addresses: Option<&'a Addresses>,
+    pub(super) addresses: Option<&'a AddressBook>,
 }
 
 /// What one policy says of all tokens.

@@ -37,7 +37,7 @@ impl Engine {
     }
 
     fn standing<'a>(&'a self, bulk: &'a Bulk) -> Standing<'a> {
-        Standing { bulk, policies: &self.policies, addresses: self.options.addresses.as_ref() }
+        Standing { bulk, policies: &self.policies, addresses: self.options.addresses.as_deref() }
     }
 
     /// Lists tokens and members, wherever that was not done for so long, and asks standing policies what follows.

@@ -430,10 +430,37 @@ impl Read {
         organization: &str,
         slug: &str,
     ) -> Result<HashSet<UserId>, CallError> {
+        let people = self.people_of_team(organization, slug).await?;
+        Ok(people.into_iter().map(|person| person.id).collect())
+    }
+
+    /// The same with their logins.
+    ///
+    /// # Errors
+    /// As for [`Read::team_members`].
+    pub async fn people_of_team(
+        &self,
+        organization: &str,
+        slug: &str,
+    ) -> Result<Vec<Owner>, CallError> {
         let path =
             format!("/orgs/{}/teams/{}/members?per_page=100", segment(organization), segment(slug));
         let rows: Vec<wire::User> = self.caller.pages(&path).await?;
-        Ok(rows.into_iter().map(|user| UserId(user.id)).collect())
+        Ok(rows.into_iter().map(Owner::from).collect())
+    }
+
+    /// The mail address that somebody shows to everybody; `None`: they show none, or the login is another user's by now.
+    /// Whatever they wrote there: it may be no address.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn public_address(&self, user: &Owner) -> Result<Option<String>, CallError> {
+        let path = format!("/users/{}", segment(user.login.as_str()));
+        match self.caller.get::<wire::Profile>(&path).await {
+            Ok(profile) => Ok(profile.address_of(user.id)),
+            Err(CallError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A team's id, by its slug.

@@ -58,6 +58,19 @@ impl From<User> for Owner {
     }
 }
 
+/// A user as everybody may see them.
+#[derive(Deserialize)]
+pub(super) struct Profile {
+    id: i64,
+    email: Option<String>,
+}
+
+impl Profile {
+    pub(super) fn address_of(self, user: UserId) -> Option<String> {
+        self.email.filter(|_| self.id == user.0)
+    }
+}
+
 #[derive(Default, Deserialize)]
 struct PermissionMaps {
     #[serde(default)]

@@ -185,8 +185,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Mail, MailError, Mailer};
-    use crate::notify::Addresses;
-    use crate::settings::{MailSettings, Server, Tls, Transport};
+    use crate::settings::{AddressBook, MailSettings, Server, Tls, Transport};
 
     fn mail(subject: &str) -> Mail {
         Mail {
@@ -205,7 +204,7 @@ mod tests {
         let settings = MailSettings {
             transport: Transport::Folder(folder.path().join("mail")),
             from: "patwarden <bot@example.com>".parse().expect("an address"),
-            addresses: Addresses::default(),
+            addresses: AddressBook::default(),
         };
         let mailer = Mailer::new(&settings).expect("a way");
         let hostile = "Your token x\r\nBcc: everybody@example.com\u{202e}\r\n\r\n<script>";
@@ -238,7 +237,7 @@ mod tests {
         let settings = MailSettings {
             transport: Transport::Server(server),
             from: "bot@example.com".parse().expect("an address"),
-            addresses: Addresses::default(),
+            addresses: AddressBook::default(),
         };
         let mailer = Mailer {
             deadline: Duration::from_millis(300),

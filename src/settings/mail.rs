@@ -6,7 +6,7 @@ use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
 use super::{Sources, read_secret};
-use crate::{domain::Login, notify::Addresses};
+use crate::domain::Login;
 
 /// How mail is sent.
 pub struct MailSettings {
@@ -14,8 +14,28 @@ pub struct MailSettings {
     pub transport: Transport,
     /// Whom it comes from.
     pub from: Mailbox,
+    /// Under which addresses people are reached.
+    pub addresses: AddressBook,
+}
+
+/// Under which addresses people are reached.
+#[derive(Clone, Debug, Default)]
+pub struct AddressBook {
     /// The addresses of those whom the settings name, by login.
-    pub addresses: Addresses,
+    pub addresses: BTreeMap<Login, Address>,
+    /// What is done for everybody else.
+    pub others: Others,
+}
+
+/// What is done for people whose address the settings do not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// They are named as people without an address.
+    #[default]
+    AreNamed,
+    /// The address on their public profile is used, where there is one. Nobody knows who reads along there: they are told
+    /// no names, reasons or repositories.
+    ByPublicProfile,
 }
 
 /// Where mail goes.
@@ -53,7 +73,12 @@ pub enum Tls {
 
 /// Reads the settings of mail; `None`: no mail is sent.
 pub(super) fn check(s: &mut Sources) -> Option<MailSettings> {
-    let addresses = Addresses::new(addresses(s));
+    let addresses = addresses(s);
+    let others = s.parsed("mail-public-addresses", |text| match text {
+        "off" => Ok(Others::AreNamed),
+        "on" => Ok(Others::ByPublicProfile),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    });
     let from = s.parsed("mail-from", |text| {
         text.parse::<Mailbox>().map_err(|_| format!("`{text}` is not a mail address"))
     });
@@ -62,7 +87,11 @@ pub(super) fn check(s: &mut Sources) -> Option<MailSettings> {
     let ca = ca.and_then(|(path, origin)| read_secret(s, &path, &origin)).map(String::into_bytes);
     let transport = s.parsed("mail", |text| transport(text, password, ca))?;
     let from = s.needed("mail-from", from)?;
-    Some(MailSettings { transport, from, addresses })
+    Some(MailSettings {
+        transport,
+        from,
+        addresses: AddressBook { addresses, others: others.unwrap_or_default() },
+    })
 }
 
 fn password(s: &mut Sources) -> Option<SecretString> {

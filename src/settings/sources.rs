@@ -139,6 +139,13 @@ pub const KEYS: &[Key] = &[
         None,
     ),
     key(
+        "mail-public-addresses",
+        "PATWARDEN_MAIL_PUBLIC_ADDRESSES",
+        "on or off: whether somebody who is not in [addresses] is reached under the address of their public profile, and \
+         then told no names, reasons or repositories",
+        Some("off"),
+    ),
+    key(
         "audit-log",
         "PATWARDEN_AUDIT_LOG",
         "a file to which every decision and effect is appended as a line of JSON",

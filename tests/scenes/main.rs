@@ -25,6 +25,7 @@ mod order;
 mod policies;
 mod policy_repositories;
 mod processes;
+mod recipients;
 mod revocations;
 mod rule_files;
 mod standing;

@@ -56,7 +56,7 @@ pub(crate) fn public_user(user: &User, urls: &Urls) -> Value {
     if let (Some(fields), Value::Object(more)) = (
         out.as_object_mut(),
         json!({
-            "name": user.name, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
+            "name": user.name, "company": null, "blog": "", "location": null, "email": user.email, "hireable": null,
             "bio": null, "twitter_username": null, "public_repos": 0, "public_gists": 0, "followers": 0,
             "following": 0, "created_at": zulu(MADE_AT), "updated_at": zulu(MADE_AT),
         }),

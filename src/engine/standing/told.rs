@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::{Selected, Sorted, named, outcome::Reach};
 use crate::{
     domain::{Login, UserId},
-    notify::{Addresses, Notice, NoticeToken},
+    notify::{Notice, NoticeToken},
     rules::revocation::Revocation,
+    settings::AddressBook,
     store::{InstallationRow, MailRow, NoticeMail},
 };
 
@@ -16,17 +17,17 @@ use crate::{
 const LOGINS_NAMED: usize = 10;
 
 /// How somebody can be told.
-pub(super) fn reach(addresses: Option<&Addresses>, owner: &Login) -> Reach {
+pub(super) fn reach(addresses: Option<&AddressBook>, owner: &Login) -> Reach {
     match addresses {
         None => Reach::NoMail,
-        Some(addresses) if addresses.of(owner).is_some() => Reach::Address,
+        Some(addresses) if addresses.addresses.get(owner).is_some() => Reach::Address,
         Some(_) => Reach::NoAddress,
     }
 }
 
 /// The mails to the owners who are to be told.
 pub(super) fn mails(
-    addresses: Option<&Addresses>,
+    addresses: Option<&AddressBook>,
     installation: &InstallationRow,
     (id, revocation): (&str, &Revocation),
     sorted: &Sorted<'_>,
@@ -39,7 +40,7 @@ pub(super) fn mails(
     let organization = &installation.organization;
     let mail = |tokens: Vec<&Selected>| {
         let owner = &tokens.first()?.grant.owner;
-        let address = addresses?.of(&owner.login)?;
+        let address = addresses?.addresses.get(&owner.login)?;
         let notice = Notice {
             organization: organization.login.clone(),
             owner: owner.login.clone(),
