@@ -3,6 +3,7 @@
 //! The bot half is what `serve` runs; it gets an address, an App id, a key file and a secret, and nothing
 //! else: no environment, no shortcut. Outcomes are compared in the fake's state, not in the bot's record.
 
+mod later;
 mod script;
 
 use std::{
@@ -28,6 +29,10 @@ use crate::{
 
 const POLICY: &str = include_str!("../../rules/small-org.toml");
 const ORGANIZATION: &str = "acme";
+
+/// Where people are reached: GitHub seldom shows that.
+const ADDRESSES: &str = "[addresses]\nolga = \"olga@acme.example\"\nmartin = \"martin@acme.example\"\n\
+    yara = \"yara@acme.example\"\njonas = \"jonas@acme.example\"\n";
 
 /// How long a step may take before it counts as gone wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ impl Folder {
 struct Stage {
     hub: Fakehub,
     service: Service,
+    clock: Clock,
     watch: broadcast::Receiver<Entry>,
 }
 
@@ -116,6 +122,7 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     let hub =
         Fakehub::start(Config::default()).await.context("the fake GitHub cannot be started")?;
     hub.world(fakehub::worlds::demo);
+    fakehub::worlds::demo_tokens(&hub)?;
     hub.install(ORGANIZATION)?;
     let (people, repositories) = hub.world(|world| {
         world
@@ -134,8 +141,11 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     );
     let key = folder.join("app.pem");
     write_private(&key, &hub.app().private_key_pem)?;
+    let book = folder.join("patwarden.toml");
+    std::fs::write(&book, ADDRESSES)?;
     let settings = Settings::check(
         Sources::default()
+            .with_file(&book)
             .with_flags([
                 ("app-id", hub.app().id.to_string()),
                 ("private-key-path", key.display().to_string()),
@@ -144,13 +154,16 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
                 ("rules", rules.display().to_string()),
                 ("listen", "127.0.0.1:0".to_owned()),
                 ("reconcile-interval", "4s".to_owned()),
+                ("mail", format!("folder:{}", folder.join("mail").display())),
+                ("mail-from", "patwarden <patwarden@acme.example>".to_owned()),
             ])
             // Not the process's environment: the secret has no flag.
             .with_environment(|name| {
                 (name == "GITHUB_WEBHOOK_SECRET").then(|| hub.app().webhook_secret.clone())
             }),
     )?;
-    let service = Service::start(settings, Clock::system()).await?;
+    let clock = Clock::system();
+    let service = Service::start(settings, clock.clone()).await?;
     hub.set_webhook_url(&format!("http://{}{}", service.address, crate::server::WEBHOOK_PATH));
     output::line(format_args!(
         "The bot at http://{}, with nothing but an address, an App id, a key and a secret.",
@@ -158,7 +171,7 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     ));
     output::line("");
     let watch = service.audit.watch();
-    Ok(Stage { hub, service, watch })
+    Ok(Stage { hub, service, clock, watch })
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -196,6 +209,10 @@ async fn play(stage: &mut Stage, once: bool, folder: &Path) -> anyhow::Result<Ex
         wrong.push(format!("{error:#}"));
     }
     summary(stage, steps.len(), began.elapsed()).await?;
+    match later::play(stage, folder).await {
+        Ok(problems) => wrong.extend(problems),
+        Err(error) => wrong.push(format!("{error:#}")),
+    }
     for problem in &wrong {
         output::line(format_args!("WRONG  {problem}"));
     }
@@ -203,7 +220,7 @@ async fn play(stage: &mut Stage, once: bool, folder: &Path) -> anyhow::Result<Ex
         if wrong.is_empty() {
             output::line(format_args!(
                 "All {} outcomes are in GitHub's state as the script says.",
-                steps.len()
+                steps.len() + later::OUTCOMES
             ));
             return Ok(Exit::Well);
         }

@@ -69,7 +69,7 @@ impl Engine {
             after = last.grant_id;
             for item in items {
                 let owner = item.planned.owner;
-                if addresses.addresses.get(&owner.login).is_none() {
+                if !addresses.addresses.contains_key(&owner.login) {
                     continue;
                 }
                 let lost =

@@ -52,7 +52,7 @@ impl Notice {
         letter::text(
             owner,
             &format!(
-                "in {grace} the access of {these} to the organization {organization} ends, by its rule {policy}:"
+                "In {grace} the access of {these} to the organization {organization} ends, by its rule {policy}:"
             ),
             &self.lines(),
             &[self.what_keeps(), STAYS.to_owned()],
@@ -66,7 +66,7 @@ impl Notice {
         letter::html(
             &self.owner,
             &format!(
-                "in <strong>{grace}</strong> the access of {these} to the organization <strong>{}</strong> ends, by its \
+                "In <strong>{grace}</strong> the access of {these} to the organization <strong>{}</strong> ends, by its \
                  rule <code>{}</code>:",
                 escaped(self.organization.as_str()),
                 self.policy
@@ -139,7 +139,7 @@ impl Revoked {
     /// All of it, as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let has = if self.is_one() { "this token has" } else { "these tokens have" };
+        let has = if self.is_one() { "This token has" } else { "These tokens have" };
         letter::text(
             &self.owner,
             &format!(
@@ -158,7 +158,7 @@ impl Revoked {
     /// The same, as HTML.
     #[must_use]
     pub fn html(&self) -> String {
-        let has = if self.is_one() { "this token has" } else { "these tokens have" };
+        let has = if self.is_one() { "This token has" } else { "These tokens have" };
         letter::html(
             &self.owner,
             &format!(
@@ -236,7 +236,7 @@ mod tests {
     fn a_notice_says_what_when_why_and_what_keeps_it() {
         let text = notice().text();
         for part in
-            ["in 14 days", "acme", "revoke.unused", "unused for 94 days", "Use it before then"]
+            ["In 14 days", "acme", "revoke.unused", "unused for 94 days", "Use it before then"]
         {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -77,6 +77,23 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The mails that stand there, the newest first: at most so many.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn mails(&self, state: MailState, limit: i64) -> Result<Vec<MailRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM mails WHERE state = $1 ORDER BY created_at DESC, key LIMIT $2",
+        )
+        .bind(state.as_str())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(MailRow::read).collect()
+    }
+}
+
 /// How many mails share a transaction.
 const AT_ONCE: usize = 500;
 

@@ -88,6 +88,10 @@ async fn hours(scene: &Scene, many: usize) {
     }
 }
 
+async fn until_gone(scene: &Scene, token: u64) {
+    scene.both_clocks_until("it is gone", HOUR, || async { !scene.has_access(token) }).await;
+}
+
 async fn days(scene: &Scene, many: u32) {
     for _ in 0..many {
         scene.both_clocks(DAY);
@@ -122,8 +126,8 @@ async fn an_owner_is_told_and_what_is_not_used_by_then_is_revoked_and_told_again
     // Kim still needs one of them.
     scene.hub.use_token(second).unwrap();
     days(&scene, 1).await;
-    until("the laptop's is gone", || async { (!scene.has_access(first)).then_some(()) }).await;
-    until("Ben's is gone", || async { (!scene.has_access(bens)).then_some(()) }).await;
+    until_gone(&scene, first).await;
+    until_gone(&scene, bens).await;
     assert!(scene.has_access(second), "it was used meanwhile");
     // And afterwards: once each, by the reason of the rules.
     scene
@@ -154,7 +158,7 @@ async fn whose_address_nobody_knows_is_asked_about_when_the_time_is_over() {
     assert!(notes.iter().any(|note| note.contains("no mail address of theirs")), "{notes:?}");
     days(&scene, 2).await;
     // Kim's first: the question may wait for long.
-    until("Kim's is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     days(&scene, 2).await;
     let asked = until("somebody is asked", || async {
         let waits = |(run, _): &(RevocationRow, _)| run.state == RevocationState::Waiting;
@@ -166,11 +170,7 @@ async fn whose_address_nobody_knows_is_asked_about_when_the_time_is_over() {
     let olga = "operator olga@desk (local, unverified)".to_owned();
     let olga = Operator { name: olga, reason: String::new() };
     scene.bulk().await.confirm(asked.0.id, &olga).await.unwrap();
-    scene
-        .both_clocks_until("Lee's is gone", Duration::from_secs(60), || async {
-            !scene.has_access(lees)
-        })
-        .await;
+    until_gone(&scene, lees).await;
     scene.end().await;
 }
 
@@ -196,7 +196,7 @@ async fn while_mail_cannot_be_sent_no_grace_begins() {
     days(&scene, 1).await;
     assert!(scene.has_access(kims));
     days(&scene, 2).await;
-    until("it is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     scene.end().await;
 }
 

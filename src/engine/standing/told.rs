@@ -20,7 +20,7 @@ const LOGINS_NAMED: usize = 10;
 pub(super) fn reach(addresses: Option<&AddressBook>, owner: &Login) -> Reach {
     match addresses {
         None => Reach::NoMail,
-        Some(addresses) if addresses.addresses.get(owner).is_some() => Reach::Address,
+        Some(addresses) if addresses.addresses.contains_key(owner) => Reach::Address,
         Some(_) => Reach::NoAddress,
     }
 }
