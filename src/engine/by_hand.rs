@@ -495,10 +495,12 @@ impl Desk {
         }
         let noted = self.engine.store.policies_in_force().await?;
         let noted = noted.into_iter().find(|row| row.organization.id == organization.id);
-        let hash = in_force.policy.as_ref().map(|policy| policy.hash().to_owned());
-        Ok(noted.filter(|noted| noted.hash != hash).map(|noted| {
+        // With the mode, which settings may cap, and what is protected, which settings name.
+        let grounds = in_force.policy.as_deref().map(judge::grounds);
+        Ok(noted.filter(|noted| noted.grounds != grounds).map(|noted| {
             format!(
-                "the rules that this command was given ({}) are not those that `patwarden serve` has in force ({}): give it \
+                "the rules that this command was given ({}), or what settings make of them, are not those that `patwarden \
+                 serve` has in force ({}): give it \
                  the same settings, and after a change of the rules wait until `serve` has read them",
                 in_force.source, noted.source
             )

@@ -78,6 +78,7 @@ impl InForce {
             source: self.source.clone(),
             hash: self.policy.as_ref().map(|policy| policy.hash().to_owned()),
             mode: self.policy.as_ref().map(|policy| policy.mode().as_str().to_owned()),
+            grounds: self.policy.as_deref().map(super::judge::grounds),
             broken: self.broken.clone(),
             since: now,
         }

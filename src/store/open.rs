@@ -59,6 +59,7 @@ impl Files {
                     ("mails", include_str!("migrations/sqlite/0005_mails.sql")),
                     ("reviews", include_str!("migrations/sqlite/0006_reviews.sql")),
                     ("notices", include_str!("migrations/sqlite/0007_notices.sql")),
+                    ("grounds", include_str!("migrations/sqlite/0008_grounds.sql")),
                 ],
             },
             deliveries: File {

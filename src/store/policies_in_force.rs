@@ -19,6 +19,9 @@ pub struct PolicyInForceRow {
     pub hash: Option<String>,
     /// What it may do.
     pub mode: Option<String>,
+    /// The rules, their mode and what they protect, in one word.
+    #[serde(skip)]
+    pub grounds: Option<String>,
     /// Why it cannot be confirmed, or why there is none.
     pub broken: Option<String>,
     /// Since when all of this is so.
@@ -36,6 +39,7 @@ impl PolicyInForceRow {
             source: get(row, "source")?,
             hash: get(row, "hash")?,
             mode: get(row, "mode")?,
+            grounds: get(row, "grounds")?,
             broken: get(row, "broken")?,
             since: time(row, "since")?,
         })
@@ -45,8 +49,9 @@ impl PolicyInForceRow {
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let all = |row: &Self| {
-            let Self { organization, whose, source, hash, mode, broken, since: _ } = row.clone();
-            (organization.id, organization.login, whose, source, hash, mode, broken)
+            let Self { organization, whose, source, hash, mode, grounds, broken, since: _ } =
+                row.clone();
+            (organization.id, organization.login, whose, source, hash, mode, grounds, broken)
         };
         all(self) == all(other)
     }
@@ -72,10 +77,10 @@ impl Tx {
         row: &PolicyInForceRow,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO policies_in_force (organization_id, login, whose, source, hash, mode, broken, since) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (organization_id) DO UPDATE \
+            "INSERT INTO policies_in_force (organization_id, login, whose, source, hash, mode, broken, since, grounds) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (organization_id) DO UPDATE \
              SET login = excluded.login, whose = excluded.whose, source = excluded.source, hash = excluded.hash, \
-                 mode = excluded.mode, broken = excluded.broken, since = excluded.since",
+                 mode = excluded.mode, broken = excluded.broken, since = excluded.since, grounds = excluded.grounds",
         )
         .bind(row.organization.id.0)
         .bind(row.organization.login.as_str())
@@ -85,6 +90,7 @@ impl Tx {
         .bind(&row.mode)
         .bind(&row.broken)
         .bind(row.since.as_millisecond())
+        .bind(&row.grounds)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

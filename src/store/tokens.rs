@@ -257,16 +257,24 @@ impl Store {
         rows.iter().map(read_known).collect()
     }
 
-    /// Every token, in whatever organization, whose grant or which itself has this number.
+    /// Every token, of one organization or of any, whose grant or which itself has this number.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn tokens_numbered(&self, id: i64) -> Result<Vec<KnownToken>, StoreError> {
+    pub async fn tokens_numbered(
+        &self,
+        id: i64,
+        organization: Option<OrganizationId>,
+    ) -> Result<Vec<KnownToken>, StoreError> {
         let statement = format!(
-            "SELECT {KNOWN_COLUMNS} {KNOWN_FROM} WHERE t.grant_id = $1 OR t.token_id = $1 ORDER BY t.organization_id, t.grant_id LIMIT 20"
+            "SELECT {KNOWN_COLUMNS} {KNOWN_FROM} WHERE (t.grant_id = $1 OR t.token_id = $1) \
+                AND ($2 IS NULL OR t.organization_id = $2) ORDER BY t.organization_id, t.grant_id LIMIT 20"
         );
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(statement)).bind(id).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(id)
+            .bind(organization.map(|organization| organization.0))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(read_known).collect()
     }
 

@@ -239,3 +239,20 @@ async fn the_bot_takes_the_inventory_by_itself_at_start_and_by_interval() {
     assert_eq!(of(&scene, kims.token_id).await.gone_at, None);
     scene.end().await;
 }
+
+#[tokio::test]
+async fn an_app_that_may_not_see_members_does_not_list_all_tokens_each_time_it_tries() {
+    let mut scene = Set::default().flag("inventory-interval", "6h").without_bot().await;
+    scene.hub.fault(Fault::on(MEMBERS).missing_permission());
+    scene.start().await;
+    let organization = scene.organization("acme").id;
+    let listing = || async { scene.store().token_listing(organization).await.unwrap() };
+    until("the tokens are listed", listing).await;
+    let calls = scene.calls(GRANTS);
+    let tried = scene.calls(MEMBERS);
+    let again = || async { scene.calls(MEMBERS) > tried + 2 };
+    scene.time_passes_until("it is tried again", Duration::from_secs(300), again).await;
+    assert_eq!(scene.calls(GRANTS), calls);
+    assert_eq!(scene.store().members_listed_at(organization).await.unwrap(), None);
+    scene.end().await;
+}

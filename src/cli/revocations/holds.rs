@@ -74,8 +74,7 @@ impl What {
             return Ok((organization, Held::Policy(format!("revoke.{id}"))));
         }
         let id = self.token.unwrap_or_default();
-        let mut found = store.tokens_numbered(id).await?;
-        found.retain(|token| token.grant.organization.id == organization.id);
+        let found = store.tokens_numbered(id, Some(organization.id)).await?;
         // The same number may be one token's and another's grant: a hold must not be of the wrong one.
         let mut tokens: Vec<TokenId> = found.iter().map(|token| token.grant.token.id).collect();
         tokens.sort_unstable();

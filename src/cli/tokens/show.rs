@@ -24,7 +24,7 @@ pub(in crate::cli) struct Show {
 impl Show {
     pub(in crate::cli) async fn run(self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
-        let tokens = store.tokens_numbered(self.id).await?;
+        let tokens = store.tokens_numbered(self.id, None).await?;
         if tokens.is_empty() {
             anyhow::bail!(
                 "no token with the number {} was ever listed: `patwarden tokens list` shows those that were",
