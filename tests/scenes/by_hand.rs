@@ -505,11 +505,15 @@ async fn other_rules_than_those_in_force_get_nobody_past_a_veto() {
     let items = show(&scene, &desk, &ids(&[hard]), &approve()).await;
     let Stand::Refused(Refusal::NotInForce(why)) = &items[0].stand else { panic!("{items:?}") };
     assert!(why.contains("lenient.toml") && why.contains("same settings"), "{why}");
-    // The same files, and more allowed to them than `serve` allows.
+    // The same files, and something else made of them than `serve` does.
+    let open = scene.ask(harmless("kim").on_all()).request_id;
+    scene.until_left_to_people(open).await;
+    let items = show(&scene, &scene.desk().await, &ids(&[open]), &approve()).await;
+    assert!(matches!(&items[0].stand, Stand::Ready), "{items:?}");
     let mut settings = scene.settings();
     settings.rules.highest_mode = patwarden::rules::Mode::ApproveOnly;
     let desk = scene.desk_with(settings).await;
-    let items = show(&scene, &desk, &ids(&[hard]), &approve()).await;
+    let items = show(&scene, &desk, &ids(&[open]), &approve()).await;
     assert!(matches!(&items[0].stand, Stand::Refused(Refusal::NotInForce(_))), "{items:?}");
     scene.end().await;
 }
