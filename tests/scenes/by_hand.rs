@@ -511,7 +511,7 @@ async fn other_rules_than_those_in_force_get_nobody_past_a_veto() {
     let items = show(&scene, &scene.desk().await, &ids(&[open]), &approve()).await;
     assert!(matches!(&items[0].stand, Stand::Ready), "{items:?}");
     let mut settings = scene.settings();
-    settings.rules.highest_mode = patwarden::rules::Mode::ApproveOnly;
+    settings.rules.highest_mode = patwarden::rules::Mode::Shadow;
     let desk = scene.desk_with(settings).await;
     let items = show(&scene, &desk, &ids(&[open]), &approve()).await;
     assert!(matches!(&items[0].stand, Stand::Refused(Refusal::NotInForce(_))), "{items:?}");
