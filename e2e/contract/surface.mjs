@@ -324,9 +324,10 @@ const commit = (by, changes, more = {}) => people('POST', '/commits', { ...polic
 /** Everything that reading rules from a repository takes; the App is asked for more permissions first. */
 async function code() {
   const app = await send(proxy.api, 'GET', '/app', { token: jwt() });
-  const events = ['check_run', 'check_suite', 'custom_property_values', 'pull_request', 'push', 'repository', 'team'];
-  await people('PATCH', '/app', { permissions: { checks: 'write', pull_requests: 'read' }, events });
-  await people('POST', '/installations', { organization: 'acme', permissions: { ...app.body.permissions, checks: 'write', pull_requests: 'read' } });
+  const events = ['check_run', 'check_suite', 'custom_property_values', 'issue_comment', 'issues', 'pull_request', 'push', 'repository', 'team'];
+  const permissions = { checks: 'write', issues: 'write', pull_requests: 'read' };
+  await people('PATCH', '/app', { permissions, events });
+  await people('POST', '/installations', { organization: 'acme', permissions: { ...app.body.permissions, ...permissions } });
   acme.token = (await expect(201, 'POST', tokens, { token: jwt(), body: {} })).body.token;
   const files = { 'rules.toml': 'schema = 1\n', 'rules/other.toml': 'a = 1\nb = 2\nc = 3\n' };
   await people('POST', '/world', { organization: 'acme', repositories: [{ name: 'policy', files }, { name: 'empty' }] });
@@ -402,6 +403,52 @@ async function checks(sha) {
   await people('POST', '/rerequest', { ...policy, by: 'kim', commit: sha });
 }
 
+/** Issues on which people are asked, and what they and other Apps answer. */
+async function issues() {
+  const ISSUES = `${REPO}/issues`;
+  const said = (number, action, more = {}) => people('POST', `/issues/${number}`, { ...policy, by: 'olga', action, ...more });
+  const asked = await expect(201, 'POST', ISSUES, { ...acme, body: { title: 'kim asks for a token', body: 'May she?', labels: ['review'], assignees: ['olga'] } });
+  const { number } = asked.body;
+  const at = `${ISSUES}/${number}`;
+  await people('POST', '/issues', { ...policy, by: 'kim', title: 'Mine' });
+  const mine = number + 1;
+  await expect(200, 'GET', at, acme);
+  await expect(404, 'GET', `${ISSUES}/99`, acme);
+  await pages(`${ISSUES}?per_page=1&state=all&sort=updated&direction=asc`, acme);
+  await expect(200, 'GET', `${ISSUES}?state=all&labels=review&since=2026-01-01T00:00:00Z&creator=patwarden%5Bbot%5D`, acme);
+  await expect(422, 'GET', `${ISSUES}?creator=nobody-at-all`, acme);
+  await expect(422, 'GET', `${ISSUES}?state=odd`, { ...acme, purpose: true });
+  const { id } = await said(number, 'comment', { body: '/approve' });
+  await said(number, 'comment', { app: 'chat', body: 'through an App' });
+  await people('POST', `/issues/${number}`, { ...policy, action: 'comment', app: 'chat', body: 'beep' });
+  await people('PATCH', `/comments/${id}`, { ...policy, by: 'olga', body: '/deny no' });
+  const own = await expect(201, 'POST', `${at}/comments`, { ...acme, body: { body: 'Done.' } });
+  const comment = `${ISSUES}/comments/${own.body.id}`;
+  await expect(200, 'PATCH', comment, { ...acme, body: { body: 'Done!' } });
+  await expect(200, 'GET', comment, acme);
+  await pages(`${at}/comments?per_page=2&since=2026-01-01T00:00:00Z`, acme);
+  await expect(204, 'DELETE', comment, acme);
+  await expect(404, 'GET', comment, acme);
+  await expect(404, 'GET', `${ISSUES}/99/comments`, acme);
+  await people('DELETE', `/comments/${id}`, { ...policy, by: 'olga' });
+  await expect(201, 'POST', `${at}/assignees`, { ...acme, body: { assignees: ['kim', 'nobody-at-all'] } });
+  await expect(200, 'PATCH', at, { ...acme, body: { title: 'kim asked for a token', body: 'She may.', state: 'closed', state_reason: 'completed' } });
+  const refused = (body, path = ISSUES) => expect(422, 'POST', path, { ...acme, body, purpose: true });
+  await refused({ title: 't'.repeat(257) });
+  await refused({ title: 't', body: 'b'.repeat(65_537) });
+  await refused({ body: 'no title' });
+  await refused({ body: 'b'.repeat(65_537) }, `${at}/comments`);
+  for (const action of ['reopen', 'lock']) await said(number, action);
+  await expect(403, 'POST', `${at}/comments`, { ...acme, body: { body: 'into the void' } });
+  for (const action of ['unlock', 'close']) await said(number, action);
+  await said(number, 'edit', { title: 'As it was' });
+  await said(number, 'transfer', { to: 'empty' });
+  await expect(301, 'GET', at, acme);
+  await said(mine, 'delete');
+  await expect(410, 'GET', `${ISSUES}/${mine}`, acme);
+  await idle();
+}
+
 /** What owners do with repositories and teams. */
 async function estate() {
   const { id } = (await expect(200, 'GET', REPO, acme)).body;
@@ -446,7 +493,7 @@ async function events() {
   await idle();
 }
 
-for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, code, pulls, estate, events]) {
+for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, code, pulls, issues, estate, events]) {
   try {
     await part();
   } catch (why) {

@@ -41,7 +41,7 @@ const OPERATIONS_OF_THE_BOT: &[&str] = &[
 ];
 
 /// How many operations the whole surface has, at least.
-const OPERATIONS_OF_THE_FAKE: usize = 51;
+const OPERATIONS_OF_THE_FAKE: usize = 61;
 
 /// Which webhooks the whole surface sends, at least.
 const EVENTS_OF_THE_FAKE: &[&str] = &[
@@ -53,6 +53,18 @@ const EVENTS_OF_THE_FAKE: &[&str] = &[
     "custom-property-values-updated",
     "installation-repositories-added",
     "installation-repositories-removed",
+    "issue-comment-created",
+    "issue-comment-deleted",
+    "issue-comment-edited",
+    "issues-assigned",
+    "issues-closed",
+    "issues-deleted",
+    "issues-edited",
+    "issues-locked",
+    "issues-opened",
+    "issues-reopened",
+    "issues-transferred",
+    "issues-unlocked",
     "membership-added",
     "membership-removed",
     "organization-member-added",

@@ -102,6 +102,12 @@ impl Config {
         ])
     }
 
+    /// With an App that asks people by issues: it may write them, and hears of them and of their comments.
+    #[must_use]
+    pub fn asks_by_issue(self) -> Self {
+        self.app_permission("issues", "write").app_events(["issues", "issue_comment"])
+    }
+
     /// With this limit of calls an hour and installation.
     #[must_use]
     pub fn rate_limit(mut self, limit: Option<u32>) -> Self {

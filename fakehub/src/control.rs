@@ -2,6 +2,7 @@
 
 mod code;
 mod input;
+mod issues;
 mod output;
 mod setup;
 
@@ -63,6 +64,7 @@ fn look(hub: &Fakehub, arrived: &Arrived, parts: &[&str]) -> Reply {
         ["requests", id, "reviews"] => output::reviews(hub, id_of(id)?),
         ["grants"] => output::grants(hub, &organization),
         ["revocations"] => output::revocations(hub, &organization),
+        ["issues"] => issues::all(hub, arrived, &organization),
         ["check_runs"] => code::check_runs(hub, arrived, &organization),
         ["calls"] => output::calls(hub, text(arrived, "operation").as_deref()),
         ["deliveries"] => output::deliveries(hub),
@@ -221,6 +223,7 @@ fn operate(hub: &Fakehub, arrived: &Arrived, method: &str, parts: &[&str]) -> Re
             });
             Ok(done)
         }
+        (_, ["issues", ..] | ["comments", ..]) => issues::act(hub, arrived, method, parts),
         _ => code::act(hub, arrived, method, parts),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod contents;
 pub(crate) mod git;
 pub(crate) mod hooks;
+pub(crate) mod issues;
 pub(crate) mod listing;
 pub(crate) mod meta;
 pub(crate) mod orgs;

@@ -172,9 +172,11 @@ fn context(
     })
 }
 
-/// How many characters a body may have. A check run alone may bring two texts of 65,535 and its annotations.
+/// How many characters a body may have. A check run alone may bring two texts of 65,535 and its annotations, and an issue
+/// is measured by its text and not by its JSON.
 fn longest_body(route: &routes::Route) -> usize {
-    if route.operation.starts_with("checks/") { usize::MAX } else { 65_536 }
+    let measured = ["checks/", "issues/"].iter().any(|family| route.operation.starts_with(family));
+    if measured { usize::MAX } else { 65_536 }
 }
 
 fn body(arrived: &Arrived, most: usize) -> Result<Option<Value>, Box<Answer>> {

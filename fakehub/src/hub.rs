@@ -1,6 +1,7 @@
 //! The handle a test or the command line holds: start, drive, look, stop.
 
 mod code;
+mod issues;
 mod look;
 mod people;
 mod repositories;

@@ -18,6 +18,8 @@ pub(crate) struct Counters {
     pub(crate) pull: u64,
     pub(crate) check_run: u64,
     pub(crate) check_suite: u64,
+    pub(crate) issue: u64,
+    pub(crate) issue_comment: u64,
 }
 
 impl Default for Counters {
@@ -35,6 +37,8 @@ impl Default for Counters {
             pull: 1_840_000_000,
             check_run: 24_700_000_000,
             check_suite: 36_200_000_000,
+            issue: 2_250_000_000,
+            issue_comment: 3_560_000_000,
         }
     }
 }

@@ -13,10 +13,12 @@ pub(crate) const EVENTS: [&str; 3] =
 const UNASKED: [&str; 2] = ["installation", "installation_repositories"];
 
 /// What an installation needs before an event is sent to it, besides the App's subscription.
-const NEEDED: [(&str, &str, &str); 7] = [
+const NEEDED: [(&str, &str, &str); 9] = [
     ("check_run", "checks", "read"),
     ("check_suite", "checks", "read"),
     ("custom_property_values", "organization_custom_properties", "read"),
+    ("issue_comment", "issues", "read"),
+    ("issues", "issues", "read"),
     ("pull_request", "pull_requests", "read"),
     ("push", "contents", "read"),
     ("repository", "metadata", "read"),

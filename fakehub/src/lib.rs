@@ -31,6 +31,7 @@
 //! - [`World`] and [`worlds`]: who and what exists.
 //! - [`Fakehub`]: what people do, what became of it, which calls came, which webhooks went.
 //! - [`Config::rules_in_a_repository`]: an App that reads a repository, hears of pushes and writes check runs.
+//! - [`Config::asks_by_issue`]: an App that writes issues, and hears what people answer there.
 //! - [`Fault`] and [`Hold`]: failures on cue, and calls that wait until a test lets them go or cuts them.
 //!
 //! # Time
@@ -88,7 +89,7 @@ pub use tokens::{
     Revocation, TokenSpec,
 };
 pub use world::{
-    Access, Annotation, Changes, CheckRun, Head, Organization, OrganizationEditor,
-    PropertyDefinition, PullRequest, Repo, Repository, Role, Team, TeamRole, User, Visibility,
-    World,
+    Access, Annotation, Author, Changes, CheckRun, Head, Issue, IssueComment, Organization,
+    OrganizationEditor, PropertyDefinition, PullRequest, Repo, Repository, Role, Team, TeamRole,
+    User, Visibility, World,
 };

@@ -3,6 +3,7 @@
 //! Source: <https://docs.github.com/organizations/managing-programmatic-access-to-your-organization>.
 
 mod code;
+pub(crate) mod issues;
 mod repositories;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod app;
 mod check;
 mod git;
+mod issue;
 mod organization;
 mod pat;
 mod pull;
@@ -16,6 +17,7 @@ pub(crate) use check::{Writer, annotation, check_run, check_suite, check_suite_o
 pub(crate) use git::{
     blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, tree,
 };
+pub(crate) use issue::{issue, issue_comment, other_bot};
 pub(crate) use organization::{
     member_webhook_membership, membership, organization_account, organization_full,
     organization_webhook, team, team_full, team_membership, team_webhook,

@@ -4,8 +4,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::answer::Reply;
 use crate::context::Context;
+use crate::endpoints::issues::comments;
 use crate::endpoints::{
-    apps, checks, contents, git, hooks, meta, orgs, pats, pulls, repos, requests, teams,
+    apps, checks, contents, git, hooks, issues, meta, orgs, pats, pulls, repos, requests, teams,
 };
 use crate::state::State;
 
@@ -54,6 +55,8 @@ const CONTENTS: Access = Access::Installation("contents", "read");
 const PULLS: Access = Access::Installation("pull_requests", "read");
 const CHECKS_READ: Access = Access::Installation("checks", "read");
 const CHECKS_WRITE: Access = Access::Installation("checks", "write");
+const ISSUES_READ: Access = Access::Installation("issues", "read");
+const ISSUES_WRITE: Access = Access::Installation("issues", "write");
 
 pub(crate) const ROUTES: &[Route] = &[
     route(
@@ -295,6 +298,58 @@ pub(crate) const ROUTES: &[Route] = &[
         "/repos/{owner}/{repo}/check-runs/{id}/annotations",
         CHECKS_READ,
         checks::annotations,
+    ),
+    route("issues/list-for-repo", "GET", "/repos/{owner}/{repo}/issues", ISSUES_READ, issues::list),
+    route("issues/create", "POST", "/repos/{owner}/{repo}/issues", ISSUES_WRITE, issues::create),
+    route(
+        "issues/get-comment",
+        "GET",
+        "/repos/{owner}/{repo}/issues/comments/{id}",
+        ISSUES_READ,
+        comments::get,
+    ),
+    route(
+        "issues/update-comment",
+        "PATCH",
+        "/repos/{owner}/{repo}/issues/comments/{id}",
+        ISSUES_WRITE,
+        comments::update,
+    ),
+    route(
+        "issues/delete-comment",
+        "DELETE",
+        "/repos/{owner}/{repo}/issues/comments/{id}",
+        ISSUES_WRITE,
+        comments::delete,
+    ),
+    route("issues/get", "GET", "/repos/{owner}/{repo}/issues/{number}", ISSUES_READ, issues::get),
+    route(
+        "issues/update",
+        "PATCH",
+        "/repos/{owner}/{repo}/issues/{number}",
+        ISSUES_WRITE,
+        issues::update,
+    ),
+    route(
+        "issues/add-assignees",
+        "POST",
+        "/repos/{owner}/{repo}/issues/{number}/assignees",
+        ISSUES_WRITE,
+        issues::assign,
+    ),
+    route(
+        "issues/list-comments",
+        "GET",
+        "/repos/{owner}/{repo}/issues/{number}/comments",
+        ISSUES_READ,
+        comments::list,
+    ),
+    route(
+        "issues/create-comment",
+        "POST",
+        "/repos/{owner}/{repo}/issues/{number}/comments",
+        ISSUES_WRITE,
+        comments::create,
     ),
     route("users/get-by-username", "GET", "/users/{user}", Access::Public, meta::user_by_login),
     route("rate-limit/get", "GET", "/rate_limit", Access::Public, meta::rate_limit),

@@ -2,6 +2,7 @@
 
 mod edit;
 pub(crate) mod git;
+pub(crate) mod issue;
 pub(crate) mod pull;
 mod repository;
 
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use edit::OrganizationEditor;
 pub use git::Changes;
+pub use issue::{Author, Issue, IssueComment};
 pub use pull::{Annotation, CheckRun, Head, PullRequest};
 pub use repository::{Access, PropertyDefinition, Repo, Repository, Visibility};
 

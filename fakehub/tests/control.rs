@@ -85,6 +85,36 @@ async fn a_pull_request_without_a_line_of_rust() {
 }
 
 #[tokio::test]
+async fn an_issue_without_a_line_of_rust() {
+    let (hub, _) = acme(Config::default()).await;
+    let control = Control::of(&hub);
+    let of = |more: Value| {
+        let mut body = json!({ "repository": "web", "by": "olga" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    control.post("/issues", of(json!({ "title": "A question" }))).await;
+    let comment = of(json!({ "action": "comment", "body": "first" }));
+    let id = control.post("/issues/1", comment).await["id"].clone();
+    let bot = json!({ "repository": "web", "app": "chat", "action": "comment", "body": "beep" });
+    control.post("/issues/1", bot).await;
+    let edit = of(json!({ "body": "second" }));
+    assert_eq!(control.send(Method::PATCH, &format!("/comments/{id}"), edit).await.status, 200);
+    control.post("/issues/1", of(json!({ "action": "close" }))).await;
+    let seen = control.get("/issues?repository=web").await;
+    assert_eq!(seen[0]["state"], "closed");
+    assert_eq!(seen[0]["comments"][0]["body"], "second");
+    assert_eq!(seen[0]["comments"][1]["author"], "app:chat");
+    let gone = control.send(Method::DELETE, &format!("/comments/{id}"), of(json!({}))).await;
+    assert_eq!(gone.status, 200);
+    let moved = of(json!({ "action": "transfer", "to": "api" }));
+    let moved = control.post("/issues/1", moved).await["number"].clone();
+    assert_eq!(control.get("/issues?repository=api").await[0]["number"], moved);
+    let odd = of(json!({ "action": "shred" }));
+    assert_eq!(control.send(Method::POST, "/issues/1", odd).await.status, 422);
+}
+
+#[tokio::test]
 async fn a_whole_story_without_a_line_of_rust() {
     let (hub, installation) = acme(Config::default()).await;
     let control = Control::of(&hub);

@@ -127,7 +127,7 @@ impl State {
             },
         );
         let known = self.writable(repository)?;
-        let number = known.pulls.keys().next_back().map_or(1, |last| last + 1);
+        let number = known.next_number();
         let pull = PullRequest {
             id,
             number,

@@ -108,8 +108,11 @@ impl State {
     fn sender(&self, by: &str) -> Value {
         match self.world.user(by) {
             Some(user) => render::simple_user(user, &self.urls),
-            None if by == format!("{}[bot]", self.app.slug) => render::bot(&self.app, &self.urls),
-            None => render::ghost(&self.urls),
+            None => match by.strip_suffix("[bot]") {
+                Some(slug) if slug == self.app.slug => render::bot(&self.app, &self.urls),
+                Some(slug) => render::other_bot(&self.app, slug, &self.urls),
+                None => render::ghost(&self.urls),
+            },
         }
     }
 

@@ -116,7 +116,7 @@ pub(crate) fn minimal_repository(
             "open_issues_count": 0,
             "is_template": false,
             "topics": repository.topics,
-            "has_issues": true,
+            "has_issues": !repository.issues.disabled,
             "has_projects": true,
             "has_wiki": true,
             "has_pages": false,

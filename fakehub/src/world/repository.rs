@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::git::{Changes, Commit, FileChange, Files, Git, difference};
+use super::issue::{Author, Issue, Issues};
 use super::pull::{CheckRun, PullRequest};
 
 /// Who can see a repository.
@@ -55,6 +56,7 @@ pub struct Repository {
     pub teams: BTreeMap<u64, Access>,
     pub(crate) git: Git,
     pub(crate) pulls: BTreeMap<u64, PullRequest>,
+    pub(crate) issues: Issues,
     pub(crate) checks: BTreeMap<u64, CheckRun>,
     /// The App's check suite of a commit.
     pub(crate) suites: BTreeMap<String, u64>,
@@ -94,6 +96,34 @@ impl Repository {
         let nothing = Files::new();
         let old = self.git.merge_base(base, &pull.head_sha).map_or(&nothing, |base| &base.files);
         self.git.get(&pull.head_sha).map(|head| difference(old, &head.files)).unwrap_or_default()
+    }
+
+    /// The next number: issues and pull requests share them.
+    pub(crate) fn next_number(&self) -> u64 {
+        let pull = self.pulls.keys().next_back().copied().unwrap_or_default();
+        pull.max(self.issues.last()).saturating_add(1)
+    }
+
+    /// A pull request as the list of issues shows it.
+    pub(crate) fn as_issue(pull: &PullRequest, author: Author) -> Issue {
+        Issue {
+            id: pull.id,
+            number: pull.number,
+            title: pull.title.clone(),
+            body: None,
+            author,
+            open: pull.open,
+            state_reason: None,
+            locked: false,
+            labels: Vec::new(),
+            assignees: Vec::new(),
+            comments: Vec::new(),
+            created_at: pull.created_at,
+            updated_at: pull.updated_at,
+            closed_at: pull.closed_at,
+            closed_by: None,
+            pull: true,
+        }
     }
 
     /// A commit by any name git has for it; pull requests have names as well.
@@ -184,6 +214,7 @@ impl Repo {
             teams: BTreeMap::new(),
             git: Git::default(),
             pulls: BTreeMap::new(),
+            issues: Issues::default(),
             checks: BTreeMap::new(),
             suites: BTreeMap::new(),
         };
