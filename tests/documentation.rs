@@ -208,6 +208,7 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "contents: read",
             "pull_requests: read",
             "checks: write",
+            "issues: write",
         ],
         "what the code calls needs these and no more"
     );
@@ -220,6 +221,8 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
             "pull_request",
             "check_run",
             "check_suite",
+            "issue_comment",
+            "issues",
             "organization",
             "membership"
         ]
