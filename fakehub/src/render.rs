@@ -17,7 +17,7 @@ pub(crate) use check::{Writer, annotation, check_run, check_suite, check_suite_o
 pub(crate) use git::{
     blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, tree,
 };
-pub(crate) use issue::{issue, issue_comment, other_bot};
+pub(crate) use issue::{issue, issue_comment, issue_webhook, other_bot};
 pub(crate) use organization::{
     member_webhook_membership, membership, organization_account, organization_full,
     organization_webhook, team, team_full, team_membership, team_webhook,

@@ -162,7 +162,7 @@ impl State {
             self.tell_of_issue(repository, number, "edited", by, changes);
         }
         for login in after.assignees.iter().filter(|login| !before.assignees.contains(login)) {
-            let user = self.world.user(login).map(|user| render::simple_user(user, &self.urls));
+            let user = self.world.user(login).map(|user| render::webhook_user(user, &self.urls));
             let more = json!({ "assignee": user });
             self.tell_of_issue(repository, number, "assigned", by, more);
         }
@@ -210,7 +210,7 @@ impl State {
         let shown = self.shown(to, |told| {
             let issue = told.place.repository.issues.known.get(&new)?;
             Some(json!({
-                "new_issue": render::issue(&told.place, told.world, writer(told), issue),
+                "new_issue": render::issue_webhook(&told.place, told.world, writer(told), issue),
                 "new_repository": render::repository_webhook(&told.place),
             }))
         });
@@ -320,7 +320,7 @@ impl State {
         let sender = self.sender_of(by);
         self.tell(repository, "issues", Some(action), &sender, |told| {
             let issue = told.place.repository.issues.known.get(&number)?;
-            let shown = render::issue(&told.place, told.world, writer(told), issue);
+            let shown = render::issue_webhook(&told.place, told.world, writer(told), issue);
             more.as_object_mut()?.insert("issue".to_owned(), shown);
             Some(more)
         });
@@ -340,16 +340,17 @@ impl State {
             let (number, at) = issues.of_comment(comment)?;
             let issue = issues.known.get(&number)?;
             let writer = writer(told);
-            let said = render::issue_comment(
+            let mut said = render::issue_comment(
                 &told.place,
                 told.world,
                 writer,
                 number,
                 issue.comments.get(at)?,
             );
+            render::plain_gravatars(&mut said);
             let fields = more.as_object_mut()?;
             fields.insert("comment".to_owned(), said);
-            let shown = render::issue(&told.place, told.world, writer, issue);
+            let shown = render::issue_webhook(&told.place, told.world, writer, issue);
             fields.insert("issue".to_owned(), shown);
             Some(more)
         });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::time::zulu;
-use super::user::{bot, ghost, simple_user};
+use super::user::{bot, ghost, plain_gravatars, simple_user};
 use super::{Place, Urls, Writer, integration_simple};
 use crate::app::App;
 use crate::ids::node_id;
@@ -108,6 +108,25 @@ pub(crate) fn issue(place: &Place<'_>, world: &World, writer: Writer<'_>, issue:
             "patch_url": format!("{html}.patch"),
         });
         fields.insert("pull_request".to_owned(), links);
+    }
+    out
+}
+
+/// An issue as events show it: without who closed it, and with users without null.
+pub(crate) fn issue_webhook(
+    place: &Place<'_>,
+    world: &World,
+    writer: Writer<'_>,
+    one: &Issue,
+) -> Value {
+    let mut out = issue(place, world, writer, one);
+    plain_gravatars(&mut out);
+    if let Some(fields) = out.as_object_mut() {
+        fields.remove("closed_by");
+        if let Some(app) = fields.get_mut("performed_via_github_app").and_then(Value::as_object_mut)
+        {
+            app.remove("client_id");
+        }
     }
     out
 }
