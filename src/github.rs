@@ -4,6 +4,7 @@ mod app;
 mod call;
 mod changes;
 mod error;
+mod issues;
 mod limits;
 mod link;
 mod names;
@@ -18,6 +19,10 @@ pub use changes::{
     parse_change_event,
 };
 pub use error::{CallError, SetupError};
+pub use issues::{
+    Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef,
+    TITLE_LIMIT, parse_issue_event,
+};
 pub use limits::Limits;
 pub use names::Installed;
 pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, Listing, Read};

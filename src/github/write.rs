@@ -9,7 +9,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     call::{Answer, Caller},
     error::CallError,
-    read::segment,
+    read::{Read, segment},
 };
 use crate::domain::{GrantId, Organization, RequestId, cut};
 
@@ -144,6 +144,11 @@ impl Write {
         let reason = cut(reason, super::REASON_LIMIT);
         let body = Body { action: review, reason: &reason, pat_request_ids: requests };
         self.send(Method::POST, &path, &body, StatusCode::ACCEPTED).await.map(|_| ())
+    }
+
+    /// What reads for the same installation.
+    pub(super) fn reader(&self) -> Read {
+        Read::new(self.caller.clone())
     }
 
     /// One change, none sooner after the last than GitHub asks.
