@@ -13,6 +13,7 @@ pub mod engine;
 pub mod github;
 pub mod inventory;
 pub mod notify;
+pub mod review;
 pub mod rules;
 pub mod server;
 pub mod service;

@@ -1,0 +1,3 @@
+//! What reviewers are asked on an issue and what they answer there. Pure: no clock, no network, no store.
+
+pub mod command;
