@@ -1,7 +1,7 @@
 //! patwarden judges requests for fine-grained personal access tokens by rules kept in a repository.
 //!
 //! The path of one request: [`server`] verifies and stores a delivery, [`engine`] looks the request up,
-//! gathers facts and asks [`rules`], [`store`] records what was decided, [`github`] carries it out, and
+//! gathers facts and asks [`rules`] (and, where those leave it to people, says so in the words of [`review`]), [`store`] records what was decided, [`github`] carries it out, and
 //! [`audit`] says so.
 
 pub mod audit;

@@ -6,10 +6,10 @@ use crate::domain::{Login, cut, for_people};
 
 /// The commands, as they are shown to people: each with what it does.
 pub const COMMANDS: [(&str, &str); 4] = [
-    ("/approve [comment]", "the request may be approved"),
-    ("/deny reason", "the request is denied; the requester gets the reason"),
-    ("/explain", "how every rule judged the request"),
-    ("/assign @login", "asks somebody in particular who may decide"),
+    ("/approve [comment]", "yes; with enough of these it is approved"),
+    ("/deny reason", "no; it is denied, and the requester gets the reason"),
+    ("/explain", "shows how every rule judged the request"),
+    ("/assign @login", "asks one of those who may decide"),
 ];
 
 /// The most characters of what follows a command that are kept: as many as a denial's reason may have on GitHub.
@@ -373,6 +373,8 @@ mod tests {
             "\\/approve",
             "&#47;approve",
             "**/approve**",
+            "/app**rove**",
+            "/<b>approve</b>",
             "[/approve](x)",
             "![/approve](x)",
             "/",
@@ -404,14 +406,9 @@ mod tests {
             ("/approve.", Why::Unknown { nearest: "approve" }),
             ("/approve, but not yet", Why::Unknown { nearest: "approve" }),
             ("/app\u{200b}rove", Why::Unknown { nearest: "approve" }),
-            ("/app**rove**", Why::Unknown { nearest: "approve" }),
             ("/\u{430}pprove", Why::Unknown { nearest: "approve" }),
             ("/denny no", Why::Unknown { nearest: "deny" }),
         ] {
-            if comment.contains("**") {
-                assert!(!matches!(read(comment), Said::Command(_)), "{comment:?}");
-                continue;
-            }
             assert_eq!(read(comment), Said::NotObeyed(why), "{comment:?}");
             assert_eq!(read(&why.answer()), Said::Nothing, "an answer orders nothing");
         }

@@ -137,7 +137,7 @@ pub enum End {
 
 impl End {
     /// What it comes to, in a few words: nothing of a stranger's.
-    pub(super) fn words(&self) -> &'static str {
+    fn words(&self) -> &'static str {
         match self {
             Self::Approved(_) => "approved",
             Self::Denied(_) | Self::DeniedBySilence => "denied",
@@ -193,7 +193,8 @@ impl Question<'_> {
     pub fn title(&self) -> String {
         let who = for_people(self.request.owner.login.as_str());
         let title = match (self.ended, self.audience) {
-            (Some(ended), _) => format!("[{}] Token of {who}", ended.how.words()),
+            (Some(_), Audience::Anybody) => format!("[over] Token of {who}"),
+            (Some(ended), Audience::Reviewers) => format!("[{}] Token of {who}", ended.how.words()),
             (None, Audience::Anybody) => format!("A token of {who} waits for a decision"),
             (None, Audience::Reviewers) => {
                 let what = render::permissions(&self.request.permissions);
@@ -218,12 +219,8 @@ impl Question<'_> {
     fn little(&self, text: &mut String) {
         let who = inline(self.request.owner.login.as_str());
         let since = day(self.request.created_at);
-        if let Some(ended) = self.ended {
-            let _ = writeln!(
-                text,
-                "A request for a token by {who} of {since} is {}.",
-                ended.how.words()
-            );
+        if self.ended.is_some() {
+            let _ = writeln!(text, "The request of {who} for a token, of {since}, is over.");
             return;
         }
         let _ = writeln!(
@@ -232,7 +229,6 @@ impl Question<'_> {
              asked is not said here: see [GitHub's list of pending requests](<{}>).\n",
             link(self.page)
         );
-        self.who_decides(text);
         how_to_decide(text);
     }
 
@@ -268,12 +264,12 @@ impl Question<'_> {
         self.why_not_automatic(text);
         if self.ended.is_none() {
             text.push_str("### Who decides, and how\n\n");
-            self.who_decides(text);
+            self.groups(text);
             how_to_decide(text);
             self.what_silence_does(text);
         } else if !self.groups.is_empty() {
             text.push_str("### Who was asked\n\n");
-            self.who_decides(text);
+            self.groups(text);
         }
         let tail = "\n</details>\n";
         let head = "<details>\n<summary>How every rule judged it</summary>\n\n";
@@ -365,7 +361,7 @@ impl Question<'_> {
         text.push('\n');
     }
 
-    fn who_decides(&self, text: &mut String) {
+    fn groups(&self, text: &mut String) {
         for group in self.groups.iter().take(MOST_NAMES) {
             let approvals = if group.quorum == 1 { "approval" } else { "approvals" };
             let _ = write!(
@@ -375,24 +371,20 @@ impl Question<'_> {
                 group.approved.len(),
                 group.quorum
             );
-            if self.audience == Audience::Reviewers {
-                if !group.approved.is_empty() {
-                    let by = group.approved.iter().map(|voter| voter.login.as_str());
-                    let _ = write!(text, " ({})", inline_list(by, MOST_NAMES));
-                }
-                let _ = write!(text, ". It is {}", whose(&group.may_decide));
+            if !group.approved.is_empty() {
+                let by = group.approved.iter().map(|voter| voter.login.as_str());
+                let _ = write!(text, " ({})", inline_list(by, MOST_NAMES));
             }
+            let _ = write!(text, ". May decide: {}", whose(&group.may_decide));
             if group.comment_required {
                 text.push_str("; an approval needs a comment");
             }
             text.push('\n');
         }
-        let each = if self.groups.len() > 1 { "Each of these groups must approve. " } else { "" };
-        let _ = writeln!(
-            text,
-            "\n{each}One denial is enough to deny. The requester's own answer never counts. When the request is changed, earlier \
-             answers no longer count.\n"
-        );
+        text.push('\n');
+        if self.groups.len() > 1 && self.ended.is_none() {
+            text.push_str("Each of these groups must approve. ");
+        }
     }
 
     fn what_silence_does(&self, text: &mut String) {
@@ -437,6 +429,10 @@ impl Question<'_> {
 }
 
 fn how_to_decide(text: &mut String) {
+    text.push_str(
+        "One denial is enough to deny. The requester's own answer never counts. When the request is changed, earlier answers no \
+         longer count.\n\n",
+    );
     text.push_str("Write a comment with **one** of these at the start of a line:\n\n");
     let width = COMMANDS.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     text.push_str("```text\n");
@@ -452,10 +448,12 @@ fn whose(may_decide: &MayDecide) -> String {
         .teams
         .iter()
         .map(|team| format!("members of the team {}", inline(&team.to_string())));
-    let roles =
-        may_decide.roles.iter().map(|role| format!("every {} of the organization", role.as_str()));
+    let roles = may_decide
+        .roles
+        .iter()
+        .map(|role| format!("{}s of the organization", role.as_str().replace('_', " ")));
     let all: Vec<String> = teams.chain(roles).take(MOST_NAMES).collect();
-    if all.is_empty() { "nobody".to_owned() } else { all.join(" or ") }
+    if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
 }
 
 /// An address of ours, so that it can stand between angle brackets.

@@ -100,7 +100,9 @@ impl Reply<'_> {
     /// For everybody's eyes: nothing of the request, and nobody's role.
     fn little(&self) -> String {
         match self {
-            Self::Over(ended) => format!("This is over: {}.", ended.how.words()),
+            Self::Over(_) => "This is over.".to_owned(),
+            Self::Counted { by, .. } => format!("The approval of {} counts; more are needed.", name(by)),
+            Self::AskedNext { .. } => "Nobody has decided so far, so others are asked as well.".to_owned(),
             Self::Unreadable { .. } => {
                 "Whether you may decide could not be read, so this does not count. Try again later.".to_owned()
             }
