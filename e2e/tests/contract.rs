@@ -255,6 +255,13 @@ fn the_judge_finds_what_is_broken_and_nothing_else() {
     assert!(status.success(), "the judge's own tests fail: `node --test` in e2e/contract");
 }
 
+/// Not GitHub's renderer, but one that is not ours either: the texts are those of `tests/review.rs`.
+#[test]
+fn another_renderer_sees_nothing_of_a_strangers_take_effect_on_an_issue() {
+    let status = node("--test").arg("texts.test.mjs").status().expect("node can be run");
+    assert!(status.success(), "a text takes effect: `node --test texts.test.mjs` in e2e/contract");
+}
+
 #[test]
 fn a_broken_answer_and_a_broken_webhook_do_not_pass() {
     let court = Court::opened();
