@@ -5,6 +5,7 @@ mod decisions;
 #[cfg(feature = "demo")]
 mod demo;
 mod describe;
+mod doctor;
 mod filter;
 mod output;
 mod policy;
@@ -86,6 +87,8 @@ enum Command {
     /// The record of decisions, with the trace of each
     #[command(subcommand)]
     Decisions(decisions::Decisions),
+    /// Look for what is wrong with this installation: what, why it matters, how to mend it
+    Doctor(doctor::Doctor),
     /// Sign a payload file and send it to a running server, for local work
     Replay(replay::Replay),
 }
@@ -228,6 +231,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Tokens(command) => command.run().await,
         Command::Revocations(command) => command.run().await,
         Command::Decisions(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Replay(command) => command.run().await,
     }
 }

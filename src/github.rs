@@ -9,6 +9,7 @@ mod limits;
 mod link;
 mod names;
 mod read;
+mod registration;
 mod repositories;
 mod wire;
 mod write;
@@ -26,6 +27,7 @@ pub use issues::{
 pub use limits::Limits;
 pub use names::Installed;
 pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, Listing, Read};
+pub use registration::{Granted, HookConfig, Registration};
 pub use repositories::{
     Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
 };

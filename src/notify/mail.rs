@@ -119,6 +119,39 @@ impl Mailer {
         }
     }
 
+    /// Whether mail would go out, without sending any. Gives where it would go.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn check(&self) -> Result<String, MailError> {
+        match &self.way {
+            Way::Folder(folder) => {
+                let shown = folder.display().to_string();
+                let folder = folder.clone();
+                let made = tokio::task::spawn_blocking(move || {
+                    put(&folder, ".check", b"")?;
+                    std::fs::remove_file(folder.join(".check"))
+                });
+                let made = made.await.map_err(|error| MailError::NotNow(error.to_string()))?;
+                made.map_err(|error| MailError::NotNow(format!("{shown}: {error}")))?;
+                Ok(format!("mail goes into the folder {shown}"))
+            }
+            Way::Server(server) => {
+                let tried = tokio::time::timeout(self.deadline, server.test_connection()).await;
+                let nothing = || MailError::NotNow(format!("nothing within {:?}", self.deadline));
+                let why = |error: lettre::transport::smtp::Error| {
+                    MailError::NotNow(cut(&for_people(&error.to_string()), 300))
+                };
+                match tried.map_err(|_| nothing())?.map_err(why)? {
+                    true => Ok("the mail server takes mail from us".to_owned()),
+                    false => {
+                        Err(MailError::NotNow("the mail server ends the connection".to_owned()))
+                    }
+                }
+            }
+        }
+    }
+
     fn message(&self, mail: &Mail) -> Result<Message, MailError> {
         let host = self.from.email.domain();
         // Source: <https://www.rfc-editor.org/rfc/rfc3834#section-5>.

@@ -1,0 +1,413 @@
+//! What is wrong with an installation, why it matters, and what mends it. Pure: what was seen comes in, findings come out.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::{
+    github::{CallError, Granted, HookConfig, Registration},
+    manifest::Manifest,
+};
+
+/// How far two clocks may be apart: GitHub refuses a signature that is minutes off, and nothing time-driven happens then.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Well,
+    /// Something that is worth to be known, and may be meant so.
+    Note,
+    /// Something does not work that is asked for.
+    Warning,
+    /// Nothing works, or not what patwarden is for.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about: `app`, `webhook`, an organization's login.
+    pub about: String,
+    /// How bad.
+    pub level: Level,
+    /// What was seen.
+    pub what: String,
+    /// Why that matters; empty where all is well.
+    pub why: String,
+    /// What mends it; empty where all is well.
+    pub mend: String,
+}
+
+impl Finding {
+    /// All is well with this.
+    #[must_use]
+    pub fn well(about: &str, what: impl Into<String>) -> Self {
+        let (why, mend) = (String::new(), String::new());
+        Self { about: about.to_owned(), level: Level::Well, what: what.into(), why, mend }
+    }
+
+    /// Something is not.
+    #[must_use]
+    pub fn new(level: Level, about: &str, [what, why, mend]: [String; 3]) -> Self {
+        Self { about: about.to_owned(), level, what, why, mend }
+    }
+}
+
+/// A finding with these words.
+fn found(level: Level, about: &str, what: impl Into<String>, why: &str, mend: &str) -> Finding {
+    Finding::new(level, about, [what.into(), why.to_owned(), mend.to_owned()])
+}
+
+/// Whether GitHub knows us.
+#[must_use]
+pub fn about_the_app(id: u64, seen: &Result<Registration, CallError>) -> Finding {
+    const ABOUT: &str = "app";
+    let nothing = "Without that no request is seen, and nothing is decided.";
+    match seen {
+        Ok(app) if app.id == id => {
+            Finding::well(ABOUT, format!("GitHub knows the App {id} as {}", app.slug))
+        }
+        Ok(app) => found(
+            Level::Error,
+            ABOUT,
+            format!("the key is of App {}, and the settings say {id}", app.id),
+            nothing,
+            "Set GITHUB_APP_ID to the App that the key was made for.",
+        ),
+        Err(CallError::Unauthorized { message }) => found(
+            Level::Error,
+            ABOUT,
+            format!("GitHub does not accept the key for App {id} ({message})"),
+            nothing,
+            "Compare GITHUB_APP_ID and the private key with the App's settings page: the key may be another App's, or deleted \
+             there. A clock that is minutes off looks the same.",
+        ),
+        Err(CallError::NotFound) => found(
+            Level::Error,
+            ABOUT,
+            format!("GitHub knows no App {id}"),
+            nothing,
+            "Set GITHUB_APP_ID to the number on the App's settings page, and PATWARDEN_API_URL to where it is registered.",
+        ),
+        Err(error) => found(
+            Level::Error,
+            ABOUT,
+            format!("GitHub was asked who we are: {error}"),
+            nothing,
+            "Look whether PATWARDEN_API_URL can be reached from here: a proxy, a firewall, a name that is not resolved.",
+        ),
+    }
+}
+
+/// Whether the App was registered with what `app.yml` asks for.
+#[must_use]
+pub fn about_the_registration(manifest: &Manifest, app: &Registration) -> Vec<Finding> {
+    const ABOUT: &str = "app";
+    let mut findings = Vec::new();
+    for (name, level) in lacking(manifest, &app.permissions) {
+        findings.push(found(
+            weight(name),
+            ABOUT,
+            format!("the App does not ask for the permission {name}: {level}"),
+            lost(name),
+            "Add it on the App's settings page under Permissions & events; an owner of each organization then accepts it.",
+        ));
+    }
+    let events: Vec<&str> = manifest.events.difference(&app.events).map(String::as_str).collect();
+    if events.is_empty() {
+        findings.push(Finding::well(ABOUT, "it is sent every event of app.yml"));
+    } else {
+        let requests = events.contains(&"personal_access_token_request");
+        findings.push(found(
+            if requests { Level::Warning } else { Level::Note },
+            ABOUT,
+            format!("the App is not sent: {}", events.join(", ")),
+            "What they tell is then only found by looking, minutes or hours later.",
+            "Tick them on the App's settings page under Permissions & events, or leave them out where no rule needs them.",
+        ));
+    }
+    findings
+}
+
+/// Whether an installation granted what the App asks for.
+#[must_use]
+pub fn about_an_installation(manifest: &Manifest, granted: &Granted) -> Vec<Finding> {
+    let login = granted.installation.organization.login.as_str();
+    if granted.installation.suspended {
+        return vec![found(
+            Level::Error,
+            login,
+            "the installation is suspended",
+            "GitHub refuses every call for it: its requests wait.",
+            "An owner ends that on the organization's page of installed Apps.",
+        )];
+    }
+    let missing = lacking(manifest, &granted.permissions);
+    if missing.is_empty() {
+        return vec![Finding::well(login, "it granted all that the App asks for")];
+    }
+    missing
+        .into_iter()
+        .map(|(name, level)| {
+            found(
+                weight(name),
+                login,
+                format!("it has not granted {name}: {level}"),
+                lost(name),
+                "An owner accepts new permissions on the organization's page of installed Apps.",
+            )
+        })
+        .collect()
+}
+
+/// Where webhooks go. `path` is where we receive them.
+#[must_use]
+pub fn about_the_webhook(path: &str, seen: &Result<HookConfig, CallError>) -> Vec<Finding> {
+    const ABOUT: &str = "webhook";
+    let by_listing = "Requests are then only found by listing, every few minutes.";
+    let hook = match seen {
+        Ok(hook) => hook,
+        Err(error) => {
+            return vec![found(
+                Level::Warning,
+                ABOUT,
+                format!("where webhooks go could not be read: {error}"),
+                by_listing,
+                "Try again; the App's settings page shows it as well.",
+            )];
+        }
+    };
+    let Some(url) = hook.url.as_deref().filter(|url| !url.is_empty()) else {
+        return vec![found(
+            Level::Note,
+            ABOUT,
+            "the App has no webhook address",
+            by_listing,
+            "Set it on the App's settings page, unless this machine can have no public address.",
+        )];
+    };
+    let mut findings = Vec::new();
+    if url.trim_end_matches('/').ends_with(path) {
+        findings.push(Finding::well(ABOUT, format!("webhooks go to {url}")));
+    } else {
+        findings.push(found(
+            Level::Warning,
+            ABOUT,
+            format!("webhooks go to {url}, which does not end with {path}"),
+            by_listing,
+            &format!(
+                "Set the App's webhook address to the one of this server, with {path} at its end."
+            ),
+        ));
+    }
+    if url.starts_with("http://") {
+        findings.push(found(
+            Level::Warning,
+            ABOUT,
+            "webhooks are not encrypted on their way",
+            "Who asks for which token can be read on the way; it cannot be changed, since it is signed.",
+            "Put a proxy with TLS before this server, and https:// into the address.",
+        ));
+    }
+    if hook.secret.as_deref().unwrap_or_default().is_empty() {
+        findings.push(found(
+            Level::Error,
+            ABOUT,
+            "the App's webhook has no secret",
+            "What is not signed is not believed: every webhook is refused.",
+            "Set the secret on the App's settings page to that in GITHUB_WEBHOOK_SECRET.",
+        ));
+    }
+    if hook.content_type.as_deref() == Some("form") {
+        findings.push(found(
+            Level::Note,
+            ABOUT,
+            "webhooks are sent as forms",
+            "They are understood, and a third larger.",
+            "Choose application/json on the App's settings page.",
+        ));
+    }
+    findings
+}
+
+/// Whether our clock goes with GitHub's.
+#[must_use]
+pub fn about_the_clock(ahead: Option<SignedDuration>) -> Option<Finding> {
+    let ahead = ahead?;
+    if ahead.abs() <= CLOCKS_APART {
+        return Some(Finding::well("clock", "this machine's clock goes with GitHub's"));
+    }
+    let (minutes, how) =
+        (ahead.abs().as_mins(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    Some(found(
+        Level::Error,
+        "clock",
+        format!("this machine's clock is {minutes} minutes {how} GitHub's"),
+        "GitHub refuses signatures from another time, and nothing that hangs on time is done: no denial for silence, no \
+         standing revocation.",
+        "Let the clock be set by NTP: `timedatectl set-ntp true`.",
+    ))
+}
+
+/// Whether a GitHub Enterprise Server is new enough. Its endpoints for tokens are there since 3.10.
+#[must_use]
+pub fn about_the_server(version: &Result<Option<String>, CallError>) -> Option<Finding> {
+    let version = version.as_ref().ok()?.as_deref()?;
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    let is_new = (numbers.next(), numbers.next()) >= (Some(3), Some(10));
+    let what = format!("GitHub Enterprise Server {version}");
+    if is_new {
+        return Some(Finding::well("server", what));
+    }
+    Some(found(
+        Level::Error,
+        "server",
+        what,
+        "Apps can see and review requests for tokens since version 3.10.",
+        "Upgrade the server.",
+    ))
+}
+
+/// What the manifest asks for and `granted` has not, with the level that is asked for.
+fn lacking<'m>(
+    manifest: &'m Manifest,
+    granted: &BTreeMap<String, String>,
+) -> Vec<(&'m str, &'m str)> {
+    let rank = |level: &str| match level {
+        "read" => 1,
+        "write" => 2,
+        "admin" => 3,
+        _ => 0,
+    };
+    let has = |name: &str| granted.get(name).map_or(0, |level| rank(level));
+    let lacks = |(name, level): &(&String, &String)| has(name) < rank(level);
+    let lacking = manifest.permissions.iter().filter(lacks);
+    lacking.map(|(name, level)| (name.as_str(), level.as_str())).collect()
+}
+
+/// How bad it is to be without a permission.
+fn weight(permission: &str) -> Level {
+    match permission {
+        "organization_personal_access_token_requests" | "organization_personal_access_tokens" => {
+            Level::Error
+        }
+        "members" => Level::Warning,
+        _ => Level::Note,
+    }
+}
+
+/// What is lost without a permission.
+fn lost(permission: &str) -> &'static str {
+    match permission {
+        "organization_personal_access_token_requests" => {
+            "Without it no request is seen, and nothing is decided."
+        }
+        "organization_personal_access_tokens" => {
+            "Without it an approval cannot be compared with what was decided, and no token is listed or revoked."
+        }
+        "members" => {
+            "Without it rules on roles and teams are unknown, and what they would decide goes to people; nobody is known to \
+             have left."
+        }
+        "organization_custom_properties" => "Without it rules on custom properties are unknown.",
+        "contents" => {
+            "Without it rules in a repository cannot be read, and nothing is approved by them."
+        }
+        "pull_requests" | "checks" => {
+            "Without it pull requests that change the rules get no check."
+        }
+        "issues" => "Without it reviewers are not asked on issues.",
+        _ => "A part of patwarden does not work without it.",
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest::of_this_version().unwrap()
+    }
+
+    fn app() -> Registration {
+        let Manifest { permissions, events } = manifest();
+        Registration { id: 7, slug: "warden".to_owned(), permissions, events }
+    }
+
+    fn worst(findings: &[Finding]) -> Level {
+        findings.iter().map(|finding| finding.level).max().unwrap()
+    }
+
+    #[test]
+    fn an_app_as_app_yml_asks_is_well() {
+        assert_eq!(about_the_app(7, &Ok(app())).level, Level::Well);
+        assert_eq!(worst(&about_the_registration(&manifest(), &app())), Level::Well);
+    }
+
+    #[test]
+    fn another_apps_key_a_refused_one_and_no_answer_are_told_apart() {
+        let says = |seen| about_the_app(8, &seen);
+        assert!(says(Ok(app())).what.contains("the key is of App 7"));
+        let refused = says(Err(CallError::Unauthorized { message: "Bad".to_owned() }));
+        assert!(refused.mend.contains("another App's"), "{refused:?}");
+        assert!(says(Err(CallError::NotFound)).what.contains("no App 8"));
+        let silent = says(Err(CallError::NoAnswer { why: "timed out".to_owned() }));
+        assert!(silent.mend.contains("PATWARDEN_API_URL"), "{silent:?}");
+    }
+
+    #[test]
+    fn a_permission_that_is_missing_or_less_is_named_with_what_is_lost() {
+        let mut less = app();
+        less.permissions
+            .insert("organization_personal_access_token_requests".to_owned(), "read".to_owned());
+        less.permissions.remove("members");
+        let findings = about_the_registration(&manifest(), &less);
+        assert_eq!(worst(&findings), Level::Error);
+        let text = format!("{findings:?}");
+        for part in ["requests: write", "members: read", "nobody is known to have left"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_goes_elsewhere_or_is_not_signed_is_named() {
+        let about = |url: &str, secret: Option<&str>| {
+            let hook = HookConfig {
+                url: Some(url.to_owned()),
+                content_type: Some("json".to_owned()),
+                secret: secret.map(str::to_owned),
+            };
+            about_the_webhook("/webhooks/github", &Ok(hook))
+        };
+        let well = about("https://warden.example/webhooks/github", Some("********"));
+        assert_eq!(worst(&well), Level::Well);
+        assert_eq!(worst(&about("https://warden.example/", Some("********"))), Level::Warning);
+        let plain = about("http://warden.example/webhooks/github", Some("********"));
+        assert_eq!(worst(&plain), Level::Warning);
+        assert_eq!(worst(&about("https://warden.example/webhooks/github", None)), Level::Error);
+        assert_eq!(worst(&about_the_webhook("/x", &Ok(HookConfig::default()))), Level::Note);
+    }
+
+    #[test]
+    fn clocks_and_servers() {
+        assert_eq!(about_the_clock(None), None);
+        let minutes = |minutes| about_the_clock(Some(SignedDuration::from_mins(minutes))).unwrap();
+        assert_eq!(minutes(4).level, Level::Well);
+        assert!(minutes(-9).what.contains("9 minutes behind"));
+        let server = |version: &str| about_the_server(&Ok(Some(version.to_owned()))).unwrap().level;
+        assert_eq!(
+            (server("3.9.4"), server("3.10.0"), server("4.0")),
+            (Level::Error, Level::Well, Level::Well)
+        );
+        assert_eq!(about_the_server(&Ok(None)), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Set-ups that are broken, each in one way, and what `patwarden doctor` says of them: the real program on a fake GitHub.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use common::{
+    Scene, Set,
+    shell::{command, said},
+    soon,
+};
+use fakehub::{Config, ContentType, Fakehub};
+
+/// What it says with these changes to the environment, and its exit code.
+async fn doctor(scene: &Scene, changed: &[(&str, &str)]) -> (String, i32) {
+    let mut command = command(scene, "patwarden doctor");
+    command.env("GITHUB_WEBHOOK_SECRET", &scene.hub.app().webhook_secret);
+    command.envs(changed.iter().copied());
+    let ended = soon("doctor", tokio::task::spawn_blocking(move || command.output())).await;
+    let (out, error, code) = said(ended.unwrap().unwrap());
+    (format!("{out}{error}"), code)
+}
+
+/// A bot that has looked around and was stopped, with its webhooks at the right place.
+async fn set_up(set: Set) -> Scene {
+    let scene = set.open().await;
+    scene.looked_around().await;
+    scene.hub.set_webhook_url("https://warden.example/webhooks/github");
+    scene
+}
+
+fn whole() -> Set {
+    Set::default().hub(|hub| {
+        *hub = std::mem::take(hub)
+            .rules_in_a_repository()
+            .asks_by_issue()
+            .app_events(["organization", "membership"]);
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_in_order_is_well_and_nothing_is_changed_by_looking() {
+    let scene = set_up(whole()).await;
+    let calls = scene.hub.revocations("acme").len();
+    let (said, code) = doctor(&scene, &[]).await;
+    assert_eq!(code, 0, "{said}");
+    for part in ["GitHub knows the App", "webhooks go to https://warden.example", "rules in force"]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert_eq!(scene.hub.revocations("acme").len(), calls);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_wrong_name_themselves() {
+    let scene = set_up(Set::default()).await;
+    let (said, code) = doctor(&scene, &[("GITHUB_APP_ID", "seven")]).await;
+    assert!(code == 2 && said.contains("GITHUB_APP_ID"), "{said}");
+    let key = scene.path("broken.pem");
+    std::fs::write(&key, "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+        .unwrap();
+    let (said, code) =
+        doctor(&scene, &[("GITHUB_APP_PRIVATE_KEY_PATH", key.to_str().unwrap())]).await;
+    assert!(code != 0 && said.contains("private key"), "{said}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_apps_key_another_apps_id_and_a_github_that_is_not_there_are_told_apart() {
+    let scene = set_up(Set::default()).await;
+    let other = Fakehub::start(Config::default()).await.unwrap();
+    let key = scene.path("other.pem");
+    std::fs::write(&key, &other.app().private_key_pem).unwrap();
+    let (said, code) =
+        doctor(&scene, &[("GITHUB_APP_PRIVATE_KEY_PATH", key.to_str().unwrap())]).await;
+    assert!(code == 1 && said.contains("does not accept the key"), "{said}");
+    let (said, code) = doctor(&scene, &[("GITHUB_APP_ID", "424242")]).await;
+    assert!(code == 1 && said.contains("App 424242"), "{said}");
+    let (said, code) = doctor(&scene, &[("GITHUB_API_URL", "http://127.0.0.1:1")]).await;
+    assert!(code == 1 && said.contains("can be reached from here"), "{said}");
+    other.shutdown().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_app_may_not_do_where_its_webhooks_go_and_a_suspension_are_seen() {
+    let scene = set_up(Set::default()).await;
+    let (said, _) = doctor(&scene, &[]).await;
+    assert!(said.contains("does not ask for the permission issues: write"), "{said}");
+    scene.hub.set_webhook_url("https://warden.example/github");
+    scene.hub.set_webhook_content_type(ContentType::Form);
+    let (said, code) = doctor(&scene, &[]).await;
+    assert!(code == 1 && said.contains("does not end with /webhooks/github"), "{said}");
+    assert!(said.contains("sent as forms"), "{said}");
+    scene.hub.suspend("acme", true).unwrap();
+    let (said, code) = doctor(&scene, &[]).await;
+    assert!(code == 1 && said.contains("acme: the installation is suspended"), "{said}");
+    scene.hub.suspend("acme", false).unwrap();
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_rules_a_broken_store_and_mail_that_goes_nowhere_are_seen() {
+    let scene = set_up(Set::default()).await;
+    let rules = scene.path("typo.toml");
+    std::fs::write(&rules, "schema = 1\n[defualt]\n").unwrap();
+    let (said, code) = doctor(&scene, &[("PATWARDEN_RULES", rules.to_str().unwrap())]).await;
+    assert!(code == 1 && said.contains("acme: no rules are in force"), "{said}");
+    let rubbish = scene.path("rubbish.sqlite");
+    std::fs::write(&rubbish, "no store").unwrap();
+    let url = format!("sqlite:{}", rubbish.display());
+    let (said, code) = doctor(&scene, &[("PATWARDEN_DATABASE_URL", &url)]).await;
+    assert!(code == 1 && said.contains("ERROR    store"), "{said}");
+    let url = format!("sqlite:{}", scene.path("nowhere.sqlite").display());
+    let (said, _) = doctor(&scene, &[("PATWARDEN_DATABASE_URL", &url)]).await;
+    assert!(said.contains("there is no record"), "{said}");
+    let mail =
+        [("PATWARDEN_MAIL", "smtp://127.0.0.1:1"), ("PATWARDEN_MAIL_FROM", "bot@acme.example")];
+    let (said, code) = doctor(&scene, &mail).await;
+    assert!(code == 1 && said.contains("ERROR    mail"), "{said}");
+    assert!(said.contains("no owner can be reached by mail"), "{said}");
+    scene.end().await;
+}
