@@ -34,6 +34,7 @@ mod rule;
 pub mod schema;
 pub mod starter;
 mod subject;
+pub mod timetable;
 mod trace;
 mod truth;
 mod unread;

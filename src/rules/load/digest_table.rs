@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use jiff::tz::TimeZone;
+
 use super::{
     blocks::{note_team, recipient},
     reader::{Reader, Value, shown},
@@ -10,7 +12,7 @@ use super::{
 use crate::rules::{
     diagnostic::{Code, Diagnostic},
     policy::{Detail, DigestBlock, Schedule},
-    window,
+    timetable::{self, Timetable},
 };
 
 pub(crate) fn digest(
@@ -85,7 +87,7 @@ pub(crate) fn digest(
 fn daily(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<(u16, String)> {
     let text = reader.string(value, path)?;
     let parts = text.split_once(' ');
-    let minute = parts.and_then(|(clock, _)| window::minute_of_day(clock)).filter(|m| *m < 24 * 60);
+    let minute = parts.and_then(|(clock, _)| timetable::minute_of_day(clock));
     let Some((minute, (_, zone))) = minute.zip(parts) else {
         let help = "such as `at = \"08:00 Europe/Vienna\"`".to_owned();
         let message = format!("`{}` is not a time and a zone", shown(text));
@@ -122,6 +124,11 @@ fn schedule(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<St
         );
         diagnostic.help = Some("give one minute and one hour, such as `0 8 * * 1-5`".to_owned());
         reader.report(diagnostic);
+        return None;
+    }
+    if let Err(why) = Timetable::by_cron(text, TimeZone::UTC) {
+        let help = "such as `0 8 * * 1-5`".to_owned();
+        reader.error_help(Code::BadValue, value.span(), format!("`{path}`: {why}"), Some(help));
         return None;
     }
     Some(text.to_owned())
