@@ -8,6 +8,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod crash;
+pub mod digest;
 pub mod doctor;
 pub mod domain;
 pub mod engine;
