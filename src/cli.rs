@@ -5,6 +5,7 @@ mod decisions;
 #[cfg(feature = "demo")]
 mod demo;
 mod describe;
+mod digest;
 mod doctor;
 mod filter;
 mod output;
@@ -87,6 +88,9 @@ enum Command {
     /// The record of decisions, with the trace of each
     #[command(subcommand)]
     Decisions(decisions::Decisions),
+    /// The daily digest: as it would be now, and sending it at once
+    #[command(subcommand)]
+    Digest(digest::Digest),
     /// Look for what is wrong with this installation: what, why it matters, how to mend it
     Doctor(doctor::Doctor),
     /// Sign a payload file and send it to a running server, for local work
@@ -231,6 +235,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Tokens(command) => command.run().await,
         Command::Revocations(command) => command.run().await,
         Command::Decisions(command) => command.run().await,
+        Command::Digest(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
         Command::Replay(command) => command.run().await,
     }

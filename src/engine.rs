@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod decide;
 mod departures;
+mod digests;
 mod gather;
 mod ingest;
 mod inventory;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use bulk::{Bulk, BulkError, Step, Watch};
 pub use by_hand::{Desk, Item, Refusal, Shown, Stand, Which, Word};
+pub use digests::{DigestError, Preview, SentDigest, preview_digest};
 pub use names::{LookedUp, NotAsked, look_up};
 pub use planned::{Operator, Planned, lapsed};
 use policy::is_an_answer;
@@ -65,6 +67,7 @@ use crate::{
     clock::Clock,
     domain::{Organization, OrganizationId},
     github::{App, ClientOptions, InstallationClients},
+    rules::policy::DigestBlock,
     settings::AddressBook,
     store::{RequestRow, Store, StoreError},
 };
@@ -105,6 +108,10 @@ pub struct EngineOptions {
     pub client: ClientOptions,
     /// Under which addresses people are reached; `None`: no mail is set up.
     pub addresses: Option<Arc<AddressBook>>,
+    /// The digest of organizations for which no rules are in force; `None`: they have none.
+    pub digest: Option<Arc<DigestBlock>>,
+    /// GitHub's API, from which the addresses of its pages follow.
+    pub api_url: String,
 }
 
 impl Default for EngineOptions {
@@ -115,6 +122,8 @@ impl Default for EngineOptions {
             most_at_once: 25,
             client: ClientOptions::default(),
             addresses: None,
+            digest: None,
+            api_url: "https://api.github.com".to_owned(),
         }
     }
 }
@@ -216,6 +225,7 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).keep_inventory(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_revoking(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_telling(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_digests(stop.clone()));
         let mut workers = JoinSet::new();
         let mut failed = None;
         let mut next_reading = Instant::now();

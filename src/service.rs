@@ -65,6 +65,8 @@ impl Service {
             most_at_once: settings.most_at_once,
             client,
             addresses: settings.mail.map(|mail| Arc::new(mail.addresses)),
+            digest: settings.digest.map(Arc::new),
+            api_url: settings.app.api_url.clone(),
         };
         let engine = Engine::new(
             store.clone(),

@@ -12,13 +12,16 @@ use secrecy::SecretString;
 
 use self::sources::Origin;
 pub use self::{
-    access::Access,
+    access::{Access, Looking, Written},
     mail::{AddressBook, MailSettings, Others, Server, Tls, Transport},
     rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings},
     sources::{KEYS, Key, Sources},
 };
 
-use crate::{rules::Mode, telemetry::LogFormat};
+use crate::{
+    rules::{Mode, policy::DigestBlock},
+    telemetry::LogFormat,
+};
 
 /// Every setting that a command may need, checked.
 pub struct Settings {
@@ -42,6 +45,8 @@ pub struct Settings {
     pub github_timeout: Duration,
     /// How mail is sent; `None`: it is not.
     pub mail: Option<MailSettings>,
+    /// The digest of organizations for which no rules are in force; `None`: they have none.
+    pub digest: Option<DigestBlock>,
     /// Where audit lines go.
     pub audit_log: Option<PathBuf>,
     /// How log lines look.
@@ -119,6 +124,7 @@ impl Settings {
             span => span,
         });
         let mail = mail::check(s);
+        let digest = mail::digest(s);
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
         let log_format = s.parsed("log-format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -143,6 +149,7 @@ impl Settings {
                 write_interval: write_interval?,
                 github_timeout: github_timeout?,
                 mail,
+                digest,
                 audit_log,
                 log_format: log_format?,
             })

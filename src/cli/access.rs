@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     engine::{Bulk, Desk, Engine, EngineOptions, Operator, Policies, Step, Watch},
     github::{App, AppCredentials, ClientOptions},
-    settings::Access,
+    settings::{Access, RulesSettings},
     store::{InstallationRow, Store},
 };
 
@@ -77,6 +77,15 @@ pub(super) struct Opened {
     pub(super) bulk: Bulk,
 }
 
+impl RulesArgs {
+    pub(super) fn flags(&self) -> Vec<(&'static str, String)> {
+        [("rules", &self.rules), ("enterprise-rules", &self.enterprise_rules)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .collect()
+    }
+}
+
 impl AccessArgs {
     fn flags(&self) -> Vec<(&'static str, String)> {
         [
@@ -109,14 +118,36 @@ impl AccessArgs {
 
     /// The same to judge and to review: GitHub is asked for the rules as well, where a repository has them.
     pub(super) async fn open_desk(&self, rules: &RulesArgs) -> anyhow::Result<OpenedDesk> {
+        let sources = sources(self.config.as_ref()).with_flags(self.flags());
+        let (access, rules) = Access::check_with_rules(sources.with_flags(rules.flags()))?;
+        Self::desk(access, rules, EngineOptions::default()).await
+    }
+
+    /// The same to write to people.
+    pub(super) async fn open_desk_with_mail(
+        &self,
+        rules: &RulesArgs,
+    ) -> anyhow::Result<OpenedDesk> {
+        let sources = sources(self.config.as_ref()).with_flags(self.flags());
+        let (access, rules, mail) = Access::check_with_mail(sources.with_flags(rules.flags()))?;
+        let options = EngineOptions {
+            addresses: mail.addresses.map(Arc::new),
+            digest: mail.digest.map(Arc::new),
+            api_url: access.app.api_url.clone(),
+            ..EngineOptions::default()
+        };
+        Self::desk(access, rules, options).await
+    }
+
+    async fn desk(
+        access: Access,
+        rules: RulesSettings,
+        options: EngineOptions,
+    ) -> anyhow::Result<OpenedDesk> {
         use anyhow::Context;
-        let flags = [("rules", &rules.rules), ("enterprise-rules", &rules.enterprise_rules)];
-        let flags = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        let sources = sources(self.config.as_ref()).with_flags(self.flags()).with_flags(flags);
-        let (access, rules) = Access::check_with_rules(sources)?;
         let Parts { store, app, clock, audit, client, stop } = Parts::of(access).await?;
         let policies = Policies::look_into(rules, &store).await?;
-        let options = EngineOptions { client, ..EngineOptions::default() };
+        let options = EngineOptions { client, ..options };
         let engine = Engine::new(store.clone(), app, policies, clock, audit, options);
         let desk = Desk::new(engine, stop);
         desk.look_around().await.context("GitHub was asked where the App is installed")?;

@@ -140,7 +140,7 @@ pub struct Shown {
 
 /// Where operators review: an engine that is not run.
 pub struct Desk {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     bulk: Bulk,
 }
 

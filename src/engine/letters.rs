@@ -109,6 +109,7 @@ fn mail(revocation: &RevocationRow, lost: Lost, addresses: &AddressBook) -> Opti
         subject: letter.subject(),
         text: letter.text(),
         html: letter.html(),
+        list: String::new(),
         attempts: 0,
     })
 }

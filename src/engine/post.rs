@@ -58,8 +58,8 @@ impl Post {
     async fn send(&self, row: MailRow) -> Result<(), StoreError> {
         let sent = match row.recipient.parse() {
             Ok(to) => {
-                let MailRow { key, subject, text, html, .. } = row.clone();
-                self.mailer.send(&Mail { key, to, subject, text, html }).await
+                let MailRow { key, subject, text, html, list, .. } = row.clone();
+                self.mailer.send(&Mail { key, to, subject, text, html, list }).await
             }
             Err(_) => Err(MailError::Refused("the recipient is no mail address".to_owned())),
         };

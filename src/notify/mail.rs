@@ -44,6 +44,8 @@ pub struct Mail {
     pub text: String,
     /// The same, as HTML.
     pub html: String,
+    /// The list that it belongs to, such as `digest.acme`; empty: it is to one person.
+    pub list: String,
 }
 
 /// Why a mail did not go out.
@@ -156,7 +158,16 @@ impl Mailer {
         let host = self.from.email.domain();
         // Source: <https://www.rfc-editor.org/rfc/rfc3834#section-5>.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        Message::builder()
+        let mut builder = Message::builder();
+        if !mail.list.is_empty() {
+            // Source: <https://www.rfc-editor.org/rfc/rfc2919>. Of a login, which is letters, digits and hyphens.
+            let list = HeaderName::new_from_ascii_str("List-Id");
+            let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+            let of: String = mail.list.chars().filter(plain).collect();
+            builder =
+                builder.raw_header(HeaderValue::new(list, format!("<{of}.patwarden.{host}>")));
+        }
+        builder
             .message_id(Some(format!("<{}@{host}>", id(&mail.key))))
             .from(self.from.clone())
             .to(Mailbox::new(None, mail.to.clone()))
@@ -227,6 +238,7 @@ mod tests {
             subject: subject.to_owned(),
             text: "Dear kim".to_owned(),
             html: "<p>Dear kim</p>".to_owned(),
+            list: String::new(),
         }
     }
 

@@ -343,9 +343,6 @@ impl Policy {
                 );
             }
         }
-        if self.digest.is_some() {
-            add("digest".to_owned(), "no digest is sent");
-        }
         list
     }
 }

@@ -3,9 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    AppIdentity, Problems, RulesSettings, Sources, api_url, app_id, private_key, rules, span,
-    sqlite_path, write_interval,
+    AddressBook, AppIdentity, Problems, RulesSettings, Sources, api_url, app_id, mail, private_key,
+    rules, span, sqlite_path, write_interval,
 };
+use crate::rules::policy::DigestBlock;
 
 /// The settings of commands that call GitHub. Webhooks are none of their business.
 pub struct Access {
@@ -19,6 +20,47 @@ pub struct Access {
     pub github_timeout: Duration,
     /// Where audit lines go.
     pub audit_log: Option<PathBuf>,
+}
+
+/// Who is written to.
+pub struct Written {
+    /// Under which addresses people are reached; `None`: no mail is set up.
+    pub addresses: Option<AddressBook>,
+    /// The digest of organizations for which no rules are in force.
+    pub digest: Option<DigestBlock>,
+}
+
+/// The settings of commands that look into the record by the rules in force, and call nobody.
+pub struct Looking {
+    /// Where the record is.
+    pub database: PathBuf,
+    /// Where rules are.
+    pub rules: RulesSettings,
+    /// GitHub's API, from which the addresses of its pages follow.
+    pub api_url: String,
+    /// The digest of organizations for which no rules are in force.
+    pub digest: Option<DigestBlock>,
+}
+
+impl Looking {
+    /// Checks what was found.
+    ///
+    /// # Errors
+    /// Every problem, each naming its place.
+    pub fn check(mut sources: Sources) -> Result<Self, Problems> {
+        let s = &mut sources;
+        let database = s.parsed("database-url", sqlite_path);
+        let rules = rules::check(s);
+        let url = s.parsed("api-url", api_url);
+        let digest = mail::digest(s);
+        let all = database.zip(rules).zip(url);
+        match all {
+            Some(((database, rules), api_url)) if s.problems.is_empty() => {
+                Ok(Self { database, rules, api_url, digest })
+            }
+            _ => Err(Problems(sources.problems)),
+        }
+    }
 }
 
 impl Access {
@@ -43,6 +85,23 @@ impl Access {
         let rules = rules::check(&mut sources);
         match access.zip(rules) {
             Some(both) if sources.problems.is_empty() => Ok(both),
+            _ => Err(Problems(sources.problems)),
+        }
+    }
+
+    /// The same with whom mail goes to, for commands that write to people.
+    ///
+    /// # Errors
+    /// Every problem, each naming its place.
+    pub fn check_with_mail(
+        mut sources: Sources,
+    ) -> Result<(Self, RulesSettings, Written), Problems> {
+        let access = Self::read(&mut sources);
+        let rules = rules::check(&mut sources);
+        let addresses = mail::check(&mut sources).map(|mail| mail.addresses);
+        let written = Written { addresses, digest: mail::digest(&mut sources) };
+        match access.zip(rules) {
+            Some((access, rules)) if sources.problems.is_empty() => Ok((access, rules, written)),
             _ => Err(Problems(sources.problems)),
         }
     }

@@ -6,7 +6,13 @@ use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
 use super::{Sources, read_secret};
-use crate::domain::Login;
+use crate::{
+    domain::Login,
+    rules::{
+        policy::{Detail, DigestBlock, Schedule},
+        timetable::{Timetable, minute_of_day},
+    },
+};
 
 /// How mail is sent.
 pub struct MailSettings {
@@ -91,6 +97,23 @@ pub(super) fn check(s: &mut Sources) -> Option<MailSettings> {
         transport,
         from,
         addresses: AddressBook { addresses, others: others.unwrap_or_default() },
+    })
+}
+
+/// `digest`: when the owners of an organization without rules in force have a digest.
+pub(super) fn digest(s: &mut Sources) -> Option<DigestBlock> {
+    s.parsed("digest", |text| {
+        let why = "write a time and a zone, such as 08:00 Europe/Vienna";
+        let (clock, timezone) = text.split_once(' ').ok_or(why)?;
+        let minute = minute_of_day(clock).ok_or(why)?;
+        let digest = DigestBlock {
+            to: vec!["owners".to_owned()],
+            schedule: Schedule::Daily { minute },
+            timezone: timezone.to_owned(),
+            detail: Detail::default(),
+        };
+        Timetable::of(&digest).map_err(|error| error.to_string())?;
+        Ok(digest)
     })
 }
 

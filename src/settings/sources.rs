@@ -146,6 +146,13 @@ pub const KEYS: &[Key] = &[
         Some("off"),
     ),
     key(
+        "digest",
+        "PATWARDEN_DIGEST",
+        "when the owners of an organization for which no rules are in force have their digest, such as 08:00 Europe/Vienna; \
+         otherwise [digest] of the rules says it",
+        None,
+    ),
+    key(
         "audit-log",
         "PATWARDEN_AUDIT_LOG",
         "a file to which every decision and effect is appended as a line of JSON",

@@ -32,6 +32,8 @@ pub struct MailRow {
     pub text: String,
     /// The same, as HTML.
     pub html: String,
+    /// The list that it belongs to, as `List-Id` has it before the host; empty: it is to one person.
+    pub list: String,
     /// How often it was tried in vain.
     pub attempts: i64,
 }
@@ -45,6 +47,7 @@ impl MailRow {
             subject: get(row, "subject")?,
             text: get(row, "text")?,
             html: get(row, "html")?,
+            list: get(row, "list")?,
             attempts: get(row, "attempts")?,
         })
     }
@@ -147,8 +150,8 @@ impl Tx {
     /// When the database refuses.
     pub async fn put_mail(&mut self, mail: &MailRow, now: Timestamp) -> Result<bool, StoreError> {
         let put = sqlx::query(
-            "INSERT INTO mails (key, organization_id, recipient, subject, text, html, state, due_at, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7, $7) ON CONFLICT (key) DO NOTHING",
+            "INSERT INTO mails (key, organization_id, recipient, subject, text, html, list, state, due_at, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $8, 'waiting', $7, $7) ON CONFLICT (key) DO NOTHING",
         )
         .bind(&mail.key)
         .bind(mail.organization.0)
@@ -157,6 +160,7 @@ impl Tx {
         .bind(&mail.text)
         .bind(&mail.html)
         .bind(now.as_millisecond())
+        .bind(&mail.list)
         .execute(&mut *self.inner)
         .await?;
         Ok(put.rows_affected() == 1)

@@ -60,6 +60,7 @@ impl Files {
                     ("reviews", include_str!("migrations/sqlite/0006_reviews.sql")),
                     ("notices", include_str!("migrations/sqlite/0007_notices.sql")),
                     ("grounds", include_str!("migrations/sqlite/0008_grounds.sql")),
+                    ("digests", include_str!("migrations/sqlite/0009_digests.sql")),
                 ],
             },
             deliveries: File {

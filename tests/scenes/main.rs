@@ -14,6 +14,7 @@ mod common;
 mod by_hand;
 mod calls;
 mod changes;
+mod digest;
 mod edits;
 mod facts;
 mod failures;

@@ -64,6 +64,7 @@ pub(super) fn mails(
             subject: notice.subject(),
             text: notice.text(),
             html: notice.html(),
+            list: String::new(),
             attempts: 0,
         };
         Some(NoticeMail { mail, grants: tokens.iter().map(|one| one.grant.id).collect() })
