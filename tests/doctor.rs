@@ -15,7 +15,7 @@ use common::{
     shell::{command, said},
     soon,
 };
-use fakehub::{Config, ContentType, Fakehub};
+use fakehub::{ContentType, Fault};
 
 /// What it says with these changes to the environment, and its exit code.
 async fn doctor(scene: &Scene, changed: &[(&str, &str)]) -> (String, i32) {
@@ -73,19 +73,15 @@ async fn settings_that_are_wrong_name_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_apps_key_another_apps_id_and_a_github_that_is_not_there_are_told_apart() {
+async fn a_refused_key_another_apps_id_and_a_github_that_is_not_there_are_told_apart() {
     let scene = set_up(Set::default()).await;
-    let other = Fakehub::start(Config::default()).await.unwrap();
-    let key = scene.path("other.pem");
-    std::fs::write(&key, &other.app().private_key_pem).unwrap();
-    let (said, code) =
-        doctor(&scene, &[("GITHUB_APP_PRIVATE_KEY_PATH", key.to_str().unwrap())]).await;
+    scene.hub.fault(Fault::on("apps/get-authenticated").status(401).times(1));
+    let (said, code) = doctor(&scene, &[]).await;
     assert!(code == 1 && said.contains("does not accept the key"), "{said}");
     let (said, code) = doctor(&scene, &[("GITHUB_APP_ID", "424242")]).await;
     assert!(code == 1 && said.contains("App 424242"), "{said}");
     let (said, code) = doctor(&scene, &[("GITHUB_API_URL", "http://127.0.0.1:1")]).await;
     assert!(code == 1 && said.contains("can be reached from here"), "{said}");
-    other.shutdown().await;
     scene.end().await;
 }
 

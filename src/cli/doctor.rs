@@ -345,6 +345,7 @@ async fn examine_mail(report: &mut Report, mail: Option<&MailSettings>, test: Op
         to,
         subject: "[patwarden] a test".to_owned(),
         text: "Somebody ran `patwarden doctor --send-test`. Mail arrives.\n".to_owned(),
+        list: String::new(),
         html: "<p>Somebody ran <code>patwarden doctor --send-test</code>. Mail arrives.</p>\n"
             .to_owned(),
     };
