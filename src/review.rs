@@ -1,6 +1,7 @@
-//! What reviewers are asked on an issue and what they answer there. Pure: no clock, no network, no store.
+//! What reviewers are asked on an issue, what they answer there, and what follows from it. Pure: no clock, no network, no store.
 
 pub mod command;
+pub mod escalation;
 pub mod issue;
 pub mod markdown;
 pub mod reply;

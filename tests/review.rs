@@ -122,6 +122,7 @@ fn groups() -> Vec<Group> {
     let may_decide =
         MayDecide { teams: vec![TeamRef::parse("security").unwrap()], roles: vec![Role::Owner] };
     let group = |name: &str, quorum, approved| Group {
+        instead_of: None,
         name: name.to_owned(),
         may_decide: may_decide.clone(),
         quorum,

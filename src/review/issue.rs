@@ -68,6 +68,8 @@ pub struct Question<'a> {
 pub struct Group {
     /// Its name in the rules.
     pub name: String,
+    /// The group that did not decide in time, in whose place this one is asked as well.
+    pub instead_of: Option<String>,
     /// Whose answer counts.
     pub may_decide: MayDecide,
     /// How many must approve.
@@ -379,10 +381,18 @@ impl Question<'_> {
             if group.comment_required {
                 text.push_str("; an approval needs a comment");
             }
+            if let Some(silent) = &group.instead_of {
+                let _ = write!(
+                    text,
+                    "; asked because {} did not decide in time, and does for it",
+                    inline(silent)
+                );
+            }
             text.push('\n');
         }
         text.push('\n');
-        if self.groups.len() > 1 && self.ended.is_none() {
+        let named = self.groups.iter().filter(|group| group.instead_of.is_none()).count();
+        if named > 1 && self.ended.is_none() {
             text.push_str("Each of these groups must approve. ");
         }
     }
