@@ -51,6 +51,22 @@ pub enum Event {
         /// Why soft rules were overridden, where they were.
         override_why: Option<String>,
     },
+    /// Reviewers are asked about a request that was left to people.
+    ReviewersAsked {
+        /// The groups.
+        groups: Vec<String>,
+        /// Where.
+        url: String,
+    },
+    /// Reviewers answered, or were silent for as long as the rules say; what is sent for it follows.
+    ReviewersAnswered {
+        /// `approve` or `deny`.
+        effect: &'static str,
+        /// Who, and in which comments; or who was silent.
+        by: String,
+        /// What is sent along.
+        reason: String,
+    },
     /// A call that changes something is about to be sent.
     Sending {
         /// `approve`, `deny` or `revoke`.
@@ -62,7 +78,7 @@ pub enum Event {
     Settled {
         /// `approved`, `denied`, `cancelled` or `revoked`.
         outcome: &'static str,
-        /// `rule`, `operator`, `person`, `requester`, `app` or `unknown`.
+        /// `rule`, `operator`, `reviewers`, `silence`, `person`, `requester`, `app` or `unknown`.
         by: &'static str,
         /// The login, where somebody is named.
         actor: Option<String>,
@@ -216,6 +232,13 @@ fn log(entry: &Entry) {
         }
         Event::ReviewedByHand { effect, by, override_why, .. } => {
             tracing::info!(%organization, request, owner, token, effect, by, override_why, "reviewed by hand");
+        }
+        Event::ReviewersAsked { groups, url } => {
+            let groups = groups.join(", ");
+            tracing::info!(%organization, request, owner, token, groups, url, "reviewers are asked");
+        }
+        Event::ReviewersAnswered { effect, by, .. } => {
+            tracing::info!(%organization, request, owner, token, effect, by, "reviewers answered");
         }
         Event::Sending { effect, attempt } => {
             tracing::info!(%organization, request, owner, token, effect, attempt, "sending a review");

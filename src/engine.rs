@@ -8,6 +8,7 @@ mod check;
 mod decide;
 mod departures;
 mod digests;
+mod escalate;
 mod gather;
 mod ingest;
 mod inventory;
@@ -239,7 +240,7 @@ impl Engine {
                     let _ = or_stop(&stop, tokio::time::sleep(LOOK_EVERY)).await;
                 }
             }
-            let next = self.store.next_due().await.ok().flatten();
+            let next = self.next_due().await;
             tokio::select! {
                 () = self.woken(next_reading) => {}
                 () = self.nap(next) => {}
@@ -257,6 +258,13 @@ impl Engine {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// When something is due that nobody wakes us for.
+    async fn next_due(&self) -> Option<Timestamp> {
+        let requests = self.store.next_due().await.ok().flatten();
+        let escalations = self.store.next_due_escalation().await.ok().flatten();
+        requests.into_iter().chain(escalations).min()
     }
 
     async fn woken(&self, next_reading: Instant) {
@@ -292,7 +300,14 @@ impl Engine {
             self.policies.look_soon();
             self.reconcile_soon();
         }
-        for organization in self.store.due_organizations(self.clock.now()).await? {
+        let now = self.clock.now();
+        let mut due = self.store.due_organizations(now).await?;
+        for organization in self.store.organizations_with_due_escalations(now).await? {
+            if !due.contains(&organization) {
+                due.push(organization);
+            }
+        }
+        for organization in due {
             if workers.len() >= SIDE_BY_SIDE {
                 break;
             }
@@ -485,7 +500,7 @@ impl Engine {
         tx.commit().await
     }
 
-    /// Says in the log that people are needed. Asking them is for a later version.
+    /// Says in the log that people are needed.
     fn call_for_people(&self, row: &RequestRow, to: &[String]) {
         tracing::warn!(
             organization = %row.organization.login, request = %row.id, owner = %row.owner.login,

@@ -11,6 +11,7 @@ mod deliveries;
 mod departures;
 mod digests;
 mod effects;
+mod escalations;
 mod holds;
 mod installations;
 mod leases;
@@ -24,6 +25,7 @@ mod policies;
 mod policies_in_force;
 mod policy_places;
 mod requests;
+mod review_issues;
 mod reviews;
 mod revocations;
 mod standing;
@@ -41,17 +43,19 @@ pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery}
 pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringToken, ToldToken};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
+pub use escalations::{EscalationRow, GroupRow, NewVote, VoteRow};
 pub use holds::{Held, HoldRow};
 pub use installations::InstallationRow;
 pub use leases::Lease;
 pub use limits::ParkedRow;
-pub use mails::{MailRow, MailState};
+pub use mails::{MailRow, MailState, MailsUnder};
 pub use members::MemberChanges;
 pub use policies_in_force::PolicyInForceRow;
 pub use policy_places::{Found, Pin, PinnedBy, PlaceIs, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
+pub use review_issues::{CommentRow, IssueRow, IssueState};
 pub(crate) use reviews::NewReview;
-pub use reviews::ReviewRow;
+pub use reviews::{ReviewRow, Voice};
 pub use revocations::{
     ItemState, NewItem, NewRevocation, RevocationItemRow, RevocationRow, RevocationState,
 };

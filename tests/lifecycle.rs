@@ -25,6 +25,8 @@ fn settled_by() -> impl Strategy<Value = SettledBy> {
     prop_oneof![
         Just(SettledBy::Rule),
         Just(SettledBy::Operator("operator olga@desk (local, unverified)".to_owned())),
+        Just(SettledBy::Reviewers("@olga (7)".to_owned())),
+        Just(SettledBy::Silence("owners, silent for 7d".to_owned())),
         Just(SettledBy::Person("olga".to_owned())),
         Just(SettledBy::Requester),
         Just(SettledBy::App("other[bot]".to_owned())),
@@ -143,16 +145,15 @@ proptest! {
     #[test]
     fn an_acknowledged_call_is_ours_in_every_state(state in state()) {
         let approved = state.after(&Event::Acknowledged(Verdict::Approve));
-        let known = matches!(
-            &state,
-            State::Revoking
-                | State::Settled(Outcome::Revoked, _)
-                | State::Settled(Outcome::Approved, SettledBy::Rule | SettledBy::Operator(_))
-        );
+        let known = match &state {
+            State::Revoking | State::Settled(Outcome::Revoked, _) => true,
+            State::Settled(Outcome::Approved, by) => by.is_ours(),
+            _ => false,
+        };
         prop_assert_eq!(approved, if known { state.clone() } else { State::Checking });
         if !known {
             let denied = state.after(&Event::Acknowledged(Verdict::Deny));
-            let by_hand = matches!(&state, State::Settled(Outcome::Denied, SettledBy::Operator(_)));
+            let by_hand = matches!(&state, State::Settled(Outcome::Denied, by) if by.is_ours());
             let ours = State::Settled(Outcome::Denied, SettledBy::Rule);
             prop_assert_eq!(denied, if by_hand { state.clone() } else { ours });
         }
@@ -161,10 +162,10 @@ proptest! {
     /// An operator's word changes who ended it, where it was us, and nothing else.
     #[test]
     fn an_operators_word_is_never_taken_for_anybody_elses(state in state()) {
-        let by_hand = state.by_word_of("operator martin@desk (local, unverified)");
+        let martin = SettledBy::Operator("operator martin@desk (local, unverified)".to_owned());
+        let by_hand = state.by_word_of(&martin);
         match &state {
             State::Settled(outcome @ (Outcome::Approved | Outcome::Denied), SettledBy::Rule) => {
-                let martin = SettledBy::Operator("operator martin@desk (local, unverified)".to_owned());
                 prop_assert_eq!(by_hand, State::Settled(*outcome, martin));
             }
             state => prop_assert_eq!(&by_hand, state),

@@ -116,9 +116,9 @@ async fn which_repositories_a_request_would_reach_is_known_where_it_was_judged()
         .collect();
     found.sort_unstable();
     assert_eq!((found, json["cannot_say"].as_u64()), (vec![web, all], Some(0)));
-    // Where nothing judged it, nobody can say: that is counted, and said.
+    // Where neither a rule nor people needed them, nobody can say: that is counted, and said.
     scene.new_rules(
-        "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n",
+        "schema = 1\nmode = \"shadow\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n",
     );
     let unread = scene.ask(writing("ben")).request_id;
     scene.until_left_to_people(unread).await;

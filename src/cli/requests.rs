@@ -1,5 +1,6 @@
 //! `patwarden requests`: what is pending, what was decided and why.
 
+mod asked;
 mod listed;
 mod review;
 
@@ -24,6 +25,8 @@ pub(super) enum Requests {
     /// Flags that say which are asked of what GitHub listed last. Which repositories a token would reach is known where it
     /// was judged; what nobody can say is counted.
     List(Box<List>),
+    /// Show one request: where it stands, what was decided, who is asked and what they answered
+    Show(asked::Show),
     /// Approve pending requests by hand: these, or those that flags mean
     ///
     /// Each is looked up, judged anew, and shown with what the rules say. Nothing that a hard rule denies is ever approved,
@@ -92,6 +95,7 @@ struct Line {
     settled_by: Option<&'static str>,
     actor: Option<String>,
     review: Option<ReviewRow>,
+    asked: Option<asked::Asked>,
     decision: Option<i64>,
     effect: Option<&'static str>,
     rules: Vec<String>,
@@ -106,6 +110,7 @@ impl Requests {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let list = match self {
             Self::List(list) => list,
+            Self::Show(show) => return show.run().await,
             Self::Approve(approve) => return approve.run().await,
             Self::Deny(deny) => return deny.run().await,
             Self::Confirm(confirm) => return confirm.run().await,
@@ -126,7 +131,9 @@ impl Requests {
         let mut lines = Vec::new();
         for row in &rows {
             let review = store.reviews(row.key()).await?.pop();
-            lines.push(line(row, row.decision_id.and_then(|id| decisions.get(&id)), review));
+            let decision = row.decision_id.and_then(|id| decisions.get(&id));
+            let asked = asked::Asked::of(&store, row).await?;
+            lines.push(Line { asked, ..line(row, decision, review) });
         }
         if list.csv {
             listed::csv(&rows, &lines)?;
@@ -168,9 +175,11 @@ impl Requests {
                 lines.iter().map(|line| {
                     let since = line.since.strftime("%Y-%m-%d %H:%M").to_string();
                     let by_hand = line.by_hand();
-                    let why = match (&line.note, &by_hand, &line.why) {
+                    let asked = line.asked.as_ref().filter(|asked| asked.is_heard());
+                    let asked = asked.map(ToString::to_string);
+                    let why = match (&line.note, by_hand.as_ref().or(asked.as_ref()), &line.why) {
                         (note, ..) if !note.is_empty() => note,
-                        (_, Some(by_hand), _) => by_hand,
+                        (_, Some(people), _) => people,
                         (.., Some(why)) => why,
                         _ => "",
                     };
@@ -332,7 +341,7 @@ impl Line {
     /// What an operator said, where that is what ended it or is to end it.
     fn by_hand(&self) -> Option<String> {
         let review = self.review.as_ref()?;
-        let counts = self.settled_by == Some("operator") || self.settled_by.is_none();
+        let counts = matches!(self.settled_by, Some("operator" | "reviewers" | "silence") | None);
         let over = review.override_why.as_ref();
         let over = over.map(|why| format!("; soft rules overridden: {why}")).unwrap_or_default();
         let who = if self.settled_by.is_none() {
@@ -360,6 +369,7 @@ fn line(row: &RequestRow, decision: Option<&DecisionRow>, review: Option<ReviewR
         settled_by: by.map(|by| by.as_str()),
         actor: by.and_then(|by| by.actor()).map(str::to_owned),
         review,
+        asked: None,
         decision: row.decision_id,
         effect: decision.map(|row| row.decision.effect.as_str()),
         rules: decision

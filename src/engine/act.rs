@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     decide::Decided,
-    judge,
+    escalate, judge,
     lifecycle::{Event, State, Verdict},
     record,
     worker::{Stop, Worker, backoff},
@@ -13,7 +13,7 @@ use crate::{
     audit,
     domain::InstallationId,
     github::{CallError, Review, Write},
-    store::{EffectRow, InstallationRow, RequestKey, RequestRow, StoreError, Tx},
+    store::{InstallationRow, RequestKey, RequestRow, StoreError, Tx, Voice},
 };
 
 /// How old the oldest fact behind a decision may be when its call is sent, counted from when GitHub had answered.
@@ -134,7 +134,11 @@ impl Worker<'_> {
             return Ok(None);
         };
         let current = tx.request(key).await?;
-        if !current.is_some_and(|row| self.is_still_right(&row, &effect)) {
+        let voice = match effect.review_id {
+            Some(review) => tx.voice_of(review).await?,
+            None => None,
+        };
+        if !current.is_some_and(|row| self.is_still_right(&row, voice)) {
             // Still due: the next pass judges it under the rules as they are now.
             return Ok(None);
         }
@@ -149,14 +153,17 @@ impl Worker<'_> {
         Ok(Some((Sending { verdict, reason: effect.reason }, entry)))
     }
 
-    /// Whether the rules that decided are still in force, and nothing forbids to act on them. To deny by hand needs none.
-    fn is_still_right(&self, row: &RequestRow, effect: &EffectRow) -> bool {
+    /// Whether the rules that decided are still in force, and nothing forbids to act on them. To deny by hand needs none;
+    /// silence is nobody's hand.
+    fn is_still_right(&self, row: &RequestRow, voice: Option<Voice>) -> bool {
         let in_force = self.engine.policies.in_force(&row.organization);
         let same =
             in_force.policy.is_some_and(|policy| row.judged_under == Some(judge::grounds(&policy)));
         match row.state {
             State::Decided(Verdict::Approve) => same && in_force.broken.is_none(),
-            State::Decided(Verdict::Deny) => same || effect.review_id.is_some(),
+            State::Decided(Verdict::Deny) => {
+                same || matches!(voice, Some(Voice::Operator | Voice::Reviewers))
+            }
             _ => false,
         }
     }
@@ -203,6 +210,12 @@ impl Worker<'_> {
                 })
                 .await?,
             );
+        }
+        if let (true, Some(last)) = (refused_for_good, all.last()) {
+            let in_force = self.engine.policies.in_force(&last.row.organization);
+            if let Some(policy) = in_force.policy {
+                escalate::ask_people(&mut tx, &last.row, &policy, &[], now, now).await?;
+            }
         }
         tx.commit().await?;
         crate::crash::point("answer-committed");

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    by_hand,
+    by_hand, escalate,
     gather::{self, Learned, Sources},
     judge::{self, ByHand, HeldBack, Judged, Under},
     lifecycle::{Event, State, Verdict},
@@ -84,7 +84,16 @@ impl Worker<'_> {
                 gather::oldest(&gathered.facts).map_or(looked_at, |read_at| read_at.min(looked_at));
             let held_back =
                 HeldBack { broken: in_force.broken.as_deref(), unconfirmed: row.unconfirmed };
-            let judged = judge::judge(&policy, &held_back, request, gathered.facts);
+            let mut gathered = gathered;
+            let mut judged = judge::judge(&policy, &held_back, request, gathered.facts);
+            if judged.event == Event::Escalate
+                && gathered.limited_until.is_none()
+                && let Some(needs) = escalate::needs_for_people(&policy, request)
+            {
+                // People decide about all that they are shown.
+                gathered = gather::gather(sources, request, &needs).await?;
+                judged = judge::judge(&policy, &held_back, request, gathered.facts);
+            }
             let judged = match &review {
                 Some(review) => judged.going_on_with(review, held_back.broken),
                 None => judged,
@@ -158,6 +167,13 @@ impl Worker<'_> {
         })
         .await?;
         let Some(Happened { row, mut entries }) = happened else { return Ok(None) };
+        // What may yet be read or mended is waited for.
+        let from = if judged.retry {
+            row.state_since.saturating_add(PEOPLE_AFTER).unwrap_or(now)
+        } else {
+            now
+        };
+        escalate::ask_people(&mut tx, &row, policy, &judged.decision.to, from, now).await?;
         learned.note(&mut tx, key.organization, now).await?;
         self.record_effect(&mut tx, &row, &judged, Some(decision_id), review_id).await?;
         crate::crash::point("decision-written");

@@ -15,8 +15,8 @@ use crate::{
     clock::Clock,
     domain::{Installation, InstallationId, Login, OrganizationId, cut, for_people},
     github::{
-        ChangeEvent, Changed, RequestEvent, RequestEventAction, parse_change_event,
-        parse_request_event,
+        ChangeEvent, Changed, IssueEvent, RequestEvent, RequestEventAction, parse_change_event,
+        parse_issue_event, parse_request_event,
     },
     store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx, UNNAMED_EVENT},
 };
@@ -44,6 +44,8 @@ enum Said {
     Request(RequestEvent),
     /// Something of a pull request, or of the check of one.
     Change(ChangeEvent),
+    /// Something of an issue, perhaps an answer; what, is read where it stands.
+    Issue(IssueEvent),
     /// Something of where the App is installed; what, is not believed anyway.
     Installation,
     /// Why it cannot be understood.
@@ -85,6 +87,9 @@ pub(super) async fn ingest(
                     entries.extend(apply(&mut tx, event, now).await?);
                 }
                 Said::Change(event) => note_change(&mut tx, &event, now).await?,
+                Said::Issue(event) => {
+                    tx.look_at_issue(event.repository, event.number, now).await?;
+                }
                 Said::Installation => look_around = true,
                 Said::Unclear(why) => not_understood(&mut tx, seq, &event, &why, now).await?,
                 Said::Nothing => {}
@@ -107,6 +112,9 @@ fn said(delivery: &StoredDelivery) -> Said {
         }
         "pull_request" | "check_run" | "check_suite" => {
             parse_change_event(&delivery.body).map_or_else(Said::Unclear, Said::Change)
+        }
+        "issue_comment" | "issues" => {
+            parse_issue_event(&delivery.body).map_or_else(Said::Unclear, Said::Issue)
         }
         "installation" => Said::Installation,
         UNNAMED_EVENT => Said::Unclear(

@@ -10,7 +10,7 @@ use crate::{
     audit,
     domain::{Fingerprint, RepositorySelection, TokenRequest},
     rules::{self, Decision, Effect, Mode, Policy, Trace, facts::Facts},
-    store::{DecisionRow, NewDecision, NewReview, ReviewRow},
+    store::{DecisionRow, NewDecision, NewReview, ReviewRow, Voice},
 };
 
 /// A judged request, and what is to be done about it.
@@ -157,8 +157,19 @@ impl Judged {
     /// rules alone count.
     pub(super) fn going_on_with(self, review: &ReviewRow, broken: Option<&str>) -> Self {
         let over = review.override_why.as_deref();
-        let may = by_hand::may(review.verdict, &self.decision, &self.trace, broken, over);
-        if self.fingerprint != review.fingerprint || may.is_err() {
+        let may = by_hand::may(review.verdict, &self.decision, &self.trace, broken, over).is_ok();
+        let may = match review.voice {
+            Voice::Operator => may,
+            Voice::Reviewers => may && self.mode != Mode::Shadow,
+            // Nobody said it: it holds only as long as nothing but people could decide.
+            Voice::Silence => {
+                self.mode == Mode::Enforce
+                    && broken.is_none()
+                    && self.decision.effect == Effect::Escalate
+                    && !self.decision.only_unknown
+            }
+        };
+        if self.fingerprint != review.fingerprint || !may {
             return self;
         }
         self.with_word(review.verdict, review.reason.clone(), ByHand::Before(review.id))

@@ -58,6 +58,10 @@ pub enum SettledBy {
     Rule,
     /// patwarden, by the word of an operator: an account on a machine, as far as that can be known.
     Operator(String),
+    /// patwarden, by the word of reviewers whom it asked: who, and where they said it.
+    Reviewers(String),
+    /// patwarden, because reviewers whom it asked were silent for as long as the rules say: which, and how long.
+    Silence(String),
     /// A person, by login.
     Person(String),
     /// The requester.
@@ -176,15 +180,11 @@ impl State {
             (state, E::Sending) => state.clone(),
 
             // 204 is proof that it was us, whatever name a webhook gave and whatever we made of silence.
-            (S::Revoking | S::Settled(Outcome::Revoked, _), E::Acknowledged(_))
-            | (
-                S::Settled(Outcome::Approved, SettledBy::Rule | SettledBy::Operator(_)),
-                E::Acknowledged(_),
-            )
-            | (
-                S::Settled(Outcome::Denied, SettledBy::Operator(_)),
-                E::Acknowledged(Verdict::Deny),
-            ) => self.clone(),
+            (S::Revoking | S::Settled(Outcome::Revoked, _), E::Acknowledged(_)) => self.clone(),
+            (S::Settled(Outcome::Approved, by), E::Acknowledged(_)) if by.is_ours() => self.clone(),
+            (S::Settled(Outcome::Denied, by), E::Acknowledged(Verdict::Deny)) if by.is_ours() => {
+                self.clone()
+            }
             (_, E::Acknowledged(Verdict::Approve)) => S::Checking,
             (_, E::Acknowledged(Verdict::Deny)) => S::Settled(Outcome::Denied, SettledBy::Rule),
 
@@ -227,12 +227,12 @@ impl State {
         }
     }
 
-    /// The same, where what we sent was the word of an operator and no rule's. What we revoked stays ours.
+    /// The same, where what we sent was somebody's word and no rule's. What we revoked stays ours.
     #[must_use]
-    pub fn by_word_of(&self, operator: &str) -> Self {
+    pub fn by_word_of(&self, by: &SettledBy) -> Self {
         match self {
             Self::Settled(outcome @ (Outcome::Approved | Outcome::Denied), SettledBy::Rule) => {
-                Self::Settled(*outcome, SettledBy::Operator(operator.to_owned()))
+                Self::Settled(*outcome, by.clone())
             }
             state => state.clone(),
         }
@@ -286,6 +286,8 @@ impl State {
                 let by = match by {
                     Some("rule") => SettledBy::Rule,
                     Some("operator") => SettledBy::Operator(actor),
+                    Some("reviewers") => SettledBy::Reviewers(actor),
+                    Some("silence") => SettledBy::Silence(actor),
                     Some("person") => SettledBy::Person(actor),
                     Some("requester") => SettledBy::Requester,
                     Some("app") => SettledBy::App(actor),
@@ -339,6 +341,8 @@ impl SettledBy {
         match self {
             Self::Rule => "rule",
             Self::Operator(_) => "operator",
+            Self::Reviewers(_) => "reviewers",
+            Self::Silence(_) => "silence",
             Self::Person(_) => "person",
             Self::Requester => "requester",
             Self::App(_) => "app",
@@ -346,13 +350,23 @@ impl SettledBy {
         }
     }
 
-    /// The login, or what is known of an operator, where somebody is named.
+    /// The login, or what is known of an operator or of reviewers, where somebody is named.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         match self {
-            Self::Operator(name) | Self::Person(name) | Self::App(name) => Some(name),
-            _ => None,
+            Self::Operator(name)
+            | Self::Reviewers(name)
+            | Self::Silence(name)
+            | Self::Person(name)
+            | Self::App(name) => Some(name),
+            Self::Rule | Self::Requester | Self::Unknown => None,
         }
+    }
+
+    /// Whether a call of ours ended it, whoever had us make it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Rule | Self::Operator(_) | Self::Reviewers(_) | Self::Silence(_))
     }
 
     fn from_hearing(outcome: Outcome, who: &Heard) -> Self {
@@ -378,7 +392,9 @@ impl fmt::Display for SettledBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule => f.write_str("a rule"),
-            Self::Operator(name) => f.write_str(&for_people(name)),
+            Self::Operator(name) | Self::Reviewers(name) | Self::Silence(name) => {
+                f.write_str(&for_people(name))
+            }
             Self::Person(login) => write!(f, "@{}", for_people(login)),
             Self::Requester => f.write_str("the requester"),
             Self::App(login) => write!(f, "the App {}", for_people(login)),

@@ -174,6 +174,7 @@ impl Engine {
         if unreadable.is_empty() {
             self.look_for_the_missing(installation.organization.id, &requests, began).await?;
         }
+        self.look_for_answers(installation.organization.id).await?;
         Ok((requests.len(), found))
     }
 

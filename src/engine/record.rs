@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::lifecycle::{Event, Outcome, SettledBy, State, Verdict};
 use crate::{
     audit,
-    store::{Doubt, EffectKind, EffectState, RequestKey, RequestRow, StoreError, Tx},
+    store::{Doubt, EffectKind, EffectState, RequestKey, RequestRow, StoreError, Tx, Voice},
 };
 
 /// How long after it was begun a call may still take effect, and a list may lag behind that: pending after
@@ -46,8 +46,8 @@ pub(super) async fn happen_to(
     row.in_doubt = doubt;
     row.state = before.after(event);
     if row.state != before {
-        if let Some(operator) = whose_word(tx, &row).await? {
-            row.state = row.state.by_word_of(&operator);
+        if let Some(by) = whose_word(tx, &row).await? {
+            row.state = row.state.by_word_of(&by);
         }
         moved(&mut row, &before, now);
     }
@@ -61,20 +61,27 @@ pub(super) async fn happen_to(
             tx.end_effects(row.key(), state, &detail, now).await?;
         }
         entries.extend(told(&row, now));
+        // Reviewers who are asked about it are to know, whoever did it.
+        tx.wake_escalation(row.key(), now).await?;
     }
     tx.save_request(&row).await?;
     Ok(Happened { row, entries })
 }
 
-/// The operator whose word was sent, where it was not a rule that ended a request. A webhook only names our bot, and the
-/// call that was sent last is the one that did it.
-async fn whose_word(tx: &mut Tx, row: &RequestRow) -> Result<Option<String>, StoreError> {
+/// Whose word was sent, where it was not a rule that ended a request. A webhook only names our bot, and the call that was sent
+/// last is the one that did it.
+async fn whose_word(tx: &mut Tx, row: &RequestRow) -> Result<Option<SettledBy>, StoreError> {
     let kind = match &row.state {
         State::Settled(Outcome::Approved, SettledBy::Rule) => EffectKind::Approve,
         State::Settled(Outcome::Denied, SettledBy::Rule) => EffectKind::Deny,
         _ => return Ok(None),
     };
-    tx.operator_of_last(row.key(), kind).await
+    let word = tx.voice_of_last(row.key(), kind).await?;
+    Ok(word.map(|(voice, who)| match voice {
+        Voice::Operator => SettledBy::Operator(who),
+        Voice::Reviewers => SettledBy::Reviewers(who),
+        Voice::Silence => SettledBy::Silence(who),
+    }))
 }
 
 /// Whether a call of ours is in doubt after `event`. It stays so whatever is judged meanwhile: a call that was
@@ -128,9 +135,7 @@ fn outbox_after(before: &State, doubt: bool, row: &RequestRow) -> Option<(Effect
     match &row.state {
         State::Decided(_) | State::Sent(_) | State::Revoking => None,
         State::Checking => Some((EffectState::Applied, String::new())),
-        State::Settled(_, SettledBy::Rule | SettledBy::Operator(_)) => {
-            Some((EffectState::Applied, String::new()))
-        }
+        State::Settled(_, by) if by.is_ours() => Some((EffectState::Applied, String::new())),
         State::Settled(_, by) if in_doubt => {
             Some((EffectState::Unknown, format!("settled by {by} while our call was under way")))
         }

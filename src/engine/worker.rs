@@ -62,7 +62,8 @@ impl Worker<'_> {
         let now = engine.clock.now();
         let rows = engine.store.due(organization, now, CLAIMED_AT_ONCE).await?;
         if rows.is_empty() {
-            return Ok(Pass::Idle);
+            // What waits for people has time.
+            return self.escalate().await;
         }
         let installation = engine.store.installation(organization).await?;
         let Some(installation) = installation.filter(|installation| !installation.suspended) else {

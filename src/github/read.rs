@@ -407,6 +407,20 @@ impl Read {
         known_role(&self.membership(organization, login).await?)
     }
 
+    /// The number of the member who has this login now.
+    ///
+    /// # Errors
+    /// As for [`Read::role`].
+    pub async fn user_of(
+        &self,
+        organization: &Organization,
+        login: &Login,
+    ) -> Result<UserId, CallError> {
+        let membership = self.membership(organization, login).await?;
+        let user = membership.whose();
+        user.filter(|_| membership.role() != Some(Role::Stranger)).ok_or(CallError::NotFound)
+    }
+
     async fn membership(
         &self,
         organization: &Organization,

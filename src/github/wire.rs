@@ -234,6 +234,11 @@ impl Membership {
         self.user.as_ref().is_none_or(|found| found.id == user.0)
     }
 
+    /// Whose it is, as far as the answer says.
+    pub(super) fn whose(&self) -> Option<UserId> {
+        self.user.as_ref().map(|user| UserId(user.id))
+    }
+
     /// The role, or `None` for a word that we do not know.
     pub(super) fn role(&self) -> Option<Role> {
         // An invitation that was not accepted gives no role yet.

@@ -203,6 +203,40 @@ fn combine<'p>(
     verdict
 }
 
+impl Policy {
+    /// What a requester is told where a group's silence denies: its text with the placeholders filled in.
+    #[must_use]
+    pub fn silence_reason(
+        &self,
+        group: &str,
+        request: &TokenRequest,
+        near_miss: Option<&NearMiss>,
+    ) -> Option<String> {
+        let finally = self.reviewers().get(group)?.finally.as_ref()?;
+        // It was checked when it was loaded.
+        let template = Template::parse(finally.reason.as_deref()?).ok()?;
+        let rule = format!("reviewers.{group}");
+        Some(template.render(&self.values(&rule, request, near_miss)))
+    }
+
+    fn values<'a>(
+        &'a self,
+        rule: &'a str,
+        request: &'a TokenRequest,
+        near_miss: Option<&'a NearMiss>,
+    ) -> Values<'a> {
+        Values {
+            rule,
+            organization: request.organization.login.as_str(),
+            owner: request.owner.login.as_str(),
+            ceiling_lifetime: self.ceiling.lifetime.map(|days| format!("{days}d")),
+            ceiling_max_repositories: self.ceiling.max_repositories.map(|n| n.to_string()),
+            policy_url: &self.policy_url,
+            near_miss,
+        }
+    }
+}
+
 impl Verdict<'_> {
     fn into_decision(
         self,
@@ -211,15 +245,8 @@ impl Verdict<'_> {
         near_miss: Option<NearMiss>,
     ) -> Decision {
         let reason = self.template.map(|(template, rule)| {
-            template.render(&Values {
-                rule: rule.as_ref().map_or("default", RuleId::as_str),
-                organization: subject.request.organization.login.as_str(),
-                owner: subject.request.owner.login.as_str(),
-                ceiling_lifetime: policy.ceiling.lifetime.map(|days| format!("{days}d")),
-                ceiling_max_repositories: policy.ceiling.max_repositories.map(|n| n.to_string()),
-                policy_url: &policy.policy_url,
-                near_miss: near_miss.as_ref(),
-            })
+            let rule = rule.as_ref().map_or("default", RuleId::as_str);
+            template.render(&policy.values(rule, subject.request, near_miss.as_ref()))
         });
         Decision {
             effect: self.effect,

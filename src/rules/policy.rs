@@ -330,11 +330,6 @@ impl Policy {
         let mut add = |block: String, what: &str| {
             list.push(NotYetActedOn { block, what: what.to_owned() });
         };
-        for (name, group) in &self.reviewers {
-            if group.defined {
-                add(format!("reviewers.{name}"), "nobody is notified, reminded or counted");
-            }
-        }
         for (name, revocation) in &self.revocations {
             if revocation.grace.seconds() > 0 {
                 add(

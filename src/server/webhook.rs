@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
 use crate::{
-    github::{parse_departure_event, parse_repository_event},
+    github::{parse_departure_event, parse_issue_event, parse_repository_event},
     store::{Accepted, Delivery, StoreError, UNNAMED_EVENT},
 };
 
@@ -62,6 +62,10 @@ enum EventKind {
     Organization,
     /// The same of a team.
     Membership,
+    /// Somebody wrote on an issue; perhaps an answer.
+    IssueComment,
+    /// Something was done to an issue; perhaps one in which people are asked.
+    Issues,
     /// A delivery without a name: it may be any of them.
     Unnamed,
 }
@@ -72,6 +76,8 @@ enum Handling {
     Store,
     /// The same, where it is about a repository with rules; else nothing is kept.
     StoreForRules,
+    /// The same, where it is about an issue in which people are asked.
+    StoreForReviewers,
     /// It only wakes whoever follows the repository, if somebody does; a look every few minutes finds what was missed.
     WakeRules,
     /// It only has the lists of members compared, where it says that somebody left; every inventory finds what was missed.
@@ -79,7 +85,7 @@ enum Handling {
 }
 
 impl EventKind {
-    const NAMED: [Self; 9] = [
+    const NAMED: [Self; 11] = [
         Self::TokenRequest,
         Self::Installation,
         Self::Push,
@@ -89,6 +95,8 @@ impl EventKind {
         Self::CheckSuite,
         Self::Organization,
         Self::Membership,
+        Self::IssueComment,
+        Self::Issues,
     ];
 
     /// The name in `X-GitHub-Event`, and in the store.
@@ -103,6 +111,8 @@ impl EventKind {
             Self::CheckSuite => "check_suite",
             Self::Organization => "organization",
             Self::Membership => "membership",
+            Self::IssueComment => "issue_comment",
+            Self::Issues => "issues",
             Self::Unnamed => UNNAMED_EVENT,
         }
     }
@@ -111,6 +121,7 @@ impl EventKind {
         match self {
             Self::TokenRequest | Self::Installation | Self::Unnamed => Handling::Store,
             Self::PullRequest | Self::CheckRun | Self::CheckSuite => Handling::StoreForRules,
+            Self::IssueComment | Self::Issues => Handling::StoreForReviewers,
             Self::Push | Self::Repository => Handling::WakeRules,
             Self::Organization | Self::Membership => Handling::WakeComparison,
         }
@@ -372,6 +383,7 @@ pub(super) async fn receive(
             Some(event) if (shared.holds_rules)(&event) => store(&shared, delivery).await,
             _ => StatusCode::NO_CONTENT,
         },
+        Handling::StoreForReviewers => store_for_reviewers(&shared, delivery).await,
         Handling::WakeRules => wake_rules(&shared, &delivery),
         Handling::WakeComparison => match parse_departure_event(&delivery.payload) {
             Some(organization) => {
@@ -388,6 +400,17 @@ fn wake_rules(shared: &Shared, delivery: &VerifiedDelivery) -> StatusCode {
     match parse_repository_event(&delivery.payload) {
         Some(event) if (shared.repository_changed)(&event) => StatusCode::ACCEPTED,
         _ => StatusCode::NO_CONTENT,
+    }
+}
+
+/// Stores what is about an issue in which people are asked. Nothing else is kept.
+async fn store_for_reviewers(shared: &Shared, delivery: VerifiedDelivery) -> StatusCode {
+    let Ok(event) = parse_issue_event(&delivery.payload) else { return StatusCode::NO_CONTENT };
+    let asked = shared.store.is_review_issue(event.repository, event.number);
+    match tokio::time::timeout(ANSWER_DEADLINE, asked).await {
+        Ok(Ok(false)) => StatusCode::NO_CONTENT,
+        // Whether it is cannot be told: kept, it costs little.
+        _ => store(shared, delivery).await,
     }
 }
 

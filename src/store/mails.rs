@@ -80,6 +80,50 @@ impl Store {
     }
 }
 
+/// The mails whose keys begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailsUnder {
+    /// How many there are.
+    pub count: i64,
+    /// Whether a mail server, or the folder, has one of them.
+    pub arrived: bool,
+    /// Whether one of them is still to be sent.
+    pub waits: bool,
+}
+
+impl MailsUnder {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Store {
+    /// What became of the mails whose keys begin with `prefix`, which ends with a slash.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn mails_under(&self, prefix: &str) -> Result<MailsUnder, StoreError> {
+        // A zero comes right after the slash.
+        let end = format!("{}0", prefix.trim_end_matches('/'));
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS count, COALESCE(MAX(state = 'sent'), FALSE) AS arrived, \
+                 COALESCE(MAX(state = 'waiting'), FALSE) AS waits FROM mails \
+              WHERE key >= $1 AND key < $2",
+        )
+        .bind(prefix)
+        .bind(end)
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(MailsUnder {
+            count: get(&row, "count")?,
+            arrived: get(&row, "arrived")?,
+            waits: get(&row, "waits")?,
+        })
+    }
+}
+
 impl Store {
     /// The mails that stand there, the newest first: at most so many.
     ///

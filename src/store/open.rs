@@ -61,6 +61,7 @@ impl Files {
                     ("notices", include_str!("migrations/sqlite/0007_notices.sql")),
                     ("grounds", include_str!("migrations/sqlite/0008_grounds.sql")),
                     ("digests", include_str!("migrations/sqlite/0009_digests.sql")),
+                    ("escalations", include_str!("migrations/sqlite/0010_escalations.sql")),
                 ],
             },
             deliveries: File {

@@ -240,6 +240,18 @@ impl Store {
         row.as_ref().map(RequestRow::read).transpose()
     }
 
+    /// The requests of this number: of one GitHub there is one.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn requests_numbered(&self, id: RequestId) -> Result<Vec<RequestRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM requests WHERE request_id = $1")
+            .bind(id.0)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(RequestRow::read).collect()
+    }
+
     /// The open requests of an organization: those that a listing should show, or that wait for one.
     ///
     /// # Errors

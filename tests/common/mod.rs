@@ -53,6 +53,9 @@ pub const TEAM_BY_SLUG: &str = "teams/get-by-name";
 pub const TEAMS_OF: &str = "teams/list";
 pub const PROPERTIES: &str = "orgs/custom-properties-for-repos-get-organization-values";
 pub const INSTALLATIONS: &str = "apps/list-installations";
+pub const OPEN_ISSUE: &str = "issues/create";
+pub const COMMENT: &str = "issues/create-comment";
+pub const COMMENTS: &str = "issues/list-comments";
 pub const ACCESS_TOKEN: &str = "apps/create-installation-access-token";
 
 /// Members read; nobody administers; everything else is for people.
@@ -512,6 +515,8 @@ impl Scene {
             let backlog = self.store().backlog().await.unwrap();
             let now = self.clock.now();
             let due = self.store().next_due().await.unwrap().is_some_and(|next| next <= now);
+            let asking = self.store().next_due_escalation().await.unwrap();
+            let due = due || asking.is_some_and(|next| next <= now);
             (self.hub.webhooks_waiting() == 0 && backlog.unprocessed == 0 && !due).then_some(())
         })
         .await;
@@ -620,8 +625,15 @@ impl Scene {
                 .filter(|row| row.due_at.is_some())
                 .map(|row| format!("{} is {} ({})", row.id, row.state, row.note))
                 .collect();
+            let unwritten = self.store().unwritten_comments().await.unwrap();
+            let asking = self.store().next_due_escalation().await.unwrap();
+            let asking = asking.is_some_and(|next| next <= self.clock.now());
             let over = !self.set.everything_over
-                || (unfinished == 0 && backlog.unprocessed == 0 && due.is_empty());
+                || (unfinished == 0
+                    && backlog.unprocessed == 0
+                    && due.is_empty()
+                    && unwritten == 0
+                    && !asking);
             if over && self.hub.webhooks_waiting() == 0 {
                 for row in rows.iter().filter(|_| self.set.everything_over) {
                     let at_rest = matches!(
@@ -634,7 +646,7 @@ impl Scene {
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "{what}: {unfinished} effects, {} deliveries, {} webhooks under way, due: {due:?}",
+                "{what}: {unfinished} effects, {} deliveries, {} webhooks under way, {unwritten} comments, due: {due:?}, asking: {asking}",
                 backlog.unprocessed,
                 self.hub.webhooks_waiting()
             );

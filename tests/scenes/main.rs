@@ -16,6 +16,8 @@ mod calls;
 mod changes;
 mod digest;
 mod edits;
+mod escalation;
+mod escalation_time;
 mod facts;
 mod failures;
 mod inventory;

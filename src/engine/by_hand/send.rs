@@ -21,6 +21,7 @@ use crate::{
     rules::MAX_REASON_CHARS,
     store::{
         EffectKind, EffectState, InstallationRow, NewEffect, NewReview, RequestRow, StoreError,
+        Voice,
     },
 };
 
@@ -304,6 +305,7 @@ impl Desk {
                 verdict: word.verdict,
                 reason: word.sent().to_owned(),
                 override_why: override_why.clone(),
+                voice: Voice::Operator,
                 operator: word.operator.clone(),
             }),
         };

@@ -1,0 +1,281 @@
+//! What people wrote on an issue: each comment is read once, in order, and what it says is in the record together with what is
+//! answered. An answer counts for what the issue showed when it was written, and only by somebody who may decide.
+
+use std::collections::BTreeSet;
+
+use super::{Case, Trouble, audience, issues, permission::May};
+use crate::{
+    domain::Login,
+    engine::{lifecycle::Verdict, worker::Worker},
+    github::{Author, CallError, Comment, Issue},
+    review::{
+        command::{self, Command, Said},
+        escalation::{Due, Vote},
+        reply::{self, Reply},
+    },
+    store::{IssueRow, IssueState, NewVote},
+};
+
+/// How often an issue is opened again that somebody closed while its request was pending.
+const REOPENED: i64 = 3;
+
+const REOPENED_TEXT: &str = "Closing this issue decides nothing, and the request is still pending: so it is open again. \
+    `/approve` or `/deny reason` in a comment of its own decides.";
+
+/// What becomes of a comment.
+#[derive(Default)]
+struct Read {
+    vote: Option<NewVote>,
+    /// What is answered.
+    answer: Option<String>,
+}
+
+impl Read {
+    fn answered(comment: &Comment, issue: &IssueRow, reply: &Reply<'_>) -> Self {
+        let text = reply.text(&answer_key(comment), audience(issue));
+        Self { vote: None, answer: Some(text) }
+    }
+}
+
+fn answer_key(comment: &Comment) -> String {
+    format!("answer:{}", comment.id)
+}
+
+impl Worker<'_> {
+    /// Reads the comments that were not read. Gives whether every issue was looked at.
+    pub(super) async fn read_answers(
+        &self,
+        case: &Case<'_>,
+        issues: &mut Vec<IssueRow>,
+    ) -> Result<bool, Trouble> {
+        let mut all = true;
+        for issue in issues.iter_mut().filter(|issue| issue.request.is_some()) {
+            if !issue.look || issue.state != IssueState::Open {
+                all = false;
+                continue;
+            }
+            self.read_issue(case, issue).await?;
+        }
+        issues.retain(|issue| issue.state != IssueState::Lost);
+        Ok(all)
+    }
+
+    async fn read_issue(&self, case: &Case<'_>, issue: &mut IssueRow) -> Result<(), Trouble> {
+        let Some(at) = issue.at else { return Ok(()) };
+        // From here on, what is heard of it counts anew.
+        let mut tx = self.begin().await?;
+        tx.issue_looked_at(issue.id).await?;
+        tx.commit().await?;
+        issue.look = false;
+        let found = match case.read.issue(at).await {
+            Ok(found) => found,
+            Err(CallError::NotFound) => {
+                return Ok(self.lose(case, issue, "was deleted or moved").await?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.note_what_was_done_to(case, issue, &found).await?;
+        let mut comments = case.read.comments(at, None).await?;
+        comments.sort_by_key(|comment| comment.id);
+        let read_to = issue.read_to;
+        for comment in comments.iter().filter(|comment| comment.id > read_to) {
+            let read = self.read_comment(case, issue, comment).await?;
+            let now = self.engine.clock.now();
+            let mut after = issue.clone();
+            after.read_to = comment.id;
+            let mut tx = self.begin().await?;
+            if let Some(vote) = &read.vote {
+                tx.record_vote(case.row.key, vote, now).await?;
+            }
+            if let Some(answer) = &read.answer {
+                tx.put_comment(issue.id, &answer_key(comment), answer, now).await?;
+            }
+            tx.save_issue(&after).await?;
+            tx.commit().await?;
+            *issue = after;
+            if read.vote.is_some() {
+                self.acknowledge(case, issue, comment).await?;
+            }
+        }
+        issue.looked_at = Some(self.engine.clock.now());
+        let mut tx = self.begin().await?;
+        tx.save_issue(issue).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Somebody closed or locked the issue, showed its repository to everybody, or changed what we wrote.
+    async fn note_what_was_done_to(
+        &self,
+        case: &Case<'_>,
+        issue: &mut IssueRow,
+        found: &Issue,
+    ) -> Result<(), Trouble> {
+        let repository = case.read.repository_by_id(issue.repository).await?;
+        issue.private = repository.private;
+        let now = self.engine.clock.now();
+        let mut tx = self.begin().await?;
+        if !found.open && issue.reopened < REOPENED {
+            // Closing says neither yes nor no, and its request is pending. An empty hash has it written and opened.
+            issue.reopened += 1;
+            issue.written.clear();
+            let key = format!("reopened:{}", issue.reopened);
+            let text = format!("{}\n{REOPENED_TEXT}", reply::mark(&key));
+            tx.put_comment(issue.id, &key, &text, now).await?;
+        }
+        tx.save_issue(issue).await?;
+        tx.commit().await?;
+        if found.locked && case.row.note.is_empty() {
+            let what = format!("the issue {} is locked: reviewers cannot answer there", issue.url);
+            tracing::warn!(request = %case.row.key.request, what);
+        }
+        let text = self.text_of(case, issue).await?;
+        let same = |a: &str, b: &str| a.replace('\r', "").trim() == b.replace('\r', "").trim();
+        let ours = same(&found.body, &text.body) && same(&found.title, &text.title);
+        if issue.written == issues::hash(&text, "open") && !ours {
+            // Whoever may edit the issue may have made it say something else: it is written anew.
+            issue.written.clear();
+        }
+        Ok(())
+    }
+
+    async fn read_comment(
+        &self,
+        case: &Case<'_>,
+        issue: &IssueRow,
+        comment: &Comment,
+    ) -> Result<Read, Trouble> {
+        // Bots, and whoever speaks through an App, order nothing; nor does an account that is gone.
+        let Some(author) = comment.author.as_ref().filter(|author| author.in_person()) else {
+            return Ok(Read::default());
+        };
+        let answer = |reply: Reply<'_>| Read::answered(comment, issue, &reply);
+        let command = match command::read(&comment.body) {
+            Said::Nothing => return Ok(Read::default()),
+            Said::NotObeyed(why) => return Ok(answer(Reply::NotObeyed(why))),
+            Said::Command(command) => command,
+        };
+        if comment.edited() {
+            return Ok(answer(Reply::Edited));
+        }
+        if issue.shows != case.row.fingerprint || comment.id < issue.shows_since {
+            return Ok(answer(Reply::Outdated));
+        }
+        match command {
+            Command::Approve { comment: said } => {
+                let said = said.unwrap_or_default();
+                self.vote(case, (issue, comment, author), Verdict::Approve, said).await
+            }
+            Command::Deny { reason } => {
+                self.vote(case, (issue, comment, author), Verdict::Deny, reason).await
+            }
+            Command::Explain => {
+                let decision = self.readable_decision(case.row.decision_id).await?;
+                let said = decision.map(|decision| answer(Reply::Explained(&decision.trace)));
+                Ok(said.unwrap_or_default())
+            }
+            Command::Assign { login } => self.assign(case, (issue, comment, author), login).await,
+        }
+    }
+
+    async fn assign(
+        &self,
+        case: &Case<'_>,
+        (issue, comment, author): (&IssueRow, &Comment, &Author),
+        login: Login,
+    ) -> Result<Read, Trouble> {
+        let answer = |reply: Reply<'_>| Ok(Read::answered(comment, issue, &reply));
+        match self.reviewer(case, &author.login).await? {
+            Ok(user) if user == author.id => {}
+            Err(May::Unread(why)) => {
+                return answer(Reply::Unreadable { by: &author.login, why: &why });
+            }
+            _ => return answer(Reply::NotAReviewer(&author.login)),
+        }
+        if let Err(why) = self.reviewer(case, &login).await? {
+            return match why {
+                May::Unread(why) => answer(Reply::Unreadable { by: &login, why: &why }),
+                _ => answer(Reply::NotAssigned(&login)),
+            };
+        }
+        let Some(at) = issue.at else { return Ok(Read::default()) };
+        // Assigned twice is assigned once. Whoever cannot be is mentioned in the answer all the same.
+        let assigned = match case.write.assign(at, &login).await {
+            Ok(assigned) => assigned,
+            Err(error @ CallError::RateLimited { .. }) => return Err(error.into()),
+            Err(_) => false,
+        };
+        answer(Reply::Assigned { who: &login, assigned })
+    }
+
+    async fn vote(
+        &self,
+        case: &Case<'_>,
+        (issue, comment, author): (&IssueRow, &Comment, &Author),
+        verdict: Verdict,
+        said: String,
+    ) -> Result<Read, Trouble> {
+        let answer = |reply: Reply<'_>| Ok(Read::answered(comment, issue, &reply));
+        let by = &author.login;
+        if author.id == case.request.owner.id {
+            return answer(Reply::OwnRequest(by));
+        }
+        let (mut counts_in, mut lacks_comment, mut unread) = (BTreeSet::new(), false, Vec::new());
+        for row in &case.groups {
+            let group = case.defined(&row.name);
+            match self.may_decide(case, (author.id, &author.login), &group).await? {
+                May::Yes if group.comment_required && said.trim().is_empty() => {
+                    lacks_comment = true
+                }
+                May::Yes => drop(counts_in.insert(row.name.clone())),
+                May::No => {}
+                May::Unread(why) => unread.push(why),
+            }
+        }
+        if counts_in.is_empty() {
+            let why = unread.join("; ");
+            return match (lacks_comment, unread.is_empty()) {
+                (true, _) => answer(Reply::CommentMissing),
+                (false, true) => answer(Reply::NotAReviewer(by)),
+                (false, false) => answer(Reply::Unreadable { by, why: &why }),
+            };
+        }
+        let vote = Vote {
+            user: author.id,
+            login: author.login.clone(),
+            verdict,
+            fingerprint: case.row.fingerprint.clone(),
+            counts_in,
+            comment: said,
+            comment_id: comment.id,
+        };
+        let vote = NewVote { vote, url: comment.url.clone() };
+        Ok(Read { vote: Some(vote), answer: None })
+    }
+
+    /// Says how far it is, where an answer was counted and is not the last that is needed.
+    async fn acknowledge(
+        &self,
+        case: &Case<'_>,
+        issue: &IssueRow,
+        comment: &Comment,
+    ) -> Result<(), Trouble> {
+        let standing = self.standing(case).await?;
+        let now = self.engine.clock.now();
+        if matches!(standing.due(now), Due::Approve(_) | Due::Deny(_)) {
+            return Ok(());
+        }
+        let Some(author) = &comment.author else { return Ok(()) };
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let groups: Vec<_> = standing
+            .tallies()
+            .into_iter()
+            .map(|tally| (tally.group, count(tally.approved_by.len()), count(tally.quorum)))
+            .collect();
+        let key = answer_key(comment);
+        let counted = Reply::Counted { by: &author.login, groups: &groups };
+        let text = counted.text(&key, audience(issue));
+        let mut tx = self.begin().await?;
+        tx.put_comment(issue.id, &key, &text, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
