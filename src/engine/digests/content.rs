@@ -488,6 +488,16 @@ impl Count {
                 self.waits.push(waited);
                 self.person(name.clone(), approved);
             }
+            (SettledBy::Reviewers(who), _) => {
+                self.waits.push(waited);
+                // Who, and on which issue: who is enough here.
+                let who = who.split_once(" in ").map_or(who.as_str(), |(who, _)| who);
+                self.person(who.to_owned(), approved);
+            }
+            (SettledBy::Silence(_), _) => {
+                self.waits.push(waited);
+                self.person("nobody's answer in time".to_owned(), approved);
+            }
             (SettledBy::Requester | SettledBy::App(_) | SettledBy::Unknown, _) => {
                 self.otherwise += 1;
             }

@@ -137,6 +137,7 @@ impl Worker<'_> {
                 subject: letter.subject(),
                 text: letter.text(),
                 html: letter.html(),
+                list: String::new(),
                 attempts: 0,
             };
             tx.put_mail(&mail, now).await?;
