@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use fakehub::{Config, Fakehub, Fault, Hold, Outcome, Review, TokenSpec};
+use fakehub::{Author, Config, Fakehub, Fault, Hold, Issue, Outcome, Repo, Review, TokenSpec};
 use tokio::sync::broadcast;
 
 use self::script::{Asks, GitHub, Repositories, Step, Webhook};
@@ -29,6 +29,9 @@ use crate::{
 
 const POLICY: &str = include_str!("../../rules/small-org.toml");
 const ORGANIZATION: &str = "acme";
+
+/// Where the rules have people asked.
+const REVIEWS: &str = "token-reviews";
 
 /// Where people are reached: GitHub seldom shows that.
 const ADDRESSES: &str = "[addresses]\nolga = \"olga@acme.example\"\nmartin = \"martin@acme.example\"\n\
@@ -119,9 +122,13 @@ impl Demo {
 }
 
 async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
-    let hub =
-        Fakehub::start(Config::default()).await.context("the fake GitHub cannot be started")?;
+    let hub = Fakehub::start(Config::default().asks_by_issue())
+        .await
+        .context("the fake GitHub cannot be started")?;
     hub.world(fakehub::worlds::demo);
+    hub.world(|world| {
+        world.add_organization(ORGANIZATION).repository(Repo::private(REVIEWS));
+    });
     fakehub::worlds::demo_tokens(&hub)?;
     hub.install(ORGANIZATION)?;
     let (people, repositories) = hub.world(|world| {
@@ -333,6 +340,16 @@ impl Stage {
                 self.hub.review_as(owner, asked.request_id, review)?;
                 output::line(format_args!("   … and {owner}, an owner, approves it in GitHub"));
             }
+            if let (Some(owner), Some(comment)) = (&then.owner, &then.comment) {
+                let issue = self.issue_about(asked.request_id).await?;
+                output::line(format_args!(
+                    "   … asked on {ORGANIZATION}/{REVIEWS}#{}: {}",
+                    issue.number,
+                    output::cell(&issue.title, 120)
+                ));
+                self.hub.comment(ORGANIZATION, REVIEWS, issue.number, owner, comment)?;
+                output::line(format_args!("   … {owner}, an owner, answers there: {comment}"));
+            }
             if then.cancel {
                 self.hub.cancel_request(asked.request_id)?;
                 output::line(format_args!("   … and {} takes it back", step.who));
@@ -343,6 +360,27 @@ impl Stage {
             self.compare(&then.expect, asked.request_id)?;
         }
         Ok(())
+    }
+
+    /// The issue on which people are asked about a request.
+    async fn issue_about(&self, request_id: u64) -> anyhow::Result<Issue> {
+        let mark = format!(":{request_id}:");
+        let began = Instant::now();
+        loop {
+            let issues = self.hub.issues(ORGANIZATION, REVIEWS);
+            let about = |issue: &Issue| {
+                let first = issue.body.as_deref().and_then(|body| body.lines().next());
+                issue.author == Author::App && first.is_some_and(|first| first.contains(&mark))
+            };
+            // Also in the bot's record: an answer counts from then on.
+            if let Some(issue) = issues.into_iter().find(about)
+                && self.service.store.backlog().await?.unprocessed == 0
+            {
+                return Ok(issue);
+            }
+            anyhow::ensure!(began.elapsed() < PATIENCE, "nobody was asked about it");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Sets up what goes wrong in this step.

@@ -12,6 +12,8 @@ const POLICY: &str = "revoke.unused";
 /// The policy's `grace`, and a minute.
 const TWO_WEEKS: Duration = Duration::from_secs(14 * 86_400 + 60);
 
+const A_DAY: Duration = Duration::from_secs(86_400);
+
 /// Who has not used a token for long: she who uses it when she is told, and he who does not.
 const USES_IT: (&str, &str) = ("yara", "laptop");
 const LETS_IT_GO: (&str, &str) = ("jonas", "old-dashboard");
@@ -36,14 +38,15 @@ pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<Str
         output::line(format_args!("     | {line}"));
     }
     output::line("");
+    time_passes(stage, A_DAY);
+    digest(stage).await?;
     let hers = token(stage, USES_IT).context("her token is not there")?;
     stage.hub.use_token(hers)?;
     output::line(format_args!(
         "{} uses hers. Two weeks pass, for GitHub and for patwarden.",
         USES_IT.0
     ));
-    stage.hub.advance_for_all(TWO_WEEKS);
-    stage.clock.push(TWO_WEEKS);
+    time_passes(stage, TWO_WEEKS);
     match mails(stage, "no access any more", 1).await {
         Ok(after) => {
             for mail in after {
@@ -78,6 +81,39 @@ pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<Str
     ));
     output::line("");
     Ok(wrong)
+}
+
+/// Here and at GitHub.
+fn time_passes(stage: &Stage, span: Duration) {
+    stage.hub.advance_for_all(span);
+    stage.clock.push(span);
+}
+
+/// Waits for the digest of the next morning, and shows it.
+async fn digest(stage: &Stage) -> anyhow::Result<()> {
+    let began = tokio::time::Instant::now();
+    let digests = loop {
+        let mut sent = stage.service.store.mails(MailState::Sent, 100).await?;
+        sent.retain(|mail| !mail.list.is_empty());
+        if !sent.is_empty() {
+            break sent;
+        }
+        anyhow::ensure!(began.elapsed() < PATIENCE, "no digest went out");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let to: Vec<&str> = digests.iter().map(|mail| mail.recipient.as_str()).collect();
+    let Some(mail) = digests.first() else { return Ok(()) };
+    output::line(format_args!(
+        "The next morning the owners have their digest. To {}:",
+        to.join(", ")
+    ));
+    output::line("");
+    output::line(format_args!("     | Subject: {}", mail.subject));
+    for line in mail.text.lines() {
+        output::line(format_args!("     | {line}"));
+    }
+    output::line("");
+    Ok(())
 }
 
 /// The token of somebody, while it has access.

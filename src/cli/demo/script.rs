@@ -80,6 +80,8 @@ pub(super) struct Then {
     /// Who reviews it by hand.
     pub(super) owner: Option<String>,
     pub(super) review: Option<String>,
+    /// What that owner answers on the issue instead.
+    pub(super) comment: Option<String>,
     /// The requester takes it back.
     #[serde(default)]
     pub(super) cancel: bool,

@@ -74,7 +74,9 @@ pub(super) async fn day(
     let content = Content { store, in_force, organization, now: frame.now };
     let before = store.last_digest(organization.id, Some(DigestState::Sent)).await?;
     let begun = store.last_digest(organization.id, Some(DigestState::Begun)).await?;
-    let since = before.as_ref().or(begun.as_ref()).map_or(ago(frame.now, 24), |row| row.made_at);
+    // Of the first day, what came before the first look counts as well.
+    let begun = begun.map(|row| row.slot_at);
+    let since = before.as_ref().map(|row| row.made_at).or(begun).unwrap_or(ago(frame.now, 24));
     let (ended, outside, median_wait) = content.ended(since).await?;
     let waiting = content.waiting().await?;
     let mut troubles = content.troubles(since, &waiting).await?;
