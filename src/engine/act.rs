@@ -214,7 +214,12 @@ impl Worker<'_> {
         if let (true, Some(last)) = (refused_for_good, all.last()) {
             let in_force = self.engine.policies.in_force(&last.row.organization);
             if let Some(policy) = in_force.policy {
-                escalate::ask_people(&mut tx, &last.row, &policy, &[], now, now).await?;
+                let decision = match last.row.decision_id {
+                    Some(id) => self.engine.store.decision(id).await?,
+                    None => None,
+                };
+                let to = decision.map(|row| row.decision.to).unwrap_or_default();
+                escalate::ask_people(&mut tx, &last.row, &policy, &to, now, now).await?;
             }
         }
         tx.commit().await?;

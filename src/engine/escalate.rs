@@ -366,6 +366,7 @@ impl Worker<'_> {
     }
 
     /// Notes since when a group is reached: the issue that asks it is there and shows what is asked, or a mail server has the mail.
+    /// A list of many does not reach anybody: nothing can be answered on it.
     /// While the rules are not enforced, no time counts.
     async fn note_reached(
         &self,
@@ -381,7 +382,8 @@ impl Worker<'_> {
             let by_issue = group.iter().flat_map(|group| &group.notify).any(|notify| {
                 matches!(notify, Notify::Issue { organization, repository } if issues.iter().any(|issue| {
                     issue.state == IssueState::Open
-                        && (issue.shows == case.row.fingerprint || issue.request.is_none())
+                        && issue.shows == case.row.fingerprint
+                        && issue.request.is_some()
                         && issue.asks(organization, repository)
                 }))
             });

@@ -160,7 +160,8 @@ impl Judged {
         let may = by_hand::may(review.verdict, &self.decision, &self.trace, broken, over).is_ok();
         let may = match review.voice {
             Voice::Operator => may,
-            Voice::Reviewers => may && self.mode != Mode::Shadow,
+            // An approval is counted anew, with who may decide and who else is to be asked at that moment.
+            Voice::Reviewers => may && self.mode != Mode::Shadow && review.verdict == Verdict::Deny,
             // Nobody said it: it holds only as long as nothing but people could decide.
             Voice::Silence => {
                 self.mode == Mode::Enforce

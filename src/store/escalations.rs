@@ -271,6 +271,16 @@ impl Tx {
         .bind(same)
         .execute(&mut *self.inner)
         .await?;
+        if !same {
+            sqlx::query(
+                "UPDATE escalation_votes SET void = 'people are asked anew' \
+                  WHERE organization_id = $1 AND request_id = $2 AND void IS NULL",
+            )
+            .bind(key.organization.0)
+            .bind(key.request.0)
+            .execute(&mut *self.inner)
+            .await?;
+        }
         let names = json(&groups)?;
         sqlx::query(
             "DELETE FROM escalation_groups WHERE organization_id = $1 AND request_id = $2 \

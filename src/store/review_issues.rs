@@ -1,5 +1,7 @@
 //! Issues in which reviewers are asked, and the outbox of comments on them.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
@@ -175,6 +177,23 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(IssueRow::read).collect()
+    }
+
+    /// GitHub's ids of all issues of a repository that are known as something, or were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn known_review_issues(
+        &self,
+        repository: RepositoryId,
+    ) -> Result<HashSet<i64>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT github_id FROM review_issues WHERE repository_id = $1 AND github_id IS NOT NULL",
+        )
+        .bind(repository.0)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| get(row, "github_id")).collect()
     }
 
     /// How many issues about this request were lost.

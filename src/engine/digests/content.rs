@@ -492,8 +492,8 @@ impl Count {
             }
             (SettledBy::Reviewers(who), _) => {
                 self.waits.push(waited);
-                // Who, and on which issue: who is enough here.
-                let who = who.split_once(" in ").map_or(who.as_str(), |(who, _)| who);
+                // Who, by number, and on which issue: the login is enough here.
+                let who = who.split_once(" (").map_or(who.as_str(), |(who, _)| who);
                 self.person(who.to_owned(), approved);
             }
             (SettledBy::Silence(_), _) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Case, Trouble, audience, issues, permission::May};
 use crate::{
-    domain::Login,
+    domain::{Fingerprint, Login},
     engine::{lifecycle::Verdict, worker::Worker},
     github::{Author, CallError, Comment, Issue},
     review::{
@@ -132,8 +132,13 @@ impl Worker<'_> {
         let same = |a: &str, b: &str| a.replace('\r', "").trim() == b.replace('\r', "").trim();
         let ours = same(&found.body, &text.body) && same(&found.title, &text.title);
         if issue.written == issues::hash(&text, "open") && !ours {
-            // Whoever may edit the issue may have made it say something else: it is written anew.
+            // Whoever may edit the issue may have made it say something else: it is written anew, and what was answered to
+            // the other words does not count.
             issue.written.clear();
+            issue.shows = Fingerprint::from_stored(issues::WITHDRAWN.to_owned());
+            let mut tx = self.begin().await?;
+            tx.save_issue(issue).await?;
+            tx.commit().await?;
         }
         Ok(())
     }

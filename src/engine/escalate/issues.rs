@@ -33,11 +33,12 @@ const MOST_LOST: i64 = 3;
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(48);
 
 /// What an issue shows that asks nothing any more.
-const WITHDRAWN: &str = "";
+pub(super) const WITHDRAWN: &str = "";
 
 /// The key of the comment that says that something else is asked from here on.
-fn round(case: &Case<'_>) -> String {
-    format!("round:{}:{}", case.row.asked_at.as_millisecond(), case.row.fingerprint)
+fn round(case: &Case<'_>, issue: &IssueRow) -> String {
+    let (asked_at, shows_since) = (case.row.asked_at.as_millisecond(), issue.shows_since);
+    format!("round:{asked_at}:{shows_since}:{}", case.row.fingerprint)
 }
 
 impl IssueRow {
@@ -169,7 +170,7 @@ impl Worker<'_> {
         if another {
             let now = self.engine.clock.now();
             let mut tx = self.begin().await?;
-            let key = round(case);
+            let key = round(case, issue);
             let text = if issue.shows.as_str() == WITHDRAWN {
                 format!(
                     "{}\nPeople are asked about this again: only what is answered from here on counts.",
@@ -237,12 +238,17 @@ impl Worker<'_> {
         let now = self.engine.clock.now();
         let us = self.engine.app.identity().await?;
         let since = issue.recorded_at.saturating_sub(LOOK_BACK).unwrap_or(issue.recorded_at);
-        let known = case.read.own_issues(issue.repository, &us, &text.mark, since).await?;
-        if let Some(known) = known.into_iter().rfind(|known| known.open) {
+        let mut known = case.read.own_issues(issue.repository, &us, &text.mark, since).await?;
+        // Whoever may edit an issue can give it another one's mark: what is known as something else is that.
+        let others = self.engine.store.known_review_issues(issue.repository).await?;
+        known.retain(|known| known.open && !others.contains(&known.id));
+        if let Some(known) = known.pop() {
             issue.at = Some(known.at(issue.repository));
             issue.url = known.url;
             // What it says is written anew.
             "adopted".clone_into(&mut issue.written);
+            // And what was answered there before may have been an answer to something else.
+            issue.shows = Fingerprint::from_stored(WITHDRAWN.to_owned());
             self.opened(case, issue).await?;
             return Ok(true);
         }
@@ -373,7 +379,7 @@ impl Worker<'_> {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         tx.comment_done(issue.id, &comment.key, Some(id)).await?;
-        if comment.key == round(case) {
+        if comment.key == round(case, issue) {
             // Only what is said from here on is said of this.
             issue.shows = case.row.fingerprint.clone();
             issue.shows_since = id;
@@ -465,7 +471,8 @@ impl Worker<'_> {
                 rows.extend(store.request(key).await?);
             }
             let organization = &case.request.organization.login;
-            return Ok(words::list(issue.id, organization, &rows, &base_of(Some(&issue.url))));
+            let base = base_of(Some(&issue.url));
+            return Ok(words::list(issue.id, organization, &rows, (audience(issue), &base)));
         }
         let Some(decision) = self.readable_decision(case.row.decision_id).await? else {
             return Ok(words::unreadable(case, &base_of(Some(&issue.url))));

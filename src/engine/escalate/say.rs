@@ -21,8 +21,8 @@ use crate::{
         escalation::{Standing, Vote},
         reply::Reply,
     },
-    rules::{Effect, MAX_REASON_CHARS, Mode, Span, facts::Fact},
-    store::{IssueRow, NewReview, RequestRow, Voice},
+    rules::{Effect, MAX_REASON_CHARS, Mode, Span, facts::Fact, policy::Notify},
+    store::{IssueRow, IssueState, NewReview, RequestRow, Voice},
 };
 
 use super::{Case, EscalationRow, Trouble, audience, permission::May, words};
@@ -105,6 +105,9 @@ impl Worker<'_> {
             // The rules say what they say: a denial among it is theirs.
             return self.let_rules_decide(case, *judgement).await;
         }
+        if self.asks_others(case, &judgement).await? {
+            return Ok(());
+        }
         let said: Vec<&str> = votes
             .iter()
             .map(|vote| vote.comment.as_str())
@@ -121,6 +124,29 @@ impl Worker<'_> {
             by: self.names(case, &votes).await?,
         };
         self.act_on(case, *judgement, word).await
+    }
+
+    /// Whether the rules ask somebody by now who was not asked: a fact that they look at changed meanwhile. Then those are
+    /// asked, and nothing is approved before they have answered too.
+    async fn asks_others(&self, case: &Case<'_>, judgement: &Judgement) -> Result<bool, Trouble> {
+        let Some(policy) = judgement.in_force.policy.as_deref() else { return Ok(true) };
+        let decision = &judgement.judged.decision;
+        if decision.effect != Effect::Escalate {
+            return Ok(false);
+        }
+        let to = if decision.to.is_empty() { policy.default_to() } else { &decision.to };
+        let is_asked = |name: &String| {
+            case.groups.iter().any(|row| row.instead_of.is_none() && row.name == *name)
+        };
+        if to.iter().all(is_asked) {
+            return Ok(false);
+        }
+        let now = self.engine.clock.now();
+        let mut tx = self.begin().await?;
+        super::ask_people(&mut tx, &judgement.seen.0, policy, to, now, now).await?;
+        tx.wake_escalation(case.row.key, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Somebody denied it: one is enough.
@@ -144,7 +170,7 @@ impl Worker<'_> {
     pub(super) async fn say_silent(
         &self,
         case: &Case<'_>,
-        _issues: &[IssueRow],
+        issues: &[IssueRow],
         standing: &Standing,
         group: &str,
         after: Span,
@@ -153,7 +179,14 @@ impl Worker<'_> {
         // The list that was just read says what time it is at GitHub.
         let in_the_way = match Bulk::clocks_agree(&case.read) {
             Err(error) => Some(error.to_string()),
-            Ok(()) => in_the_way(&judgement, case),
+            Ok(()) => in_the_way(&judgement, case).or_else(|| {
+                let by_mail = |notify: &Notify| matches!(notify, Notify::Email(_));
+                let there =
+                    |issue: &IssueRow| issue.state == IssueState::Open && issue.request.is_some();
+                let can_answer =
+                    issues.iter().any(there) || case.defined(group).notify.iter().any(by_mail);
+                (!can_answer).then(|| "there is no issue any more to answer on".to_owned())
+            }),
         };
         if let Some(why) = in_the_way {
             let now = self.engine.clock.now();
@@ -230,6 +263,13 @@ impl Worker<'_> {
             self.rest(&case.row, super::after(looked_at, 30), "no policy that acts").await?;
             return Ok(Weighed::NotThere);
         };
+        if judge::grounds(&policy) != judge::grounds(&case.policy) {
+            // Who is asked, and how many must agree, was counted by other rules.
+            let mut tx = self.begin().await?;
+            tx.wake_escalation(case.row.key, looked_at).await?;
+            tx.commit().await?;
+            return Ok(Weighed::NotThere);
+        }
         let sources = Sources {
             read: &case.read,
             store: &engine.store,

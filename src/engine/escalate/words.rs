@@ -192,7 +192,12 @@ pub(super) fn unreadable(case: &Case<'_>, base: &str) -> Text {
 }
 
 /// The title and the text of a list of many.
-pub(super) fn list(id: i64, organization: &Login, rows: &[RequestRow], base: &str) -> Text {
+pub(super) fn list(
+    id: i64,
+    organization: &Login,
+    rows: &[RequestRow],
+    (audience, base): (Audience, &str),
+) -> Text {
     let mark = format!("<!-- patwarden:list:{id} -->");
     let open =
         |row: &&RequestRow| !matches!(row.state, State::Settled(..) | State::Gone | State::Held);
@@ -203,7 +208,11 @@ pub(super) fn list(id: i64, organization: &Login, rows: &[RequestRow], base: &st
          nothing: an owner decides in [GitHub's list]({link}), an operator with `patwarden requests approve` or `deny`.\n\n"
     );
     for row in rows.iter().take(LISTED) {
-        let stands = if open(&row) { "waiting".to_owned() } else { inline(&row.state.to_string()) };
+        let stands = match (open(&row), audience) {
+            (true, _) => "waiting".to_owned(),
+            (false, Audience::Anybody) => "over".to_owned(),
+            (false, Audience::Reviewers) => inline(&row.state.to_string()),
+        };
         let _ = writeln!(body, "- {} of {}: {stands}", row.id, inline(row.owner.login.as_str()));
     }
     if let Some(more) = rows.len().checked_sub(LISTED).filter(|more| *more > 0) {
