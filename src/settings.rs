@@ -3,7 +3,10 @@
 
 mod access;
 mod mail;
+mod probot;
+mod retention;
 mod rules;
+mod shown;
 mod sources;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -14,11 +17,14 @@ use self::sources::Origin;
 pub use self::{
     access::{Access, Looking, Written},
     mail::{AddressBook, MailSettings, Others, Server, Tls, Transport},
+    retention::Retention,
     rules::{OrganizationRules, Place, RepositoryPlace, RulesSettings},
+    shown::Shown,
     sources::{KEYS, Key, Sources},
 };
 
 use crate::{
+    domain::Login,
     rules::{Mode, policy::DigestBlock},
     telemetry::LogFormat,
 };
@@ -27,6 +33,8 @@ use crate::{
 pub struct Settings {
     /// Who we are.
     pub app: AppSettings,
+    /// The organizations that count; `None`: all.
+    pub allowed_organizations: Option<Vec<Login>>,
     /// Where the record is.
     pub database: PathBuf,
     /// Whose rules are where, and the most that they may do.
@@ -35,8 +43,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How often pending requests are listed anyway.
     pub reconcile_interval: Duration,
+    /// How often GitHub is asked which webhooks did not arrive; `None`: never.
+    pub deliveries_interval: Option<Duration>,
     /// How often tokens and members are listed; `None`: never.
     pub inventory_interval: Option<Duration>,
+    /// How long what is kept.
+    pub retention: Retention,
     /// The most waiting requests that a first run or a changed policy may act on unconfirmed.
     pub most_at_once: usize,
     /// The least time between two reviews in one organization.
@@ -49,8 +61,12 @@ pub struct Settings {
     pub digest: Option<DigestBlock>,
     /// Where audit lines go.
     pub audit_log: Option<PathBuf>,
+    /// How much is logged, as a filter.
+    pub log_filter: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// What is no problem, and should be known.
+    pub notes: Vec<String>,
 }
 
 /// Who the App is to GitHub, and where GitHub is.
@@ -103,6 +119,7 @@ impl Settings {
         let private_key = private_key(s);
         let webhook_secrets = webhook_secrets(s);
         let api_url = s.parsed("api-url", api_url);
+        let allowed_organizations = s.parsed("allowed-organizations", logins);
         let database = s.parsed("database-url", sqlite_path);
         let rules = rules::check(s);
         let listen = s.parsed("listen", |text| {
@@ -111,10 +128,15 @@ impl Settings {
             })
         });
         let reconcile_interval = s.parsed("reconcile-interval", |text| span(text, (1, 24 * 3600)));
+        let deliveries_interval = s.parsed("deliveries-interval", |text| match text {
+            "off" => Ok(None),
+            text => span(text, (10, 24 * 3600)).map(Some),
+        });
         let inventory_interval = s.parsed("inventory-interval", |text| match text {
             "off" => Ok(None),
             text => span(text, (60, 7 * 24 * 3600)).map(Some),
         });
+        let retention = retention::check(s);
         let most_at_once = s.parsed("most-at-once", |text| {
             text.parse().map_err(|_| format!("`{text}` is not a number of requests"))
         });
@@ -126,6 +148,7 @@ impl Settings {
         let mail = mail::check(s);
         let digest = mail::digest(s);
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
+        let log_filter = s.parsed("log-level", log_filter);
         let log_format = s.parsed("log-format", |text| match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
@@ -140,18 +163,23 @@ impl Settings {
                     webhook_secrets: webhook_secrets?,
                     api_url: api_url?,
                 },
+                allowed_organizations,
                 database: database?,
                 rules: rules?,
                 listen: listen?,
                 reconcile_interval: reconcile_interval?,
+                deliveries_interval: deliveries_interval?,
                 inventory_interval: inventory_interval?,
+                retention: retention?,
                 most_at_once: most_at_once?,
                 write_interval: write_interval?,
                 github_timeout: github_timeout?,
                 mail,
                 digest,
                 audit_log,
+                log_filter: log_filter?,
                 log_format: log_format?,
+                notes: std::mem::take(&mut s.notes),
             })
         })();
         match all {
@@ -190,6 +218,32 @@ fn app_id(s: &mut Sources) -> Option<u64> {
         text.parse::<u64>().map_err(|_| format!("`{text}` is not an App id; that is a number (not the client id, which begins with `Iv`)"))
     });
     s.needed("app-id", id)
+}
+
+/// Logins of organizations, separated by commas.
+fn logins(text: &str) -> Result<Vec<Login>, String> {
+    let is_login = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 100
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    text.split(',')
+        .map(str::trim)
+        .map(|login| {
+            let wrong = || format!("`{login}` is not an organization's login");
+            is_login(login).then(|| Login::new(login)).ok_or_else(wrong)
+        })
+        .collect()
+}
+
+/// What of others than ourselves is logged stays as it is: more of it is for `RUST_LOG`.
+fn log_filter(text: &str) -> Result<String, String> {
+    match text {
+        "error" | "warn" => Ok(text.to_owned()),
+        "info" => Ok("info,octocrab=warn".to_owned()),
+        "debug" | "trace" => Ok(format!("info,octocrab=warn,patwarden={text}")),
+        _ => Err(format!("`{text}` is none of error, warn, info, debug, trace")),
+    }
 }
 
 fn write_interval(s: &mut Sources) -> Option<Duration> {

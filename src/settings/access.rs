@@ -3,15 +3,17 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    AddressBook, AppIdentity, Problems, RulesSettings, Sources, api_url, app_id, mail, private_key,
-    rules, span, sqlite_path, write_interval,
+    AddressBook, AppIdentity, Problems, RulesSettings, Sources, api_url, app_id, logins, mail,
+    private_key, rules, span, sqlite_path, write_interval,
 };
-use crate::rules::policy::DigestBlock;
+use crate::{domain::Login, rules::policy::DigestBlock};
 
 /// The settings of commands that call GitHub. Webhooks are none of their business.
 pub struct Access {
     /// Who we are to GitHub.
     pub app: AppIdentity,
+    /// The organizations that count; `None`: all.
+    pub allowed_organizations: Option<Vec<Login>>,
     /// Where the record is.
     pub database: PathBuf,
     /// The least time between two changes in one organization.
@@ -110,12 +112,14 @@ impl Access {
         let id = app_id(s);
         let private_key = private_key(s);
         let api_url = s.parsed("api-url", api_url);
+        let allowed_organizations = s.parsed("allowed-organizations", logins);
         let database = s.parsed("database-url", sqlite_path);
         let write_interval = write_interval(s);
         let github_timeout = s.parsed("github-timeout", |text| span(text, (1, 300)));
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
         Some(Self {
             app: AppIdentity { id: id?, private_key: private_key?, api_url: api_url? },
+            allowed_organizations,
             database: database?,
             write_interval: write_interval?,
             github_timeout: github_timeout?,

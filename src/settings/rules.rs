@@ -138,7 +138,7 @@ fn organizations(s: &mut Sources) -> Vec<OrganizationRules> {
     let shown = file.display();
     let Some(tables) = value.as_table() else {
         s.problems
-            .push(format!("{shown}: write a table for each organization: [organizations.LOGIN]"));
+            .push(format!("{shown}: write a table for each organization, [organizations.LOGIN], or a list of those that count"));
         return found;
     };
     for (login, value) in tables {

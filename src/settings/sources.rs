@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::probot;
+
 /// One setting: its name, its twin in the environment, what it means.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -57,6 +59,13 @@ pub const KEYS: &[Key] = &[
         Some("https://api.github.com"),
     ),
     key(
+        "allowed-organizations",
+        "PATWARDEN_ALLOWED_ORGANIZATIONS",
+        "the organizations that count, separated by commas; wherever else the App is installed is ignored. Without it all \
+         count",
+        None,
+    ),
+    key(
         "database-url",
         "PATWARDEN_DATABASE_URL",
         "the record: sqlite:PATH, on a local disk",
@@ -94,10 +103,35 @@ pub const KEYS: &[Key] = &[
         Some("5m"),
     ),
     key(
+        "deliveries-interval",
+        "PATWARDEN_DELIVERIES_INTERVAL",
+        "how often GitHub is asked which webhooks did not arrive, and for those again; `off`: never",
+        Some("10m"),
+    ),
+    key(
         "inventory-interval",
         "PATWARDEN_INVENTORY_INTERVAL",
         "how often all tokens with access and all members are listed, a call for each hundred; `off`: never, and no standing policy is carried out",
         Some("6h"),
+    ),
+    key(
+        "retention-deliveries",
+        "PATWARDEN_RETENTION_DELIVERIES",
+        "how long the bodies of deliveries are kept once they were read, in days, 8 at least, or `forever`",
+        Some("30d"),
+    ),
+    key(
+        "retention-decisions",
+        "PATWARDEN_RETENTION_DECISIONS",
+        "how long requests that are over are kept with their decisions, 400 days at least, or `forever`; those of tokens with \
+         access are kept anyway",
+        Some("400d"),
+    ),
+    key(
+        "retention-tokens",
+        "PATWARDEN_RETENTION_TOKENS",
+        "how long tokens that lost their access are kept, and what changed of others, 30 days at least, or `forever`",
+        Some("400d"),
     ),
     key(
         "most-at-once",
@@ -159,6 +193,12 @@ pub const KEYS: &[Key] = &[
         None,
     ),
     key(
+        "log-level",
+        "PATWARDEN_LOG_LEVEL",
+        "how much is logged: error, warn, info, debug or trace; RUST_LOG goes before it",
+        Some("info"),
+    ),
+    key(
         "log-format",
         "PATWARDEN_LOG_FORMAT",
         "how the log is written: text or json; RUST_LOG sets how much",
@@ -203,10 +243,54 @@ impl fmt::Display for Origin {
 #[derive(Default)]
 pub struct Sources {
     flags: BTreeMap<&'static str, String>,
-    environment: BTreeMap<&'static str, String>,
+    /// By key name: under which variable, and what it says.
+    environment: BTreeMap<&'static str, (&'static str, String)>,
     pub(super) file: Option<(PathBuf, toml::Table)>,
     pub(super) problems: Vec<String>,
+    /// What is no problem, and should be known.
+    pub(super) notes: Vec<String>,
 }
+
+/// Brings what may be written in another form to where it is looked for: `[retention] decisions` is
+/// `retention-decisions`, and `organizations = ["acme"]` is `allowed-organizations`. Gives what cannot be.
+fn spread(table: &mut toml::Table) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut moved = Vec::new();
+    if let Some(toml::Value::Table(retention)) = table.remove("retention") {
+        for (name, value) in retention {
+            let whole = format!("retention-{name}");
+            if KEYS.iter().any(|key| key.name == whole) {
+                moved.push((whole, value));
+            } else {
+                problems.push(format!("there is no setting `{name}` in [retention]"));
+            }
+        }
+    }
+    if table.get("organizations").is_some_and(toml::Value::is_array)
+        && let Some(list) = table.remove("organizations")
+    {
+        moved.push((ALLOWED.to_owned(), list));
+    }
+    for (name, value) in moved {
+        if table.insert(name.clone(), value).is_some() {
+            problems.push(format!("`{name}` is there twice, in two forms"));
+        }
+    }
+    if let Some(toml::Value::Array(list)) = table.get(ALLOWED) {
+        let logins: Option<Vec<&str>> = list.iter().map(toml::Value::as_str).collect();
+        match logins {
+            Some(logins) => {
+                let text = logins.join(",");
+                table.insert(ALLOWED.to_owned(), text.into());
+            }
+            None => problems.push(format!("`{ALLOWED}` must hold logins, in quotes")),
+        }
+    }
+    problems
+}
+
+/// The organizations that count.
+const ALLOWED: &str = "allowed-organizations";
 
 impl Sources {
     /// Flags that were given, by key name.
@@ -221,9 +305,13 @@ impl Sources {
     pub fn with_environment(mut self, look_up: impl Fn(&str) -> Option<String>) -> Self {
         for key in KEYS {
             if let Some(value) = look_up(key.env) {
-                self.environment.insert(key.name, value);
+                self.environment.insert(key.name, (key.env, value));
             }
         }
+        let probot = probot::understood(&look_up, |name| self.environment.contains_key(name));
+        self.environment.extend(probot.values);
+        self.problems.extend(probot.problems);
+        self.notes.extend(probot.notes);
         self
     }
 
@@ -239,7 +327,10 @@ impl Sources {
             }
         };
         match text.parse::<toml::Table>() {
-            Ok(table) => {
+            Ok(mut table) => {
+                let problems = spread(&mut table);
+                let shown = path.display();
+                self.problems.extend(problems.into_iter().map(|why| format!("{shown}: {why}")));
                 for name in table.keys() {
                     if !Self::is_table(name) && !KEYS.iter().any(|key| key.name == name) {
                         self.problems
@@ -259,33 +350,40 @@ impl Sources {
         self
     }
 
-    pub(super) fn get(&mut self, name: &'static str) -> Option<(String, Origin)> {
-        let key = KEYS.iter().find(|key| key.name == name)?;
-        let found = if let Some(value) = self.flags.get(name) {
+    /// What is said of a setting, and where; or what is wrong with how it is said.
+    pub(super) fn find(&self, key: &Key) -> Option<(Result<String, String>, Origin)> {
+        let (value, origin) = if let Some(value) = self.flags.get(key.name) {
             (value.clone(), Origin::Flag(key.name))
-        } else if let Some(value) = self.environment.get(name) {
-            (value.clone(), Origin::Environment(key.env))
+        } else if let Some((variable, value)) = self.environment.get(key.name) {
+            (value.clone(), Origin::Environment(variable))
         } else if let Some((path, value)) =
-            self.file.as_ref().and_then(|(path, table)| Some((path, table.get(name)?)))
+            self.file.as_ref().and_then(|(path, table)| Some((path, table.get(key.name)?)))
         {
             let origin = Origin::File(path.clone(), key.name);
             match value {
                 toml::Value::String(text) => (text.clone(), origin),
                 toml::Value::Integer(number) => (number.to_string(), origin),
-                _ => {
-                    self.problems.push(format!("{origin} must be a text or a number"));
-                    return None;
-                }
+                _ => return Some((Err("must be a text or a number".to_owned()), origin)),
             }
         } else {
-            return key.default.map(|value| (value.to_owned(), Origin::Default));
+            return key.default.map(|value| (Ok(value.to_owned()), Origin::Default));
         };
-        if found.0.trim().is_empty() {
+        if value.trim().is_empty() {
             // An empty variable is a mistake in a deployment, and reading it as the default hides that.
-            self.problems.push(format!("{} is empty: set it, or leave it out", found.1));
-            return None;
+            return Some((Err("is empty: set it, or leave it out".to_owned()), origin));
         }
-        Some(found)
+        Some((Ok(value), origin))
+    }
+
+    pub(super) fn get(&mut self, name: &'static str) -> Option<(String, Origin)> {
+        let key = KEYS.iter().find(|key| key.name == name)?;
+        match self.find(key)? {
+            (Ok(value), origin) => Some((value, origin)),
+            (Err(why), origin) => {
+                self.problems.push(format!("{origin} {why}"));
+                None
+            }
+        }
     }
 
     pub(super) fn parsed<T>(

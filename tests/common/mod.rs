@@ -239,6 +239,7 @@ impl Scene {
             ("write-interval", "1ms".to_owned()),
             // Scenes count calls; those that are about tokens list them.
             ("inventory-interval", "off".to_owned()),
+            ("deliveries-interval", "off".to_owned()),
         ];
         if KEYS.iter().any(|key| key.name == "most-at-once") {
             flags.push(("most-at-once", "100000".to_owned()));
