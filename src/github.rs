@@ -3,6 +3,7 @@
 mod app;
 mod call;
 mod changes;
+mod deliveries;
 mod error;
 mod issues;
 mod limits;
@@ -19,6 +20,7 @@ pub use changes::{
     ChangeEvent, Changed, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest,
     parse_change_event,
 };
+pub use deliveries::{HookDelivery, HookDeliveryDetail, HookDeliveryPage, HookMessage};
 pub use error::{CallError, SetupError};
 pub use issues::{
     Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef,

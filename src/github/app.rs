@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Installation, InstallationId},
+    domain::{Installation, InstallationId, Login},
 };
 
 /// Who we are to GitHub.
@@ -50,6 +50,10 @@ impl Default for ClientOptions {
 /// GitHub, as the App sees it.
 pub struct App {
     caller: Caller,
+    /// Whether it is a GitHub Enterprise Server.
+    server: bool,
+    /// The organizations that count; `None`: all.
+    allowed: Option<Arc<[Login]>>,
 }
 
 impl App {
@@ -76,6 +80,8 @@ impl App {
         }
         let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let base_path: Arc<str> = uri.path().into();
+        // Those have their API below a path; github.com and GHE.com have hosts of their own for it.
+        let server = base_path.trim_end_matches('/').ends_with("/v3");
         let key = jsonwebtoken::EncodingKey::from_rsa_pem(
             credentials.private_key.expose_secret().trim().as_bytes(),
         )
@@ -98,22 +104,50 @@ impl App {
         let limits = Arc::new(LimitsSeen::default());
         // Two exchanges at most: the token, and the call itself.
         let deadline = options.timeout.saturating_mul(2);
-        Ok(Self { caller: Caller { crab: Arc::new(crab), base_path, limits, clock, deadline } })
+        let caller = Caller { crab: Arc::new(crab), base_path, limits, clock, deadline };
+        Ok(Self { caller, server, allowed: None })
+    }
+
+    /// The same, for these organizations alone: whatever else the App is installed on is not even looked at. `None`: all.
+    #[must_use]
+    pub fn only(self, organizations: Option<Vec<Login>>) -> Self {
+        Self { allowed: organizations.map(Arc::from), ..self }
+    }
+
+    /// Whether an organization of this name counts.
+    #[must_use]
+    pub fn allows(&self, organization: &Login) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(organization))
+    }
+
+    pub(super) fn is_server(&self) -> bool {
+        self.server
     }
 
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Every installation on an organization, to the last page. Those on users' accounts are left out:
+    /// Every installation on an organization that counts, to the last page. Those on users' accounts are left out:
     /// no token asks a user for access.
     ///
     /// # Errors
     /// Whatever the calls came to.
     pub async fn installations(&self) -> Result<Vec<Installation>, CallError> {
+        Ok(self.all_installations().await?.0)
+    }
+
+    /// The same, and those beside them that are on organizations which do not count.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn all_installations(
+        &self,
+    ) -> Result<(Vec<Installation>, Vec<Installation>), CallError> {
         let all: Vec<wire::Installation> =
             self.caller.pages("/app/installations?per_page=100").await?;
-        Ok(all.into_iter().filter_map(wire::Installation::on_an_organization).collect())
+        let all = all.into_iter().filter_map(wire::Installation::on_an_organization);
+        Ok(all.partition(|installation| self.allows(&installation.organization.login)))
     }
 }
 
