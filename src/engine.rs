@@ -6,6 +6,7 @@ mod by_hand;
 mod changes;
 mod check;
 mod decide;
+mod deliveries;
 mod departures;
 mod digests;
 mod escalate;
@@ -24,6 +25,7 @@ mod recipients;
 mod reconcile;
 mod record;
 mod replayed;
+mod retention;
 mod revoke;
 mod standing;
 mod stocktaking;
@@ -48,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use bulk::{Bulk, BulkError, Step, Watch};
 pub use by_hand::{Desk, Item, Refusal, Shown, Stand, Which, Word};
+pub use deliveries::{Sent, ask_again, sent_lately};
 pub use digests::{DigestError, Preview, SentDigest, preview_digest};
 pub use names::{LookedUp, NotAsked, look_up};
 pub use planned::{Operator, Planned, lapsed};
@@ -66,10 +69,10 @@ use turns::Turns;
 use crate::{
     audit::Audit,
     clock::Clock,
-    domain::{Organization, OrganizationId},
+    domain::{Login, Organization, OrganizationId},
     github::{App, ClientOptions, InstallationClients},
     rules::policy::DigestBlock,
-    settings::AddressBook,
+    settings::{AddressBook, Retention},
     store::{RequestRow, Store, StoreError},
 };
 
@@ -101,8 +104,12 @@ const SIDE_BY_SIDE: usize = 16;
 pub struct EngineOptions {
     /// How often pending requests are listed although no webhook came.
     pub reconcile_every: Duration,
+    /// How often GitHub is asked which webhooks did not arrive; `None`: never.
+    pub deliveries_every: Option<Duration>,
     /// How often all tokens with access, and all members, are listed; `None`: never.
     pub inventory_every: Option<Duration>,
+    /// How long what is kept.
+    pub retention: Retention,
     /// The most waiting requests that a first run or a changed policy may act on before somebody confirms.
     pub most_at_once: usize,
     /// How GitHub is called.
@@ -119,7 +126,9 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             reconcile_every: Duration::from_secs(300),
+            deliveries_every: Some(Duration::from_secs(600)),
             inventory_every: Some(Duration::from_secs(6 * 3600)),
+            retention: Retention::default(),
             most_at_once: 25,
             client: ClientOptions::default(),
             addresses: None,
@@ -223,6 +232,8 @@ impl Engine {
         tasks.spawn(Arc::clone(&self).watch_rules(stop.clone()));
         tasks.spawn(Arc::clone(&self).follow_repositories(stop.clone()));
         tasks.spawn(Arc::clone(&self).review_changes(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_fetching(stop.clone()));
+        tasks.spawn(Arc::clone(&self).keep_pruning(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_inventory(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_revoking(stop.clone()));
         tasks.spawn(Arc::clone(&self).keep_telling(stop.clone()));
@@ -290,7 +301,10 @@ impl Engine {
         self: &Arc<Self>,
         workers: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
-        let ingested = ingest::ingest(&self.store, &self.clock, &self.audit).await?;
+        let ingested = {
+            let counts = |login: &Login| self.app.allows(login);
+            ingest::ingest(&self.store, &self.clock, &self.audit, counts).await?
+        };
         if ingested.more {
             self.wake();
         }

@@ -48,7 +48,11 @@ impl Service {
         };
         let credentials =
             AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
-        let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?;
+        let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?
+            .only(settings.allowed_organizations);
+        for note in &settings.notes {
+            tracing::warn!("{note}");
+        }
         let mailer =
             settings.mail.as_ref().map(Mailer::new).transpose().map_err(anyhow::Error::msg)?;
         let audit = Audit::new(settings.audit_log.as_deref())
@@ -58,10 +62,14 @@ impl Service {
             format!("cannot listen on {}: is something else there?", settings.listen)
         })?;
         let store = Store::open(&settings.database).await?;
+        // Before anybody works on what the store remembers.
+        store.forget_installations_unless(|login| app.allows(login), clock.now()).await?;
         let policies = Policies::open(settings.rules, &store, clock.now()).await?;
         let options = EngineOptions {
             reconcile_every: settings.reconcile_interval,
+            deliveries_every: settings.deliveries_interval,
             inventory_every: settings.inventory_interval,
+            retention: settings.retention,
             most_at_once: settings.most_at_once,
             client,
             addresses: settings.mail.map(|mail| Arc::new(mail.addresses)),

@@ -53,7 +53,7 @@ impl FromArgMatches for Serve {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let settings = Settings::check(self.given.sources())?;
-        telemetry::start(settings.log_format, "info,octocrab=warn", true);
+        telemetry::start(settings.log_format, &settings.log_filter, true);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut service = Service::start(settings, Clock::system()).await?;

@@ -62,6 +62,7 @@ pub(super) async fn ingest(
     store: &Store,
     clock: &Clock,
     audit: &Audit,
+    counts: impl Fn(&Login) -> bool,
 ) -> Result<Ingested, StoreError> {
     let (mut some, mut look_around) = (false, false);
     for _ in 0..TURNS {
@@ -82,6 +83,8 @@ pub(super) async fn ingest(
         let (mut entries, mut known) = (Vec::new(), Known::new());
         for (seq, said, event) in said {
             match said {
+                // Whoever installs the App elsewhere is not served, and not even kept in mind.
+                Said::Request(event) if !counts(&event.organization.login) => {}
                 Said::Request(event) => {
                     look_around |= !note_where(&mut tx, &mut known, &event, now).await?;
                     entries.extend(apply(&mut tx, event, now).await?);
@@ -103,6 +106,29 @@ pub(super) async fn ingest(
         }
     }
     Ok(Ingested { some, more: true, look_around })
+}
+
+/// Whether deliveries of an event are read at all: those that nobody reads need not be asked for when they fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// They are.
+    Always,
+    /// Where they are about a repository with rules.
+    OfRules,
+    /// Where they are about an issue in which people are asked.
+    OfReviewers,
+    /// They are not, or only wake somebody who looks every few minutes anyway.
+    Never,
+}
+
+/// Whether deliveries of this event are read by [`ingest`].
+pub(super) fn reads(event: &str) -> Reads {
+    match event {
+        "personal_access_token_request" | "installation" => Reads::Always,
+        "pull_request" | "check_run" | "check_suite" => Reads::OfRules,
+        "issue_comment" | "issues" => Reads::OfReviewers,
+        _ => Reads::Never,
+    }
 }
 
 fn said(delivery: &StoredDelivery) -> Said {

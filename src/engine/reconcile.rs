@@ -38,14 +38,18 @@ impl Engine {
     /// When the store refuses, or the installations cannot be listed.
     pub async fn reconcile(&self) -> Result<Reconciled, ReconcileError> {
         let began = self.clock.now();
-        let installations = self.app.installations().await?;
+        let (installations, ignored) = self.app.all_installations().await?;
         let now = self.clock.now();
         let before = self.store.installations().await?;
         let mut tx = self.store.begin().await?;
         for installation in &installations {
             tx.note_installation(installation, now).await?;
         }
+        let ignored = tx.note_ignored(&ignored, now).await?;
         tx.commit().await?;
+        for login in ignored {
+            tracing::warn!(organization = %login, "the App is installed there, and the settings do not allow the organization: it is ignored");
+        }
         let (there, gone): (Vec<_>, Vec<_>) =
             self.store.installations().await?.into_iter().partition(|known| {
                 installations.iter().any(|listed| {
@@ -261,7 +265,8 @@ pub enum ReconcileError {
 
 impl ReconcileError {
     /// Until when GitHub asked us to wait, if it did.
-    pub(super) fn wait_until(&self) -> Option<jiff::Timestamp> {
+    #[must_use]
+    pub fn wait_until(&self) -> Option<jiff::Timestamp> {
         match self {
             Self::GitHub(CallError::RateLimited { until }) => Some(*until),
             _ => None,

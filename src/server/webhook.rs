@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Shared;
 use crate::{
     github::{parse_departure_event, parse_issue_event, parse_repository_event},
-    store::{Accepted, Delivery, StoreError, UNNAMED_EVENT},
+    store::{Accepted, Delivery, StoreError, UNNAMED_EVENT, delivery_key},
 };
 
 /// The largest payload that GitHub sends, in bytes.
@@ -265,7 +265,7 @@ impl FromRequest<Shared> for VerifiedDelivery {
                 .ok_or(Rejection::NotForUs)?,
             None => EventKind::Unnamed,
         };
-        let guid = one(&headers, "x-github-delivery").and_then(parse_guid);
+        let guid = one(&headers, "x-github-delivery").and_then(delivery_key);
         let guid = guid.unwrap_or_else(|| guid_of_bytes(&body));
         // A part of the key and nothing else: zero will do.
         let hook_id = one(&headers, "x-github-hook-id").and_then(|id| id.parse().ok()).unwrap_or(0);
@@ -359,17 +359,6 @@ fn payload(headers: &HeaderMap, body: Bytes) -> Vec<u8> {
 /// taken for a GUID, which is 16 bytes or printable.
 fn guid_of_bytes(body: &[u8]) -> Vec<u8> {
     std::iter::once(0).chain(Sha256::digest(body)).collect()
-}
-
-/// The GUID as 16 bytes, or as the text that it is when it is no UUID.
-fn parse_guid(text: &str) -> Option<Vec<u8>> {
-    let printable = text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let digits: String = text.split('-').collect();
-    let uuid = text.len() == 36 && digits.len() == 32;
-    match hex::decode(&digits) {
-        Ok(bytes) if uuid => Some(bytes),
-        _ => printable.then(|| text.as_bytes().to_vec()),
-    }
 }
 
 /// Does what is to be done with an event of this kind, and answers.

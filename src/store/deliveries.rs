@@ -23,6 +23,18 @@ const READ_AT_ONCE: i64 = 8 * 1024 * 1024;
 /// The event of a delivery that came without one `X-GitHub-Event`. Nothing can read it.
 pub const UNNAMED_EVENT: &str = "unnamed";
 
+/// The GUID of a delivery as it is kept: 16 bytes, or the text that it is when it is no UUID; nothing, where it cannot be one.
+#[must_use]
+pub fn delivery_key(guid: &str) -> Option<Vec<u8>> {
+    let printable = guid.len() <= 100 && guid.bytes().all(|byte| byte.is_ascii_graphic());
+    let digits: String = guid.split('-').collect();
+    let uuid = guid.len() == 36 && digits.len() == 32;
+    match hex::decode(&digits) {
+        Ok(bytes) if uuid => Some(bytes),
+        _ => printable.then(|| guid.as_bytes().to_vec()),
+    }
+}
+
 /// One verified delivery.
 #[derive(Clone, Debug)]
 pub struct Delivery {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, Tx, get, time_if_any};
+use super::{Store, StoreError, Tx, get, time, time_if_any};
 use crate::domain::{Installation, InstallationId, Login, Organization, OrganizationId};
 
 const OF_ORGANIZATION: &str = "SELECT organization_id, installation_id, login, suspended, looked_at FROM installations \
@@ -48,6 +48,41 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(InstallationRow::read).collect()
+    }
+
+    /// Forgets the installations on organizations that do not count.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_installations_unless(
+        &self,
+        counts: impl Fn(&Login) -> bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let installed = self.installations().await?;
+        let others: Vec<_> =
+            installed.into_iter().filter(|row| !counts(&row.organization.login)).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        for row in others {
+            tx.forget_installation(row.organization.id, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Where the App is installed and the settings do not name the organization: its login, and since when that is known.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn ignored_installations(&self) -> Result<Vec<(Login, Timestamp)>, StoreError> {
+        let rows = sqlx::query("SELECT login, seen_at FROM ignored_installations ORDER BY login")
+            .fetch_all(&self.readers)
+            .await?;
+        let read =
+            |row: &SqliteRow| Ok((Login::new(get::<String>(row, "login")?), time(row, "seen_at")?));
+        rows.iter().map(read).collect()
     }
 
     /// The installation on one organization.
@@ -132,5 +167,41 @@ impl Tx {
             .execute(&mut *self.inner)
             .await?;
         Ok(())
+    }
+
+    /// Notes the installations that do not count, as GitHub lists them now; gives those that were not known.
+    pub(crate) async fn note_ignored(
+        &mut self,
+        ignored: &[Installation],
+        now: Timestamp,
+    ) -> Result<Vec<Login>, StoreError> {
+        let known = sqlx::query("SELECT organization_id FROM ignored_installations")
+            .fetch_all(&mut *self.inner)
+            .await?;
+        for row in &known {
+            let id = OrganizationId(get(row, "organization_id")?);
+            if ignored.iter().all(|installation| installation.organization.id != id) {
+                sqlx::query("DELETE FROM ignored_installations WHERE organization_id = $1")
+                    .bind(id.0)
+                    .execute(&mut *self.inner)
+                    .await?;
+            }
+        }
+        let mut new = Vec::new();
+        for Installation { organization, .. } in ignored {
+            let noted = sqlx::query(
+                "INSERT INTO ignored_installations (organization_id, login, seen_at) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(organization.id.0)
+            .bind(organization.login.as_str())
+            .bind(now.as_millisecond())
+            .execute(&mut *self.inner)
+            .await?;
+            if noted.rows_affected() == 1 {
+                new.push(organization.login.clone());
+            }
+        }
+        Ok(new)
     }
 }

@@ -62,6 +62,7 @@ impl Files {
                     ("grounds", include_str!("migrations/sqlite/0008_grounds.sql")),
                     ("digests", include_str!("migrations/sqlite/0009_digests.sql")),
                     ("escalations", include_str!("migrations/sqlite/0010_escalations.sql")),
+                    ("missed", include_str!("migrations/sqlite/0011_missed.sql")),
                 ],
             },
             deliveries: File {

@@ -11,9 +11,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod allowed;
 mod by_hand;
 mod calls;
 mod changes;
+mod deliveries;
 mod digest;
 mod edits;
 mod escalation;
@@ -29,6 +31,7 @@ mod policies;
 mod policy_repositories;
 mod processes;
 mod recipients;
+mod retention;
 mod revocations;
 mod rule_files;
 mod standing;
