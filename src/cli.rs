@@ -2,6 +2,7 @@
 
 mod access;
 mod decisions;
+mod deliveries;
 #[cfg(feature = "demo")]
 mod demo;
 mod describe;
@@ -15,6 +16,7 @@ mod requests;
 mod revocations;
 mod rules;
 mod serve;
+mod settings;
 mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -93,7 +95,15 @@ enum Command {
     Digest(digest::Digest),
     /// Look for what is wrong with this installation: what, why it matters, how to mend it
     Doctor(doctor::Doctor),
+    /// What GitHub sent, what of it arrived, and having it sent again
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
+    /// What the settings come to, and where each was said
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
     /// Sign a payload file and send it to a running server, for local work
+    ///
+    /// To have GitHub itself send a webhook again: `patwarden deliveries redeliver`.
     Replay(replay::Replay),
 }
 
@@ -237,6 +247,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Decisions(command) => command.run().await,
         Command::Digest(command) => command.run().await,
         Command::Doctor(command) => command.run().await,
+        Command::Deliveries(command) => command.run().await,
+        Command::Settings(command) => command.run(),
         Command::Replay(command) => command.run().await,
     }
 }

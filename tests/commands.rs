@@ -268,3 +268,34 @@ fn a_log_filter_that_cannot_be_used_or_hides_everything_is_told() {
         assert!(!error.contains("RUST_LOG"), "{filter}: {error}");
     }
 }
+
+#[test]
+fn settings_are_shown_with_where_they_were_said_and_without_secrets() {
+    let environment = [
+        ("GITHUB_APP_ID", "7"),
+        ("GITHUB_APP_PRIVATE_KEY", "TOPSECRET"),
+        ("GITHUB_WEBHOOK_SECRET", "TOPSECRET"),
+        ("PATWARDEN_RULES", "rules.toml"),
+    ];
+    let (shown, error, code) =
+        patwarden(&["settings", "show", "--listen", "127.0.0.1:4000"], &environment);
+    assert_eq!((error.as_str(), code), ("", 0));
+    let says = |name: &str, value: &str, from: &str| {
+        let line = shown.lines().find(|line| line.starts_with(&format!("{name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name} in {shown}"));
+        assert!(line.contains(value) && line.ends_with(from), "{line}");
+    };
+    says("listen", "127.0.0.1:4000", "--listen");
+    says("app-id", "7", "GITHUB_APP_ID");
+    says("reconcile-interval", "5m", "the default");
+    says("webhook-secret", "(hidden)", "GITHUB_WEBHOOK_SECRET");
+    says("audit-log", "not set", "-");
+    assert!(!shown.contains("TOPSECRET"), "{shown}");
+
+    let (json, error, code) =
+        patwarden(&["settings", "show", "--json"], &[("PATWARDEN_LISTEN", "")]);
+    assert_eq!(code, 2);
+    assert!(error.contains("PATWARDEN_LISTEN is empty"), "{error}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["problems"].to_string().contains("PATWARDEN_LISTEN is empty"), "{json}");
+}

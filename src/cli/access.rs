@@ -4,6 +4,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use clap::Args;
@@ -71,6 +72,15 @@ pub(super) struct OpenedDesk {
     pub(super) desk: Desk,
 }
 
+/// GitHub as the App itself, and the store: for what is about no single installation.
+pub(super) struct OpenedApp {
+    pub(super) store: Store,
+    pub(super) app: Arc<App>,
+    pub(super) clock: Clock,
+    /// The least time between two calls that change something.
+    pub(super) write_interval: Duration,
+}
+
 /// GitHub, the store, and what works on many tokens.
 pub(super) struct Opened {
     pub(super) store: Store,
@@ -104,6 +114,13 @@ impl AccessArgs {
         let sources = sources(self.config.as_ref()).with_flags(self.flags());
         let path = crate::settings::database(sources)?;
         Ok(Store::open_existing(&path).await?)
+    }
+
+    /// Opens the store, which is made where there is none, for calls of the App itself.
+    pub(super) async fn open_app(&self) -> anyhow::Result<OpenedApp> {
+        let access = Access::check(sources(self.config.as_ref()).with_flags(self.flags()))?;
+        let Parts { store, app, clock, client, .. } = Parts::of(access).await?;
+        Ok(OpenedApp { store, app, clock, write_interval: client.write_interval })
     }
 
     /// Opens the store, which is made where there is none, and asks GitHub where the App is installed.
@@ -175,7 +192,8 @@ impl Parts {
         let credentials =
             AppCredentials { app_id: access.app.id, private_key: access.app.private_key };
         let clock = Clock::system();
-        let app = Arc::new(App::new(&credentials, &access.app.api_url, client, clock.clone())?);
+        let app = App::new(&credentials, &access.app.api_url, client, clock.clone())?;
+        let app = Arc::new(app.only(access.allowed_organizations));
         let audit = Audit::new(access.audit_log.as_deref())
             .context("the audit log cannot be opened: name a file that can be appended to")?;
         let store = Store::open(&access.database).await?;

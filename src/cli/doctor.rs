@@ -167,7 +167,7 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
     let credentials = AppCredentials { app_id: id, private_key: settings.app.private_key };
     let clock = Clock::system();
     let app = match App::new(&credentials, &settings.app.api_url, client, clock.clone()) {
-        Ok(app) => Arc::new(app),
+        Ok(app) => Arc::new(app.only(settings.allowed_organizations.clone())),
         Err(error) => {
             let mend = "Give the .pem file that GitHub made for the App, whole.";
             report.found(

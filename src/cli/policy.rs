@@ -65,11 +65,13 @@ impl List {
         let store = self.store.open().await?;
         let places = store.policy_places().await?;
         let policies = store.policies_in_force().await?;
+        let ignored = store.ignored_installations().await?;
         let well = policies.iter().all(|policy| policy.broken.is_none());
         if self.json {
             output::json(&serde_json::json!({
                 "policies": policies,
                 "places": places.iter().map(place_json).collect::<Vec<_>>(),
+                "ignored": ignored.iter().map(|(login, _)| login).collect::<Vec<_>>(),
             }))?;
             return Ok(if well { Exit::Well } else { Exit::NotWell });
         }
@@ -104,6 +106,16 @@ impl List {
         for place in &places {
             output::line("");
             print_place(place);
+        }
+        if !ignored.is_empty() {
+            output::line("");
+        }
+        for (login, since) in &ignored {
+            output::line(format_args!(
+                "{}: IGNORED since {} UTC: the App is installed there, and allowed-organizations does not name it",
+                output::cell(login.as_str(), 40),
+                since.strftime("%Y-%m-%d %H:%M")
+            ));
         }
         Ok(if well { Exit::Well } else { Exit::NotWell })
     }

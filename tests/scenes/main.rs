@@ -16,6 +16,7 @@ mod by_hand;
 mod calls;
 mod changes;
 mod deliveries;
+mod deliveries_by_hand;
 mod digest;
 mod edits;
 mod escalation;
