@@ -53,7 +53,7 @@ pub use by_hand::{Desk, Item, Refusal, Shown, Stand, Which, Word};
 pub use deliveries::{Sent, ask_again, sent_lately};
 pub use digests::{DigestError, Preview, SentDigest, preview_digest};
 pub use names::{LookedUp, NotAsked, look_up};
-pub use planned::{Operator, Planned, lapsed};
+pub use planned::{Operator, Planned, Reaching, lapsed};
 use policy::is_an_answer;
 pub use policy::{
     ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, trusted_as,

@@ -12,6 +12,7 @@ mod departures;
 mod digests;
 mod effects;
 mod escalations;
+mod heard;
 mod holds;
 mod installations;
 mod leases;
@@ -46,6 +47,7 @@ pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringToken, ToldToken
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use escalations::{EscalationRow, GroupRow, NewVote, VoteRow};
+pub use heard::Named;
 pub use holds::{Held, HoldRow};
 pub use installations::InstallationRow;
 pub use leases::Lease;

@@ -128,6 +128,17 @@ impl Membership {
 }
 
 impl Approval {
+    /// The request that was approved, where one is on record.
+    #[must_use]
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Rule { request, .. }
+            | Self::Person { request, .. }
+            | Self::App { request, .. } => Some(*request),
+            Self::Itself | Self::Unknown => None,
+        }
+    }
+
     /// The login of the person or App, where one is named.
     #[must_use]
     pub fn login(&self) -> Option<Login> {

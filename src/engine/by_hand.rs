@@ -253,9 +253,11 @@ impl Desk {
             )),
             Which::Filter(filter) => {
                 let Listing { mut requests, unreadable } = read.pending_requests(organization).await?;
+                let mut unreadable = unreadable.len();
                 let reaching: Option<BTreeSet<RequestId>> = match &filter.repository {
                     Some(name) => {
                         let reaching = read.pending_requests_reaching(organization, name).await?;
+                        unreadable = unreadable.max(reaching.unreadable.len());
                         Some(reaching.requests.iter().map(|request| request.id).collect())
                     }
                     None => None,
@@ -266,7 +268,7 @@ impl Desk {
                     let view = View { reaches: Truth::of_option(reaches), ..View::from(request) };
                     filter.selects(&view, now) == Truth::Matched
                 });
-                Ok((requests, Shown { items: Vec::new(), unreadable: unreadable.len() }))
+                Ok((requests, Shown { items: Vec::new(), unreadable }))
             }
             Which::Ids(ids) => {
                 let ids: BTreeSet<RequestId> = ids.iter().copied().collect();

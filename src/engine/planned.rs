@@ -36,6 +36,19 @@ pub struct Planned {
     pub listing: TokenListingRow,
     /// Of how many tokens nobody can say whether they are meant: those are left alone.
     pub cannot_say: i64,
+    /// How many tokens that GitHub lists for the repository of the filter could not be read: they are left alone.
+    pub unreadable_reaching: usize,
+    /// Each part of the filter, as flags, and how many tokens it means by itself.
+    pub parts: Vec<(String, u64)>,
+}
+
+/// What GitHub lists as reaching a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Reaching {
+    /// The grants.
+    pub grants: BTreeSet<GrantId>,
+    /// Rows that could not be read: nobody knows which tokens those are.
+    pub unreadable: usize,
 }
 
 /// Who plans or confirms, and why.
@@ -75,19 +88,30 @@ impl Bulk {
         let reaching = self.reaching(installation, filter, watch).await?;
         let now = self.clock.now();
         let organization = &installation.organization;
+        let unreadable_reaching = reaching.as_ref().map_or(0, |reaching| reaching.unreadable);
+        let reaching = reaching.as_ref().map(|reaching| &reaching.grants);
         let (mut grants, mut cannot_say) = (Vec::new(), 0);
         let mut summary = Summary::default();
-        let mut each = |token: KnownToken| match filter.selects(&token, reaching.as_ref(), now) {
-            Truth::Matched => {
-                summary.add(&token.grant, now);
-                grants.push(Grant { organization: organization.clone(), ..token.grant });
+        let mut parts: Vec<_> = filter.parts().into_iter().map(|part| (part, 0)).collect();
+        let mut each = |token: KnownToken| {
+            for (part, alone) in &mut parts {
+                *alone += u64::from(part.selects(&token, reaching, now) == Truth::Matched);
             }
-            Truth::Unknown => cannot_say += 1,
-            Truth::NotMatched => {}
+            match filter.selects(&token, reaching, now) {
+                Truth::Matched => {
+                    summary.add(&token.grant, now);
+                    grants.push(Grant { organization: organization.clone(), ..token.grant });
+                }
+                Truth::Unknown => cannot_say += 1,
+                Truth::NotMatched => {}
+            }
         };
         self.each_token(organization.id, Gone::Without, &mut each).await?;
+        let parts = parts.into_iter().map(|(part, alone)| (part.to_string(), alone)).collect();
+        let planned =
+            Planned { revocation: None, summary, listing, cannot_say, unreadable_reaching, parts };
         if grants.is_empty() {
-            return Ok(Planned { revocation: None, summary, listing, cannot_say });
+            return Ok(planned);
         }
         let new = NewRevocation {
             organization: organization.clone(),
@@ -96,7 +120,7 @@ impl Bulk {
             reason: operator.reason.clone(),
             planned_by: operator.name.clone(),
             planned_at: now,
-            active: listing.active,
+            active: planned.listing.active,
             cannot_say,
             state: RevocationState::Planned,
             spares_used: true,
@@ -105,7 +129,7 @@ impl Bulk {
             note: String::new(),
         };
         let id = self.store.plan_revocation(&new, &grants).await?;
-        Ok(Planned { revocation: self.store.revocation(id).await?, summary, listing, cannot_say })
+        Ok(Planned { revocation: self.store.revocation(id).await?, ..planned })
     }
 
     /// The grants that reach the repository a filter names, as GitHub's own filter has them: a call for a hundred of
@@ -118,14 +142,15 @@ impl Bulk {
         installation: &InstallationRow,
         filter: &TokenFilter,
         watch: &dyn Watch,
-    ) -> Result<Option<BTreeSet<GrantId>>, BulkError> {
+    ) -> Result<Option<Reaching>, BulkError> {
         let Some(repository) = &filter.asked.repository else { return Ok(None) };
         let read = self.clients.read(installation.id)?;
         let query = GrantQuery { repository: Some(repository.clone()) };
         let pages = tokio::sync::Mutex::new(read.grant_pages(&installation.organization, &query));
-        let mut reaching = BTreeSet::new();
+        let mut reaching = Reaching::default();
         while let Some(page) = self.next_page(installation, &read, &pages, watch).await? {
-            reaching.extend(page.grants.iter().map(|grant| grant.id));
+            reaching.unreadable += page.unreadable.len();
+            reaching.grants.extend(page.grants.iter().map(|grant| grant.id));
         }
         Ok(Some(reaching))
     }

@@ -85,6 +85,28 @@ impl AskedFilter {
         *self == Self::default()
     }
 
+    /// Everything that it asks for, each as a filter of its own: whoever selects nothing sees which part is to blame.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Self> {
+        let none = Self::default;
+        let permissions = self.permissions.iter().cloned();
+        let permissions = permissions.map(|one| Self { permissions: vec![one], ..none() });
+        let others = [
+            Self { owners: self.owners.clone(), ..none() },
+            Self { repository: self.repository.clone(), ..none() },
+            Self { tokens: self.tokens.clone(), ..none() },
+            Self { used_before: self.used_before, ..none() },
+            Self { used_after: self.used_after, ..none() },
+            Self { unused_for: self.unused_for, ..none() },
+            Self { never_used: self.never_used, ..none() },
+            Self { expires_before: self.expires_before, ..none() },
+            Self { never_expires: self.never_expires, ..none() },
+            Self { lifetime_over: self.lifetime_over, ..none() },
+            Self { selections: self.selections.clone(), ..none() },
+        ];
+        permissions.chain(others).filter(|part| !part.is_empty()).collect()
+    }
+
     /// Whether it depends on what time it is.
     #[must_use]
     pub fn depends_on_time(&self) -> bool {
@@ -136,6 +158,21 @@ impl TokenFilter {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Everything that it asks for, each as a filter of its own.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Self> {
+        let none = Self::default;
+        let asked = self.asked.parts().into_iter().map(|asked| Self { asked, ..none() });
+        let others = [
+            Self { granted_before: self.granted_before, ..none() },
+            Self { granted_after: self.granted_after, ..none() },
+            Self { approved_by: self.approved_by.clone(), ..none() },
+            Self { covered: self.covered, ..none() },
+            Self { not_a_member: self.not_a_member, ..none() },
+        ];
+        asked.chain(others.into_iter().filter(|part| !part.is_empty())).collect()
     }
 
     /// Whether it depends on what time it is.
@@ -429,5 +466,51 @@ mod tests {
             r"--owner kim --owner 'it'\''s me' --permission contents=write --unused-for 90d --not-a-member"
         );
         assert!(TokenFilter::default().is_empty() && !filter.is_empty());
+        let parts: Vec<_> = filter.parts().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            parts,
+            [
+                "--permission contents=write",
+                r"--owner kim --owner 'it'\''s me'",
+                "--unused-for 90d",
+                "--not-a-member"
+            ]
+        );
+        assert!(TokenFilter::default().parts().is_empty());
+    }
+
+    #[test]
+    fn a_filter_comes_apart_into_all_that_it_asks_for() {
+        let moment = Some(now());
+        let asked = AskedFilter {
+            owners: vec![Login::new("kim")],
+            repository: Some("web".to_owned()),
+            permissions: vec![("contents".to_owned(), AccessLevel::Write)],
+            tokens: vec![TokenId(1)],
+            used_before: moment,
+            used_after: moment,
+            unused_for: Some(1),
+            never_used: true,
+            expires_before: moment,
+            never_expires: true,
+            lifetime_over: Some(1),
+            selections: vec![RepositorySelection::All],
+        };
+        let filter = TokenFilter {
+            asked,
+            granted_before: moment,
+            granted_after: moment,
+            approved_by: vec!["rule".to_owned()],
+            covered: Some(Covered::No),
+            not_a_member: true,
+        };
+        let mut whole: Vec<_> = filter.to_string().split(" --").map(str::to_owned).collect();
+        let mut parts: Vec<_> = filter.parts().iter().map(ToString::to_string).collect();
+        for flag in whole.iter_mut().chain(&mut parts) {
+            *flag = flag.trim_start_matches("--").to_owned();
+        }
+        whole.sort_unstable();
+        parts.sort_unstable();
+        assert_eq!(parts, whole);
     }
 }

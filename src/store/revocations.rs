@@ -165,6 +165,27 @@ pub struct RevocationItemRow {
 }
 
 impl RevocationState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Planned, Self::Waiting, Self::Running, Self::Done, Self::Dropped, Self::Reported];
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Planned => "made by hand, and nothing is revoked before somebody confirms it",
+            Self::Waiting => {
+                "a standing policy's, about too many tokens to go without somebody's word"
+            }
+            Self::Running => "confirmed, and not every token of it is at its end yet",
+            Self::Done => "at its end: what came of each token is known",
+            Self::Dropped => "given up before anything was revoked; its note says why",
+            Self::Reported => {
+                "what a standing policy selects and does not revoke; its note says why"
+            }
+        }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -198,6 +219,41 @@ impl RevocationState {
 }
 
 impl ItemState {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Planned,
+        Self::Sent,
+        Self::Acknowledged,
+        Self::Revoked,
+        Self::AlreadyGone,
+        Self::StillThere,
+        Self::LeftOut,
+        Self::Reported,
+    ];
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Planned => "to be revoked; no call was made for it",
+            Self::Sent => {
+                "a call for it was begun, and its answer is not known: it is looked at before another"
+            }
+            Self::Acknowledged => {
+                "GitHub took the call; that its access is gone is still to be seen"
+            }
+            Self::Revoked => "its access is gone, by our call",
+            Self::AlreadyGone => "it had no access any more when its turn came",
+            Self::StillThere => {
+                "GitHub was told to revoke it, and still lists it: look at it in the settings"
+            }
+            Self::LeftOut => {
+                "not touched: it is not what was planned any more, was used since, or is held"
+            }
+            Self::Reported => "selected by a standing policy that only reports",
+        }
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
