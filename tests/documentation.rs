@@ -72,6 +72,35 @@ fn the_readme_lists_every_setting_with_its_flag_default_and_meaning() {
     );
 }
 
+/// What the words of revocations mean, as `docs/design.md` lists them.
+fn revocations_table() -> String {
+    use patwarden::store::{ItemState, RevocationState};
+    let mut table = String::from("| a revocation is | |\n|---|---|\n");
+    for state in RevocationState::ALL {
+        writeln!(table, "| {} | {} |", state.as_str(), state.meaning()).unwrap();
+    }
+    table.push_str("\n| a token of it is | |\n|---|---|\n");
+    for state in ItemState::ALL {
+        writeln!(table, "| {} | {} |", state.as_str(), state.meaning()).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_page_says_of_revocations_what_the_help_says() {
+    let page = read("docs/design.md");
+    let (before, rest) = page.split_once("<!-- revocations -->\n").expect("the marker is there");
+    let (listed, after) = rest.split_once("<!-- /revocations -->").expect("and its end");
+    let table = revocations_table();
+    if std::env::var_os("UPDATE_DOCUMENTATION").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/design.md");
+        let text = format!("{before}<!-- revocations -->\n\n{table}\n<!-- /revocations -->{after}");
+        fs::write(path, text).unwrap();
+        return;
+    }
+    assert_eq!(listed.trim(), table.trim());
+}
+
 #[test]
 fn the_readme_names_every_command_and_none_that_is_not_there() {
     let readme = read("README.md");
@@ -235,6 +264,8 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
 #[test]
 fn the_table_of_states_has_every_state() {
     let design = read("docs/design.md");
+    // Further down are tables of other things, some with the same words.
+    let design = design.split("## How many tokens").next().unwrap_or_default();
     let states = [
         State::Waiting,
         State::Escalated,

@@ -90,7 +90,7 @@ async fn a_soft_denial_is_overridden_with_a_word_that_the_record_shows() {
     let (out, ..) = run(&scene, &format!("patwarden decisions show {decision}"), "").await;
     assert!(out.contains("Reviewed by hand: approve, by operator olga@"), "{out}");
     assert!(out.contains("soft rules overridden: RISK-7, a week"), "{out}");
-    let (out, ..) = run(&scene, "patwarden requests list --all", "").await;
+    let (out, ..) = run(&scene, "patwarden requests list --all --json", "").await;
     assert!(out.contains("approved by operator olga@") && out.contains("RISK-7, a week"), "{out}");
     scene.end().await;
 }
@@ -142,7 +142,7 @@ async fn slips_are_told_before_anything_is_sent() {
         (format!("deny {request} --yes"), 2, "--reason"),
         (format!("deny {request} --yes --reason \" \""), 2, "--reason is empty"),
         (format!("deny {request} --yes --reason {long}"), 2, "1025 characters"),
-        (format!("deny {request} --yes --reason no --org nobody"), 1, "it is on: acme"),
+        (format!("deny {request} --yes --reason no --org nobody"), 2, "it is on: acme"),
         (format!("deny {request} --yes --reason no --rules nowhere.toml"), 0, ""),
         (format!("approve {request} --yes"), 1, ""),
     ] {

@@ -91,12 +91,12 @@ async fn the_readmes_way_of_taking_tokens_back_works_as_it_is_written() {
 async fn slips_are_told_before_anything_is_done() {
     let scene = Set::default().without_bot().await;
     for (line, code, told) in [
-        ("patwarden tokens revoke", 1, "an empty filter would mean all of them"),
-        ("patwarden tokens revoke --org nobody --never-used", 1, "it is on: acme"),
+        ("patwarden tokens revoke", 2, "an empty filter would mean all of them"),
+        ("patwarden tokens revoke --org nobody --never-used", 2, "it is on: acme"),
         ("patwarden tokens revoke --apply --yes", 2, "--plan"),
         ("patwarden tokens revoke --never-used --yes", 2, "--apply"),
         ("patwarden tokens revoke --plan 7 --apply --yes", 1, "there is no revocation 7"),
-        ("patwarden tokens revoke --plan 7 --never-used", 1, "--plan names the tokens already"),
+        ("patwarden tokens revoke --plan 7 --never-used", 2, "--plan names the tokens already"),
         ("patwarden tokens list --unused-for 3w", 2, "write a number of days"),
         ("patwarden tokens list --permission contents=wirte", 2, "write read, write or admin"),
         ("patwarden tokens show 12", 1, "was ever listed"),

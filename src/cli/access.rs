@@ -18,8 +18,12 @@ use crate::{
     engine::{Bulk, Desk, Engine, EngineOptions, Operator, Policies, Step, Watch},
     github::{App, AppCredentials, ClientOptions},
     settings::{Access, RulesSettings},
-    store::{InstallationRow, Store},
+    store::Store,
 };
+
+/// What a command logs beside its answer: what goes wrong with it. What there is to be said of the rules in general, `serve`
+/// and `rules check` say; that they cannot be used is an error, and shown.
+const LOGGED: &str = "warn,patwarden::engine::policy=error";
 
 /// Who the App is, and where the record is. The key itself comes from the environment or a file.
 #[derive(Args)]
@@ -185,7 +189,7 @@ struct Parts {
 impl Parts {
     async fn of(access: Access) -> anyhow::Result<Self> {
         use anyhow::Context;
-        crate::telemetry::start(crate::telemetry::LogFormat::Text, "warn", true);
+        crate::telemetry::start(crate::telemetry::LogFormat::Text, LOGGED, true);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client =
             ClientOptions { timeout: access.github_timeout, write_interval: access.write_interval };
@@ -213,39 +217,6 @@ async fn ends_with_ctrl_c(stop: CancellationToken) {
     let _ = tokio::signal::ctrl_c().await;
     // Whatever is under way stands in the store as begun: nothing is lost by this.
     std::process::exit(130);
-}
-
-/// The organization that is meant: the one that is named, or the only one there is.
-pub(super) async fn organization(
-    store: &Store,
-    named: Option<&str>,
-) -> anyhow::Result<InstallationRow> {
-    let installed = store.installations().await?;
-    let known = || {
-        let logins: Vec<_> = installed.iter().map(|row| row.organization.login.as_str()).collect();
-        logins.join(", ")
-    };
-    match named {
-        Some(login) => {
-            let found = installed
-                .iter()
-                .find(|row| row.organization.login.as_str().eq_ignore_ascii_case(login));
-            found.cloned().ok_or_else(|| {
-                let login = output::cell(login, 60);
-                anyhow::anyhow!(
-                    "the App is not installed on an organization `{login}`, as far as we know; it is on: {}",
-                    if installed.is_empty() { "none".to_owned() } else { known() }
-                )
-            })
-        }
-        None => match installed.as_slice() {
-            [only] => Ok(only.clone()),
-            [] => anyhow::bail!(
-                "no installation of the App is known: install it on an organization, and start `patwarden serve`"
-            ),
-            _ => anyhow::bail!("say which organization with --org: {}", known()),
-        },
-    }
 }
 
 /// Who types: an account on a machine, and no more than that.

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Exit, StoreArgs, output};
+use super::{Exit, StoreArgs, known, output};
 use crate::{
     domain::RequestId,
     rules::render,
@@ -38,7 +38,7 @@ pub(super) struct Show {
     #[command(flatten)]
     store: StoreArgs,
     /// The decision's number, as `decisions list` shows it
-    #[arg(value_name = "NUMBER")]
+    #[arg(value_name = "NUMBER", value_parser = |text: &str| known::number(text, "decisions list"))]
     id: i64,
     /// As JSON, for scripts
     #[arg(long)]

@@ -78,8 +78,18 @@ pub(super) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Prints a table: no lines, one row a thing.
+/// How many columns a table may take where the terminal does not say how many it has.
+const WIDTH: usize = 120;
+
+/// No column is cut shorter than this, so that numbers stay whole.
+const NARROWEST: usize = 12;
+
+/// Prints a table: no lines, one row a thing, none longer than the terminal is wide. What is cut ends in an ellipsis; the
+/// same command has all of it with `--json`.
 pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    fit(heads, &mut rows, asked.filter(|columns| *columns >= 60).unwrap_or(WIDTH));
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(heads.to_vec());
@@ -92,7 +102,73 @@ pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>)
     }
 }
 
+/// Cuts the longest cells until a row takes no more than `limit` columns, or nothing is left to cut.
+fn fit(heads: &[&str], rows: &mut [Vec<String>], limit: usize) {
+    let length = |text: &str| text.chars().count();
+    let mut widths: Vec<usize> = heads.iter().map(|head| length(head)).collect();
+    for row in rows.iter() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = length(cell).max(*width);
+        }
+    }
+    // Two blanks between two columns.
+    let gaps = widths.len().saturating_sub(1) * 2;
+    while widths.iter().sum::<usize>() + gaps > limit {
+        // A moment that is cut is none.
+        let may_shrink = widths.iter_mut().zip(heads).filter(|(_, head)| !head.ends_with("(UTC)"));
+        // Why it is so can be asked of each thing by itself; what it is must be seen here.
+        let weight = |head: &str, width: usize| if head == "WHY" { width * 2 } else { width };
+        let may_shrink = may_shrink.filter(|(width, _)| **width > NARROWEST);
+        let widest = may_shrink.max_by_key(|(width, head)| weight(head, **width));
+        let Some((widest, _)) = widest else { break };
+        *widest -= 1;
+    }
+    for row in rows {
+        for (cell, width) in row.iter_mut().zip(&widths) {
+            if length(cell) > *width {
+                *cell = cut(cell, *width);
+            }
+        }
+    }
+}
+
+/// Says of each part of a filter how many it means by itself: where all of it means nothing, which part is to blame.
+pub(super) fn parts(parts: &[(String, u64)]) {
+    let longest = parts.iter().map(|(part, _)| part.chars().count()).max().unwrap_or_default();
+    if parts.len() < 2 {
+        return;
+    }
+    line("Each part of it by itself means:");
+    for (part, alone) in parts {
+        let alone = if *alone == 0 { "none".to_owned() } else { alone.to_string() };
+        line(format_args!("  {part:<width$}  {alone}", width = longest.min(60)));
+    }
+}
+
 /// Hostile text for one cell: nothing in it steers, and it is not longer than `limit`.
 pub(super) fn cell(text: &str, limit: usize) -> String {
     cut(&for_people(text), limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+
+    #[test]
+    fn the_longest_cells_are_cut_first_and_numbers_and_moments_never() {
+        let long = "some sentence that says why, and then says it once more".to_owned();
+        let mut rows = vec![vec![
+            "1600069".to_owned(),
+            "2026-11-21 23:57".to_owned(),
+            long,
+            "docs, handbook, web".to_owned(),
+        ]];
+        fit(&["REQUEST", "SINCE (UTC)", "WHY", "WHERE"], &mut rows, 80);
+        let row = rows.concat().concat();
+        assert_eq!(row.chars().count() + 6, 80);
+        let cut = "16000692026-11-21 23:57some sentence that says why, a…docs, handbook, web";
+        assert_eq!(row, cut);
+        fit(&["REQUEST", "SINCE (UTC)", "WHY", "WHERE"], &mut rows, 10);
+        assert_eq!(rows.concat().concat(), "16000692026-11-21 23:57some senten…docs, handb…");
+    }
 }

@@ -10,8 +10,9 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Exit, StoreArgs, filter::AskedArgs, output};
+use super::{Exit, StoreArgs, filter::AskedArgs, known, output};
 use crate::{
+    domain::{Permissions, RepositorySelection},
     engine::lifecycle::State,
     rules::render,
     store::{DecisionRow, PolicyInForceRow, RequestFilter, RequestRow, ReviewRow, Store},
@@ -22,8 +23,9 @@ use crate::{
 pub(super) enum Requests {
     /// List requests, newest first: those that are open, or with --all every one that was ever heard of
     ///
-    /// Flags that say which are asked of what GitHub listed last. Which repositories a token would reach is known where it
-    /// was judged; what nobody can say is counted.
+    /// Shown is what each asks for, where it stands, and why. Flags that say which are asked of what GitHub listed last.
+    /// Which repositories a token would reach is known where it was judged; what nobody can say is counted. Tables are cut
+    /// to the terminal's width ($COLUMNS, else 120): --json and --csv have all of it.
     List(Box<List>),
     /// Show one request: where it stands, what was decided, who is asked and what they answered
     Show(asked::Show),
@@ -90,6 +92,10 @@ struct Line {
     token_id: Option<i64>,
     owner: String,
     token_name: String,
+    permissions: Option<Permissions>,
+    repository_selection: Option<RepositorySelection>,
+    repositories: Option<Vec<String>>,
+    expires_at: Option<Timestamp>,
     state: String,
     outcome: Option<&'static str>,
     settled_by: Option<&'static str>,
@@ -104,6 +110,10 @@ struct Line {
     first_seen_at: Timestamp,
     since: Timestamp,
     next_look_at: Option<Timestamp>,
+    #[serde(skip)]
+    asks_for: String,
+    #[serde(skip)]
+    on: String,
 }
 
 impl Requests {
@@ -118,14 +128,16 @@ impl Requests {
         let store = list.store.open().await?;
         let asked = list.which.filter();
         let limit = if asked.is_empty() { list.limit } else { i64::MAX };
+        if let Some(org) = &list.org {
+            known::is_on_record(&store, org).await?;
+        }
         let filter = RequestFilter { organization: list.org, open_only: !list.all, limit };
         let rows = store.requests(&filter).await?;
-        if let (Some(org), []) = (&filter.organization, rows.as_slice()) {
-            is_known(&store, org).await?;
-        }
+        let organization = filter.organization.as_ref().and(rows.first());
+        known::look_at(&store, organization.map(|row| &row.organization), &asked).await?;
         let decisions = decisions_of(&store, &rows).await?;
         let now = crate::clock::Clock::system().now();
-        let listed::Selected { mut rows, cannot_say } =
+        let listed::Selected { mut rows, cannot_say, parts } =
             listed::select(rows, &decisions, &asked, now);
         rows.truncate(usize::try_from(list.limit).unwrap_or(usize::MAX));
         let mut lines = Vec::new();
@@ -156,45 +168,18 @@ impl Requests {
         }
         if lines.is_empty() {
             output::line(match (asked.is_empty(), list.all) {
-                (false, _) => format!("No request is meant by {asked}."),
+                (false, true) => format!("No request is meant by {asked}."),
+                (false, false) => {
+                    format!(
+                        "No open request is meant by {asked} (--all: those that are over, too)."
+                    )
+                }
                 (true, true) => "No request was ever heard of.".to_owned(),
                 (true, false) => "Nothing is open.".to_owned(),
             });
+            output::parts(&parts);
         } else {
-            output::table(
-                &[
-                    "REQUEST",
-                    "ORGANIZATION",
-                    "OWNER",
-                    "TOKEN",
-                    "STATE",
-                    "SINCE (UTC)",
-                    "DECISION",
-                    "WHY",
-                ],
-                lines.iter().map(|line| {
-                    let since = line.since.strftime("%Y-%m-%d %H:%M").to_string();
-                    let by_hand = line.by_hand();
-                    let asked = line.asked.as_ref().filter(|asked| asked.is_heard());
-                    let asked = asked.map(ToString::to_string);
-                    let why = match (&line.note, by_hand.as_ref().or(asked.as_ref()), &line.why) {
-                        (note, ..) if !note.is_empty() => note,
-                        (_, Some(people), _) => people,
-                        (.., Some(why)) => why,
-                        _ => "",
-                    };
-                    vec![
-                        line.request_id.to_string(),
-                        output::cell(&line.organization, 30),
-                        output::cell(&line.owner, 24),
-                        output::cell(&line.token_name, 30),
-                        line.state.clone(),
-                        since,
-                        line.decision.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-                        output::cell(why, 110),
-                    ]
-                }),
-            );
+            listed::table(&lines, now);
         }
         if cannot_say > 0 {
             output::line("");
@@ -252,7 +237,7 @@ impl Confirm {
         let Some((organization, login, count)) =
             all.iter().find(|(_, login, _)| login.eq_ignore_ascii_case(&self.org))
         else {
-            is_known(&store, &self.org).await?;
+            known::is_on_record(&store, &self.org).await?;
             output::line(format_args!("Nothing of {} waits for a confirmation.", self.org));
             return Ok(Exit::Well);
         };
@@ -290,26 +275,6 @@ impl Confirm {
         ));
         Ok(Exit::Well)
     }
-}
-
-/// Whether an organization of this login was ever heard of: of one that was not, "nothing" would be no answer.
-async fn is_known(store: &Store, org: &str) -> anyhow::Result<()> {
-    let any = RequestFilter { organization: Some(org.to_owned()), open_only: false, limit: 1 };
-    let installed = store.installations().await?;
-    let logins: Vec<&str> = installed.iter().map(|row| row.organization.login.as_str()).collect();
-    if logins.iter().any(|login| login.eq_ignore_ascii_case(org))
-        || !store.requests(&any).await?.is_empty()
-    {
-        return Ok(());
-    }
-    anyhow::bail!(
-        "no organization `{}` is known; the App is on {}",
-        output::cell(org, 40),
-        match logins.as_slice() {
-            [] => "none yet, as far as `patwarden serve` has seen".to_owned(),
-            logins => output::cell(&logins.join(", "), 1_000),
-        }
-    )
 }
 
 /// Why nothing happens in an organization, where that is on purpose or needs somebody.
@@ -358,12 +323,29 @@ fn line(row: &RequestRow, decision: Option<&DecisionRow>, review: Option<ReviewR
         State::Settled(outcome, by) => (Some(outcome.as_str()), Some(by)),
         _ => (None, None),
     };
+    let request = row.listed.as_ref().or(decision.map(|row| &row.request));
+    let repositories = request.and_then(|request| listed::repositories(request, decision));
     Line {
         organization: row.organization.login.to_string(),
         request_id: row.id.0,
         token_id: row.token_id.map(|id| id.0),
         owner: row.owner.login.to_string(),
         token_name: row.token_name.clone(),
+        permissions: request.map(|request| request.permissions.clone()),
+        repository_selection: request.map(|request| request.repository_selection),
+        repositories: repositories
+            .map(|all| all.iter().map(|repository| repository.name.clone()).collect()),
+        expires_at: request.and_then(|request| request.token.expires_at),
+        asks_for: request.map_or_else(
+            || "not listed yet".to_owned(),
+            |request| render::permissions(&request.permissions),
+        ),
+        on: request
+            .map(|request| {
+                let on = render::where_to(request.repository_selection, repositories);
+                format!("{on} {}", render::how_long(request))
+            })
+            .unwrap_or_default(),
         state: row.state.to_string(),
         outcome,
         settled_by: by.map(|by| by.as_str()),

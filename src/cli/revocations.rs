@@ -6,11 +6,11 @@ mod holds;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Exit, StoreArgs, output};
+use super::{Exit, StoreArgs, known, output};
 use crate::{
     domain::GrantId,
     engine::lapsed,
-    store::{ItemState, RevocationItemRow, RevocationRow, Store},
+    store::{ItemState, RevocationItemRow, RevocationRow, RevocationState, Store},
 };
 
 /// How many tokens are read from the store at once.
@@ -20,8 +20,10 @@ const READ_AT_ONCE: i64 = 1_000;
 #[derive(Subcommand)]
 pub(super) enum Revocations {
     /// List plans and what came of them, newest first
+    #[command(after_help = words())]
     List(List),
     /// One plan or revocation with every token of it: the report
+    #[command(after_help = words())]
     Show(Show),
     /// Let a run of a standing policy go that waits because it is about too many tokens
     Confirm(confirm::Confirm),
@@ -31,6 +33,22 @@ pub(super) enum Revocations {
     Release(holds::Release),
     /// List what is held, until when and why
     Holds(holds::Holds),
+}
+
+/// What the words in the tables mean.
+fn words() -> String {
+    let mut text = "A revocation is\n".to_owned();
+    for state in RevocationState::ALL {
+        text.push_str(&format!("  {:<14}{}\n", state.as_str(), state.meaning()));
+    }
+    text.push_str(
+        "  lapsed        planned or waiting for more than a day: it cannot be confirmed any more\n",
+    );
+    text.push_str("\nA token of it is\n");
+    for state in ItemState::ALL {
+        text.push_str(&format!("  {:<14}{}\n", state.as_str(), state.meaning()));
+    }
+    text
 }
 
 #[derive(clap::Args)]
@@ -53,6 +71,7 @@ pub(super) struct Show {
     #[command(flatten)]
     store: StoreArgs,
     /// Its number
+    #[arg(value_parser = |text: &str| known::number(text, "revocations list"))]
     id: i64,
     /// As JSON, for scripts
     #[arg(long, conflicts_with = "csv")]
@@ -92,6 +111,9 @@ fn by_state(counts: &[(ItemState, i64)]) -> serde_json::Map<String, serde_json::
 impl List {
     async fn run(self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
+        if let Some(org) = &self.org {
+            known::is_on_record(&store, org).await?;
+        }
         let mut listed = Vec::new();
         for revocation in store.revocations(self.org.as_deref(), self.limit).await? {
             let counts = store.count_revocation_items(revocation.id).await?;
@@ -241,7 +263,39 @@ pub(super) async fn show(store: &Store, id: i64, json: bool, csv: bool) -> anyho
     })
     .await?;
     output::table(&["GRANT", "OWNER", "TOKEN", "MAY", "LAST USED", "OUTCOME", "WHY"], rows);
+    if let Some(next) = next_step(&revocation) {
+        output::line("");
+        output::line(next);
+    }
     Ok(Exit::Well)
+}
+
+/// What somebody can do about one that is not over.
+fn next_step(revocation: &RevocationRow) -> Option<String> {
+    let id = revocation.id;
+    if let Some(why) = lapsed(revocation, crate::clock::Clock::system().now()) {
+        return Some(format!("Nothing was revoked: {why}."));
+    }
+    Some(match (revocation.state, &revocation.policy) {
+        (RevocationState::Planned, _) => {
+            format!(
+                "Nothing was revoked. Revoke them:  patwarden tokens revoke --plan {id} --apply"
+            )
+        }
+        (RevocationState::Waiting, _) => format!(
+            "Nothing was revoked. Let it go:  patwarden revocations confirm {id}\n\
+             Keep a token from it:  patwarden revocations hold --help"
+        ),
+        (RevocationState::Running, None) => {
+            format!("It is not at its end. Go on:  patwarden tokens revoke --plan {id} --resume")
+        }
+        (RevocationState::Running, Some(_)) => {
+            "It is not at its end: `patwarden serve` carries it out.".to_owned()
+        }
+        (RevocationState::Done | RevocationState::Dropped | RevocationState::Reported, _) => {
+            return None;
+        }
+    })
 }
 
 fn head(revocation: &RevocationRow, counts: &[(ItemState, i64)]) {
@@ -326,6 +380,9 @@ pub(super) async fn confirmed(revocation: &RevocationRow, tokens: i64) -> anyhow
         output::cell(revocation.organization.login.as_str(), 40),
         output::cell(&which(revocation), 500)
     ));
+    if tokens == revocation.active {
+        output::line("EVERY active token of the organization is meant.");
+    }
     output::line("It cannot be undone: their owners would have to ask again.");
     output::line(format_args!("Type {tokens} to revoke them, anything else to leave them:"));
     let typed = output::typed().await?;

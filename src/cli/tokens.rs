@@ -75,6 +75,23 @@ fn approved_by(approval: &Approval) -> String {
     }
 }
 
+/// What is said of rows that GitHub lists and that this version cannot read, of those that reach a repository and of all.
+fn unreadable(reaching: usize, all: i64) -> Vec<String> {
+    let mut lines = Vec::new();
+    if reaching > 0 {
+        lines.push(format!(
+            "Of the tokens that reach the repository, {reaching} are listed by GitHub in a form that this version cannot read: \
+             whether others here are among them nobody can say."
+        ));
+    }
+    if all > 0 {
+        lines.push(format!(
+            "{all} tokens are listed by GitHub in a form that this version cannot read: look at them in the settings."
+        ));
+    }
+    lines
+}
+
 /// A token as scripts read it.
 fn as_json(token: &KnownToken) -> serde_json::Value {
     let grant = &token.grant;

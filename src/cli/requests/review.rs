@@ -6,9 +6,9 @@ use serde_json::json;
 use crate::{
     cli::{
         Exit, Usage,
-        access::{AccessArgs, OpenedDesk, Progress, RulesArgs, operator, organization},
+        access::{AccessArgs, OpenedDesk, Progress, RulesArgs, operator},
         filter::AskedArgs,
-        output,
+        known, output,
     },
     domain::RequestId,
     engine::{
@@ -37,9 +37,9 @@ used; 4 stopped in the middle: what was recorded by then goes on with `patwarden
 #[derive(Args)]
 struct ReviewArgs {
     /// These requests, by the number that `requests list` shows
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = |text: &str| known::number(text, "requests list"))]
     ids: Vec<i64>,
-    /// Of this organization; needed with flags that say which, and where the App is on several
+    /// Of this organization; needed with flags that say which, and where several have a request of that number
     #[arg(long, value_name = "LOGIN")]
     org: Option<String>,
     /// Show what would be sent, and send nothing
@@ -105,7 +105,14 @@ impl ReviewArgs {
         let name = operator("").name;
         let word = Word { verdict, reason, override_why, operator: name };
         let OpenedDesk { store, desk } = self.access.open_desk(&self.rules).await?;
-        let named = organization(&store, self.org.as_deref()).await?;
+        let named = match &which {
+            Which::Ids(ids) => known::organization_of(&store, ids, self.org.as_deref()).await?,
+            Which::Filter(filter) => {
+                let named = known::organization(&store, self.org.as_deref()).await?;
+                known::look_at(&store, Some(&named.organization), filter).await?;
+                named
+            }
+        };
         let installation = desk.installation(named.organization.id).await?;
         let progress = Progress::new();
         let shown = desk.show(&installation, &which, &word, &progress).await;
@@ -260,30 +267,8 @@ fn show(items: &[Item], unreadable: usize, which: &Which) {
             output::line(format_args!("No pending request is meant by {filter}."));
         }
     } else {
-        output::table(
-            &["REQUEST", "OWNER", "TOKEN", "ASKS FOR", "SAYS", "THE RULES SAY", "VETOES"],
-            items.iter().map(|item| {
-                let mut cells = who(item);
-                cells.push(output::cell(&asks_for(item), 90));
-                let says = item.request.as_ref().and_then(|request| request.reason.clone());
-                cells.push(output::cell(&says.unwrap_or_default(), 40));
-                cells.push(output::cell(&the_rules(item), 110));
-                let vetoes = match &item.stand {
-                    Stand::Ready | Stand::Refused(_) => item.vetoes.join("; "),
-                    stand => {
-                        let (word, why) = outcome(stand);
-                        format!("{word}: {why}")
-                    }
-                };
-                cells.push(output::cell(&vetoes, 300));
-                cells
-            }),
-        );
         for item in items {
-            if let Stand::Refused(refusal) = &item.stand {
-                output::line("");
-                output::line(output::cell(&format!("{} is refused: {refusal}", item.id), 1_500));
-            }
+            card(item);
         }
     }
     if unreadable > 0 {
@@ -295,12 +280,38 @@ fn show(items: &[Item], unreadable: usize, which: &Which) {
     }
 }
 
+/// One request in some lines: nothing that is about to be approved is cut.
+fn card(item: &Item) {
+    let [id, owner, token] = who(item);
+    output::line(format_args!("{id}  {owner}  \"{token}\""));
+    let say = |what: &str, said: &str| output::line(format_args!("  {what:<10}{said}"));
+    if item.request.is_some() {
+        say("asks for", &output::cell(&asks_for(item), 2_500));
+    }
+    let says = item.request.as_ref().and_then(|request| request.reason.as_deref());
+    if let Some(says) = says.filter(|says| !says.trim().is_empty()) {
+        say("saying", &format!("\"{}\"", output::cell(says, 1_100)));
+    }
+    if let Some(rules) = the_rules(item) {
+        say("the rules", &output::cell(&rules, 1_000));
+    }
+    match &item.stand {
+        Stand::Ready if item.vetoes.is_empty() => {}
+        Stand::Ready => say("against it", &output::cell(&item.vetoes.join("; "), 1_500)),
+        Stand::Refused(refusal) => say("refused", &output::cell(&refusal.to_string(), 1_500)),
+        stand => {
+            let (word, why) = outcome(stand);
+            say("left out", &output::cell(&format!("{word}: {why}"), 500));
+        }
+    }
+}
+
 fn show_outcomes(items: &[Item]) {
     output::line("");
     output::table(
         &["REQUEST", "OWNER", "TOKEN", "OUTCOME", "WHY"],
         items.iter().map(|item| {
-            let mut cells = who(item);
+            let mut cells = who(item).to_vec();
             let (word, why) = outcome(&item.stand);
             cells.push(word.to_owned());
             cells.push(output::cell(&why, 300));
@@ -309,10 +320,10 @@ fn show_outcomes(items: &[Item]) {
     );
 }
 
-fn who(item: &Item) -> Vec<String> {
+fn who(item: &Item) -> [String; 3] {
     let request = item.request.as_ref();
     let of = |text: Option<&str>, limit: usize| output::cell(text.unwrap_or("-"), limit);
-    vec![
+    [
         item.id.to_string(),
         of(request.map(|request| request.owner.login.as_str()), 24),
         of(request.map(|request| request.token.name.as_str()), 30),
@@ -330,11 +341,14 @@ fn asks_for(item: &Item) -> String {
     )
 }
 
-fn the_rules(item: &Item) -> String {
+/// What the rules say; `None`: they were not asked.
+fn the_rules(item: &Item) -> Option<String> {
     match (&item.decision, &item.facts) {
-        (Some((id, decision)), _) => format!("{} (decision {id})", render::sentence(decision)),
-        (None, Some(_)) => "nothing: no rules are in force".to_owned(),
-        (None, None) => "-".to_owned(),
+        (Some((id, decision)), _) => {
+            Some(format!("{} (decision {id})", render::sentence(decision)))
+        }
+        (None, Some(_)) => Some("say nothing: none are in force".to_owned()),
+        (None, None) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     cli::{
         Exit,
         access::{AccessArgs, Opened, operator},
-        output, revocations,
+        known, output, revocations,
     },
     store::RevocationState,
 };
@@ -16,6 +16,7 @@ pub(in crate::cli) struct Confirm {
     #[command(flatten)]
     access: AccessArgs,
     /// Its number, as `patwarden revocations list` shows it
+    #[arg(value_parser = |text: &str| known::number(text, "revocations list"))]
     run: i64,
     /// Do not ask for the number of tokens: for scripts
     #[arg(long)]

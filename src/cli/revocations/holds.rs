@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use crate::{
-    cli::{Exit, StoreArgs, access, output},
+    cli::{Exit, StoreArgs, access, known, output},
     clock::Clock,
     domain::{Organization, TokenId},
     store::{Held, HoldRow, Store},
@@ -18,7 +18,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(180 * 24);
 #[group(required = true, multiple = false)]
 struct What {
     /// This token: its own number or its grant's, as `patwarden tokens list` shows them
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = |text: &str| known::number(text, "tokens list"))]
     token: Option<i64>,
     /// All that this standing policy selects: the ID of `[revoke.ID]`
     #[arg(long, value_name = "ID")]
@@ -31,7 +31,7 @@ pub(in crate::cli) struct Hold {
     store: StoreArgs,
     #[command(flatten)]
     what: What,
-    /// In this organization; needed where the App is on several
+    /// In this organization; needed where several have such a token, or for a policy where the App is on several
     #[arg(long, value_name = "LOGIN")]
     org: Option<String>,
     /// The last day, such as 2027-01-31, in UTC; at most 180 days from now
@@ -48,7 +48,7 @@ pub(in crate::cli) struct Release {
     store: StoreArgs,
     #[command(flatten)]
     what: What,
-    /// In this organization; needed where the App is on several
+    /// In this organization; needed where several have such a token, or for a policy where the App is on several
     #[arg(long, value_name = "LOGIN")]
     org: Option<String>,
 }
@@ -57,6 +57,9 @@ pub(in crate::cli) struct Release {
 pub(in crate::cli) struct Holds {
     #[command(flatten)]
     store: StoreArgs,
+    /// Only those of this organization
+    #[arg(long, value_name = "LOGIN")]
+    org: Option<String>,
     /// Those that are over, too
     #[arg(long)]
     all: bool,
@@ -68,13 +71,22 @@ pub(in crate::cli) struct Holds {
 impl What {
     /// What is named, and in which organization.
     async fn find(&self, store: &Store, org: Option<&str>) -> anyhow::Result<(Organization, Held)> {
-        let organization = access::organization(store, org).await?.organization;
         if let Some(policy) = &self.policy {
+            let organization = known::organization(store, org).await?.organization;
             let id = policy.strip_prefix("revoke.").unwrap_or(policy);
             return Ok((organization, Held::Policy(format!("revoke.{id}"))));
         }
         let id = self.token.unwrap_or_default();
-        let found = store.tokens_numbered(id, Some(organization.id)).await?;
+        let mut found = store.tokens_numbered(id, None).await?;
+        let organization = match org {
+            Some(_) => known::organization(store, org).await?,
+            None => {
+                let of = found.iter().map(|token| token.grant.organization.id).collect();
+                known::only_one(store, &of).await?
+            }
+        };
+        let organization = organization.organization;
+        found.retain(|token| token.grant.organization.id == organization.id);
         // The same number may be one token's and another's grant: a hold must not be of the wrong one.
         let mut tokens: Vec<TokenId> = found.iter().map(|token| token.grant.token.id).collect();
         tokens.sort_unstable();
@@ -123,6 +135,9 @@ impl Hold {
         let now = Clock::system().now();
         let until = end_of(self.until, now)?;
         let (organization, held) = self.what.find(&store, self.org.as_deref()).await?;
+        if let Held::Policy(policy) = &held {
+            known::look_at_policy(&store, &organization, policy).await?;
+        }
         let by = access::operator("").name;
         store.hold(organization.id, &held, until, &self.why, &by, now).await?;
         output::line(format_args!(
@@ -164,7 +179,13 @@ impl Holds {
     pub(in crate::cli) async fn run(self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
         let now = Clock::system().now();
-        let mut holds = store.holds(None).await?;
+        let of = match &self.org {
+            Some(_) => {
+                Some(known::organization(&store, self.org.as_deref()).await?.organization.id)
+            }
+            None => None,
+        };
+        let mut holds = store.holds(of).await?;
         holds.retain(|hold| self.all || hold.is_in_force(now));
         if self.json {
             output::json(&holds)?;

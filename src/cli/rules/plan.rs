@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    super::{Exit, StoreArgs, output},
+    super::{Exit, StoreArgs, known, output},
     as_followed, read, valid,
 };
 use crate::{clock::Clock, engine::on_record, rules::plan::plan};
@@ -48,6 +48,9 @@ impl Plan {
         let old = valid(&self.old, read(&self.old, enterprise)?)?;
         let new = valid(&self.new, read(&self.new, enterprise)?)?;
         let store = self.store.open().await?;
+        if let Some(org) = &self.org {
+            known::is_on_record(&store, org).await?;
+        }
         let (old, new) = (as_followed(old, &store).await?, as_followed(new, &store).await?);
         let (recorded, unreadable) = on_record(&store, self.org, Clock::system().now()).await?;
         let plan = plan(&old, &new, recorded);

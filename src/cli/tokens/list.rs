@@ -6,14 +6,14 @@ use super::{HEADS, as_json, minute, row};
 use crate::{
     cli::{
         Exit,
-        access::{AccessArgs, Progress, organization},
+        access::{AccessArgs, Progress},
         filter::TokenArgs,
-        output,
+        known, output,
     },
     clock::Clock,
     domain::{GrantId, KnownToken},
     rules::Truth,
-    store::{Gone, Store},
+    store::Gone,
 };
 
 /// How many tokens are read from the store at once.
@@ -52,19 +52,27 @@ impl List {
         let asks_github = self.refresh || filter.asked.repository.is_some();
         let (store, installation, reaching) = if asks_github {
             let opened = self.access.open().await?;
-            let named = organization(&opened.store, self.org.as_deref()).await?;
+            let named = known::organization(&opened.store, self.org.as_deref()).await?;
+            let heard = opened.store.token_listing(named.organization.id).await?.is_some();
+            if heard {
+                known::look_at_tokens(&opened.store, &named.organization, &filter).await?;
+            }
             let installation = opened.bulk.installation(named.organization.id).await?;
             let progress = Progress::new();
             if self.refresh {
                 opened.bulk.list_tokens(&installation, &progress).await?;
                 opened.bulk.list_members(&installation, &progress).await?;
             }
+            if !heard {
+                known::look_at_tokens(&opened.store, &named.organization, &filter).await?;
+            }
             let reaching = opened.bulk.reaching(&installation, &filter, &progress).await?;
             progress.end();
             (opened.store, installation, reaching)
         } else {
             let store = self.access.store().await?;
-            let installation = organization(&store, self.org.as_deref()).await?;
+            let installation = known::organization(&store, self.org.as_deref()).await?;
+            known::look_at_tokens(&store, &installation.organization, &filter).await?;
             (store, installation, None)
         };
         let organization = &installation.organization;
@@ -75,27 +83,45 @@ impl List {
                 organization.login
             );
         };
+        let unreadable_reaching = reaching.as_ref().map_or(0, |reaching| reaching.unreadable);
+        let reaching = reaching.as_ref().map(|reaching| &reaching.grants);
+        let mut parts: Vec<_> = filter.parts().into_iter().map(|part| (part, 0)).collect();
         let mut out = Out::new(self.json, self.csv, self.limit)?;
         let (mut cannot_say, mut of) = (0, 0);
         let gone = if self.gone { Gone::With } else { Gone::Without };
         let now = Clock::system().now();
-        each(&store, organization.id, gone, |token| {
-            of += 1;
-            match filter.selects(&token, reaching.as_ref(), now) {
-                Truth::Matched => out.token(&token)?,
-                Truth::Unknown => cannot_say += 1,
-                Truth::NotMatched => {}
+        let mut after = GrantId(i64::MIN);
+        loop {
+            let tokens = store.tokens(organization.id, after, gone, READ_AT_ONCE).await?;
+            let Some(last) = tokens.last() else { break };
+            after = last.grant.id;
+            for mut token in tokens {
+                of += 1;
+                for (part, alone) in &mut parts {
+                    *alone += u64::from(part.selects(&token, reaching, now) == Truth::Matched);
+                }
+                match filter.selects(&token, reaching, now) {
+                    Truth::Matched if out.is_full() => out.count(),
+                    Truth::Matched => {
+                        known::add_repositories(&store, &mut token).await?;
+                        out.token(&token)?;
+                    }
+                    Truth::Unknown => cannot_say += 1,
+                    Truth::NotMatched => {}
+                }
             }
-            Ok(())
-        })
-        .await?;
+        }
         let found = out.end()?;
         // What was revoked since the listing has no access any more.
         let active = store.count_tokens(organization.id).await?;
+        let said = Said { cannot_say, unreadable_reaching, unreadable: listing.unreadable };
         if self.json || self.csv {
+            said.lines().iter().for_each(|line| output::note(line));
             return Ok(Exit::Well);
         }
-        output::line("");
+        if found > 0 {
+            output::line("");
+        }
         output::line(format_args!(
             "{found} of {} tokens {} access to {}, as listed at {} UTC{}.",
             if self.gone { of.to_string() } else { active.to_string() },
@@ -108,35 +134,36 @@ impl List {
                 String::new()
             },
         ));
-        if cannot_say > 0 {
-            output::line(format_args!(
-                "Of {cannot_say} others nobody can say yet whether they are meant: members were never listed (--refresh), or \
-                 it is not yet judged whether a rule covers them."
-            ));
+        if found == 0 && !filter.is_empty() {
+            output::line(format_args!("None is meant by {filter}."));
+            let parts: Vec<_> =
+                parts.into_iter().map(|(part, alone)| (part.to_string(), alone)).collect();
+            output::parts(&parts);
         }
-        if listing.unreadable > 0 {
-            output::line(format_args!(
-                "{} tokens are listed by GitHub in a form that this version cannot read: look at them in the settings.",
-                listing.unreadable
-            ));
-        }
+        said.lines().iter().for_each(output::line);
         Ok(Exit::Well)
     }
 }
 
-/// Every token of an organization, a thousand in memory at a time.
-async fn each(
-    store: &Store,
-    organization: crate::domain::OrganizationId,
-    gone: Gone,
-    mut see: impl FnMut(KnownToken) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut after = GrantId(i64::MIN);
-    loop {
-        let tokens = store.tokens(organization, after, gone, READ_AT_ONCE).await?;
-        let Some(last) = tokens.last() else { return Ok(()) };
-        after = last.grant.id;
-        tokens.into_iter().try_for_each(&mut see)?;
+/// Of how many tokens the list cannot tell.
+struct Said {
+    cannot_say: u64,
+    unreadable_reaching: usize,
+    unreadable: i64,
+}
+
+impl Said {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.cannot_say > 0 {
+            lines.push(format!(
+                "Of {} others nobody can say yet whether they are meant: members were never listed (--refresh), or \
+                 it is not yet judged whether a rule covers them.",
+                self.cannot_say
+            ));
+        }
+        lines.extend(super::unreadable(self.unreadable_reaching, self.unreadable));
+        lines
     }
 }
 
@@ -163,13 +190,22 @@ impl Out {
         })
     }
 
+    /// Whether what follows is only counted.
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Table { rows, limit, .. } if rows.len() >= *limit)
+    }
+
+    /// Counts one that is not shown.
+    fn count(&mut self) {
+        let (Self::Table { found, .. } | Self::Json { found } | Self::Csv { found, .. }) = self;
+        *found += 1;
+    }
+
     fn token(&mut self, token: &KnownToken) -> anyhow::Result<()> {
         match self {
-            Self::Table { rows, found, limit } => {
+            Self::Table { rows, found, .. } => {
                 *found += 1;
-                if rows.len() < *limit {
-                    rows.push(row(token));
-                }
+                rows.push(row(token));
             }
             Self::Json { found } => {
                 let comma = if *found > 0 { ",\n " } else { "\n " };
@@ -205,7 +241,7 @@ impl Out {
     }
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "organization",
     "grant_id",
     "token_id",
@@ -214,6 +250,7 @@ const COLUMNS: [&str; 15] = [
     "membership",
     "permissions",
     "repository_selection",
+    "repositories",
     "access_granted_at",
     "expires_at",
     "last_used_at",
@@ -223,9 +260,10 @@ const COLUMNS: [&str; 15] = [
     "gone_at",
 ];
 
-fn columns(token: &KnownToken) -> [String; 15] {
+fn columns(token: &KnownToken) -> [String; 16] {
     let grant = &token.grant;
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let repositories = token.repositories.iter().flatten().map(|one| one.name.as_str());
     [
         grant.organization.login.to_string(),
         grant.id.to_string(),
@@ -235,6 +273,7 @@ fn columns(token: &KnownToken) -> [String; 15] {
         token.membership.as_str().to_owned(),
         crate::rules::render::permissions(&grant.permissions),
         grant.repository_selection.as_str().to_owned(),
+        repositories.collect::<Vec<_>>().join(" "),
         grant.access_granted_at.to_string(),
         grant.token.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         moment(grant.token.last_used_at),

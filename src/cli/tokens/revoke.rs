@@ -3,13 +3,13 @@
 use clap::Args;
 use jiff::SignedDuration;
 
-use super::minute;
+use super::{minute, unreadable};
 use crate::{
     cli::{
-        Exit,
-        access::{AccessArgs, Opened, Progress, operator, organization},
+        Exit, Usage,
+        access::{AccessArgs, Opened, Progress, operator},
         filter::TokenArgs,
-        output, revocations,
+        known, output, revocations,
     },
     engine::{BulkError, PLANS_LAPSE, Planned},
     github::MOST_AT_ONCE,
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Revoke {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// This plan, in place of a new one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = |text: &str| known::number(text, "revocations list"))]
     plan: Option<i64>,
     /// Revoke the tokens of --plan, once their number was typed
     #[arg(long, requires = "plan")]
@@ -54,11 +54,13 @@ impl Revoke {
         let filter = self.which.filter();
         match self.plan {
             None => self.make_a_plan().await,
-            Some(_) if !filter.is_empty() || self.org.is_some() => {
-                anyhow::bail!(
-                    "--plan names the tokens already: leave out what says which ({filter})"
-                )
+            Some(_) if self.org.is_some() => {
+                Err(Usage("--plan names the tokens already: leave out --org".to_owned()).into())
             }
+            Some(_) if !filter.is_empty() => Err(Usage(format!(
+                "--plan names the tokens already: leave out what says which ({filter})"
+            ))
+            .into()),
             Some(id) if self.apply || self.resume => self.carry_out(id).await,
             Some(id) => {
                 let store = self.access.store().await?;
@@ -73,7 +75,11 @@ impl Revoke {
             return Err(empty_filter());
         }
         let Opened { store, bulk } = self.access.open().await?;
-        let named = organization(&store, self.org.as_deref()).await?;
+        let named = known::organization(&store, self.org.as_deref()).await?;
+        let heard = store.token_listing(named.organization.id).await?.is_some();
+        if heard {
+            known::look_at_tokens(&store, &named.organization, &filter).await?;
+        }
         let installation = bulk.installation(named.organization.id).await?;
         let progress = Progress::new();
         let planned = bulk.plan(&installation, &filter, &operator(&self.reason), &progress).await;
@@ -85,10 +91,18 @@ impl Revoke {
             }
             planned => planned?,
         };
+        if !heard {
+            known::look_at_tokens(&store, &named.organization, &filter).await?;
+        }
         if self.json {
+            let parts = planned.parts.iter();
+            let parts: Vec<_> = parts
+                .map(|(part, alone)| serde_json::json!({ "filter": part, "tokens": alone }))
+                .collect();
             output::json(&serde_json::json!({
                 "plan": planned.revocation, "summary": planned.summary, "cannot_say": planned.cannot_say,
-                "active": planned.listing.active,
+                "active": planned.listing.active, "unreadable": planned.listing.unreadable,
+                "unreadable_reaching": planned.unreadable_reaching, "parts": parts,
             }))?;
             return Ok(Exit::Well);
         }
@@ -154,24 +168,27 @@ impl Revoke {
 }
 
 fn empty_filter() -> anyhow::Error {
-    anyhow::anyhow!(
+    Usage(
         "say which tokens: an empty filter would mean all of them. For instance --unused-for 90d, --owner LOGIN, \
          --permission contents=write; `patwarden tokens revoke --help` has all"
+            .to_owned(),
     )
+    .into()
 }
 
 fn show_plan(planned: &Planned, filter: String) {
-    let Planned { revocation, summary, listing, cannot_say } = planned;
+    let Planned { revocation, summary, listing, .. } = planned;
     let Some(revocation) = revocation else {
         output::line(format_args!(
             "No token with access is meant by {filter}; {} are active.",
             listing.active
         ));
-        say_cannot_say(*cannot_say);
+        output::parts(&planned.parts);
+        say_left_alone(planned);
         return;
     };
     show_tokens(revocation, summary);
-    say_cannot_say(*cannot_say);
+    say_left_alone(planned);
     output::line("");
     output::line("Nothing was revoked. What revoking does not do:");
     output::line("  - public data stays readable: also a token without access reads it;");
@@ -235,10 +252,13 @@ fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
     ));
 }
 
-fn say_cannot_say(tokens: i64) {
-    if tokens > 0 {
+fn say_left_alone(planned: &Planned) {
+    if planned.cannot_say > 0 {
         output::line(format_args!(
-            "  left alone {tokens} tokens of which nobody can say whether they are meant (not yet judged, or not readable)"
+            "  left alone {} tokens of which nobody can say whether they are meant (not yet judged, or not readable)",
+            planned.cannot_say
         ));
     }
+    let unreadable = unreadable(planned.unreadable_reaching, planned.listing.unreadable);
+    unreadable.iter().for_each(|line| output::line(format_args!("  unread     {line}")));
 }

@@ -4,10 +4,11 @@ use clap::Args;
 
 use super::{approved_by, as_json, expiry, minute, repositories};
 use crate::{
-    cli::{Exit, StoreArgs, output},
+    cli::{Exit, StoreArgs, known, output},
     domain::{Approval, KnownToken, Membership},
+    engine::lifecycle::{Outcome, SettledBy, State},
     rules::render,
-    store::{TokenEventKind, TokenEventRow},
+    store::{RequestRow, Store, TokenEventKind, TokenEventRow},
 };
 
 #[derive(Args)]
@@ -15,6 +16,7 @@ pub(in crate::cli) struct Show {
     #[command(flatten)]
     store: StoreArgs,
     /// The number of its grant, as `tokens list` shows it, or the token's own
+    #[arg(value_parser = |text: &str| known::number(text, "tokens list"))]
     id: i64,
     /// As JSON, for scripts
     #[arg(long)]
@@ -26,13 +28,11 @@ impl Show {
         let store = self.store.open().await?;
         let tokens = store.tokens_numbered(self.id, None).await?;
         if tokens.is_empty() {
-            anyhow::bail!(
-                "no token with the number {} was ever listed: `patwarden tokens list` shows those that were",
-                self.id
-            );
+            anyhow::bail!(not_listed(&store, self.id).await?);
         }
         let mut all = Vec::new();
-        for token in tokens {
+        for mut token in tokens {
+            known::add_repositories(&store, &mut token).await?;
             let grant = &token.grant;
             let events = store.token_events(grant.organization.id, grant.id).await?;
             let revoked = store.revocation_of(grant.organization.id, grant.id).await?;
@@ -74,6 +74,62 @@ impl Show {
         }
         Ok(Exit::Well)
     }
+}
+
+/// Why there is no card: what the requests tell of a token that no listing has shown.
+async fn not_listed(store: &Store, id: i64) -> anyhow::Result<String> {
+    let requests = store.requests_numbered(id).await?;
+    let Some(row) = requests.first() else {
+        return Ok(format!(
+            "no token with the number {id} was ever listed: `patwarden tokens list` shows those that were"
+        ));
+    };
+    let login = output::cell(row.organization.login.as_str(), 40);
+    let what = format!(
+        "{id} is {} \"{}\" of {}",
+        if row.token_id.is_some_and(|token| token.0 == id) {
+            "the token".to_owned()
+        } else {
+            format!(
+                "the number of the request{} for",
+                row.token_id.map(|token| format!(" (token {token})")).unwrap_or_default()
+            )
+        },
+        output::cell(&row.token_name, 60),
+        output::cell(row.owner.login.as_str(), 40)
+    );
+    Ok(match &row.state {
+        State::Checking | State::Settled(Outcome::Approved, _) => format!(
+            "{what}: {}, and no listing has shown it yet. List them now: patwarden tokens list --org {login} --refresh",
+            approved(store, row).await?
+        ),
+        state => format!(
+            "{what}, which has no access that was ever listed: its request stands at \"{state}\". patwarden requests list \
+             --org {login} --all"
+        ),
+    })
+}
+
+async fn approved(store: &Store, row: &RequestRow) -> anyhow::Result<String> {
+    let decision = row.decision_id;
+    let ours = match &row.state {
+        State::Checking => store.open_review(row.key()).await?.is_none(),
+        State::Settled(_, by) => *by == SettledBy::Rule,
+        _ => false,
+    };
+    let at = minute(row.state_since);
+    Ok(match decision.filter(|_| ours) {
+        Some(id) => {
+            let rules = store.decision(id).await?.map(|row| render::sentence(&row.decision));
+            format!(
+                "patwarden approved it on {at} UTC ({}; patwarden decisions show {id})",
+                rules.unwrap_or_default()
+            )
+        }
+        None => {
+            format!("it was approved on {at} UTC ({})", output::cell(&row.state.to_string(), 200))
+        }
+    })
 }
 
 fn card(token: &KnownToken, events: &[TokenEventRow]) {
