@@ -9,6 +9,7 @@ mod describe;
 mod digest;
 mod doctor;
 mod filter;
+mod known;
 mod output;
 mod policy;
 mod replay;

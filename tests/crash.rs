@@ -26,6 +26,8 @@ use common::{
     REVIEW, Set, administrating, harmless, on_github, until_within, writing,
 };
 use fakehub::{Effect, Fakehub, Fault, Held, Hold, TokenSpec};
+#[cfg(feature = "crash-points")]
+use patwarden::store::{RevocationRow, RevocationState};
 use patwarden::{
     engine::lifecycle::State,
     store::{DecisionFilter, RequestFilter, Store},
@@ -460,6 +462,7 @@ async fn operator(run: &Run, arguments: &[&str], crash_point: Option<&str>) -> O
         ("GITHUB_APP_PRIVATE_KEY_PATH", folder.join("app.pem").display().to_string()),
         ("GITHUB_API_URL", run.hub.api_url()),
         ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", folder.join("patwarden.sqlite").display())),
+        ("PATWARDEN_RULES", folder.join("rules.toml").display().to_string()),
         ("PATWARDEN_WRITE_INTERVAL", "10ms".to_owned()),
     ]);
     if let Some(point) = crash_point {
@@ -503,6 +506,130 @@ async fn revoking_many_that_is_killed_before_or_after_a_call_goes_on_and_revokes
         for time in 1..=3 {
             runs.spawn(revoked_in_spite_of(format!("{point}:{time}")));
         }
+    }
+    while let Some(ended) = runs.join_next().await {
+        ended.unwrap();
+    }
+}
+
+/// 150 tokens that nobody used are taken by a standing policy of a bot that stops there, and of the next.
+#[cfg(feature = "crash-points")]
+async fn taken_by_a_policy_in_spite_of(crash_point: String) {
+    let rules = "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
+        [revoke.unused]\nwhen.unused_for = \"90d\"\ngrace = \"0d\"\nmax_per_run = 500\n";
+    let scene = Set::default().rules(rules).hub(|hub| hub.rate_limit = None).without_bot().await;
+    let run = Run { hub: scene.hub.clone(), scene, asked: Vec::new(), kills: 0 };
+    let days_ago = |days: i64| run.hub.now() - jiff::SignedDuration::from_hours(24 * days);
+    let token = |login: &str, days: i64| {
+        let spec = harmless(login).since(days_ago(days)).never_expires();
+        run.hub.grant_token("acme", spec).unwrap().token_id
+    };
+    let meant: Vec<u64> = (0..150).map(|_| token("kim", 200)).collect();
+    let others = token("lee", 80);
+    let bot = Bot::start(&run.hub, run.scene.folder(), Some(&crash_point));
+    let ended = bot.ended_by_itself(Duration::from_secs(60)).await;
+    assert!(ended, "{crash_point} was never passed");
+    let bot = run.bot();
+    let reader = Store::open(&run.scene.store_path()).await.unwrap();
+    until_within(SETTLED_WITHIN, "its run is at its end", || async {
+        let rows = reader.revocations(None, 10).await.unwrap();
+        let done = |row: &RevocationRow| row.state == RevocationState::Done;
+        rows.first().is_some_and(done).then_some(())
+    })
+    .await;
+    assert_eq!(reader.revocations(None, 10).await.unwrap().len(), 1, "{crash_point}: one run");
+    bot.kill();
+    reader.close().await;
+    let revocations = run.hub.revocations("acme");
+    let times = |token: u64| revocations.iter().filter(|one| one.token_id == token).count();
+    assert!(meant.iter().all(|token| times(*token) == 1), "{crash_point}");
+    assert_eq!(times(others), 0, "{crash_point}");
+    run.scene.leave().await;
+}
+
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standing_policys_run_that_is_killed_goes_on_and_revokes_each_once() {
+    let mut runs = tokio::task::JoinSet::new();
+    for point in [
+        "standing-run-recorded",
+        "revocation-journalled:1",
+        "revocation-answered:1",
+        "revocation-journalled:2",
+        "revocation-answered:2",
+    ] {
+        runs.spawn(taken_by_a_policy_in_spite_of(point.to_owned()));
+    }
+    while let Some(ended) = runs.join_next().await {
+        ended.unwrap();
+    }
+}
+
+/// Three requests are denied, and one approved, by commands that stop there; they are given again, and a bot comes.
+#[cfg(feature = "crash-points")]
+async fn reviewed_in_spite_of(crash_point: &'static str) {
+    let run = Run::begin().await;
+    let denied: Vec<u64> = (0..3)
+        .map(|number| run.scene.ask(writing("kim").named(&format!("number {number}"))).request_id)
+        .collect();
+    let approved = run.scene.ask(writing("lee")).request_id;
+    let untouched = run.scene.ask(writing("ada")).request_id;
+    let deny = ["requests", "deny", "--org", "acme", "--owner", "kim", "--reason", "no", "--yes"];
+    let approve = ["requests", "approve", "--org", "acme", "--owner", "lee", "--yes"];
+    let many = crash_point.starts_with("reviews-");
+    let (killed, other) = if many { (&deny[..], &approve[..]) } else { (&approve[..], &deny[..]) };
+    let ended = operator(&run, killed, Some(crash_point)).await;
+    assert_eq!(ended, None, "{crash_point} was never passed");
+    // Given again at once: what may be under way is left alone, and nothing is sent on a guess.
+    let again = operator(&run, killed, None).await;
+    assert!(matches!(again, Some(0 | 1)), "{crash_point}: {again:?}");
+    assert_eq!(operator(&run, other, None).await, Some(0), "{crash_point}");
+    let bot = run.bot();
+    let stands = |request: u64| on_github(&run.hub, request);
+    until_within(SETTLED_WITHIN, "all of them are reviewed", || async {
+        let well = denied.iter().all(|request| stands(*request) == "denied");
+        (well && stands(approved) == "approved").then_some(())
+    })
+    .await;
+    let reader = Store::open(&run.scene.store_path()).await.unwrap();
+    until_within(SETTLED_WITHIN, "the record knows it", || async {
+        let unfinished = reader.unfinished_effects().await.unwrap();
+        let filter = RequestFilter { organization: None, open_only: true, limit: 100 };
+        let open = reader.requests(&filter).await.unwrap();
+        (unfinished == 0 && open.len() == 1).then_some(())
+    })
+    .await;
+    let filter = RequestFilter { organization: None, open_only: false, limit: 100 };
+    for row in reader.requests(&filter).await.unwrap() {
+        let id = u64::try_from(row.id.0).unwrap();
+        let reviews = run.hub.reviews(id);
+        let applied = reviews.iter().filter(|review| review.effect == Effect::Applied).count();
+        let says = row.state.to_string();
+        if id == untouched {
+            assert_eq!((applied, says.as_str()), (0, "escalated"), "{crash_point}");
+            continue;
+        }
+        assert_eq!(applied, 1, "{crash_point}: request {id}");
+        // A denial of a dead command whose webhook met no bot leaves no trace of whose it was.
+        let whose = says.contains("by operator") || row.state == State::Gone;
+        assert!(whose, "{crash_point}: request {id} is {says}");
+        assert!(
+            id != approved || says.starts_with("approved by operator"),
+            "{crash_point}: {says}"
+        );
+    }
+    bot.kill();
+    reader.close().await;
+    run.scene.leave().await;
+}
+
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_by_hand_that_is_killed_before_or_after_its_call_counts_once() {
+    let mut runs = tokio::task::JoinSet::new();
+    for point in ["reviews-journalled", "reviews-answered", "sending-committed", "review-answered"]
+    {
+        runs.spawn(reviewed_in_spite_of(point));
     }
     while let Some(ended) = runs.join_next().await {
         ended.unwrap();

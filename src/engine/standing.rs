@@ -349,6 +349,7 @@ impl Standing<'_> {
         let Some(ids) = store.record_standing_run(organization, &run).await? else {
             return Ok(false);
         };
+        crate::crash::point("standing-run-recorded");
         Ok(self.tell(&run, &ids, now))
     }
 

@@ -604,3 +604,58 @@ async fn a_round_reads_a_share_of_the_hours_calls_and_the_rest_later() {
     }
     scene.end().await;
 }
+
+#[tokio::test]
+async fn what_an_upper_layer_made_impossible_is_reported_as_no_longer_covered_and_not_taken() {
+    let above = "schema = 1\nlayer = \"enterprise\"\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\n\
+        to = \"owners\"\n";
+    let revoke =
+        "[revoke.uncovered]\nwhen.no_longer_covered = true\ngrace = \"0d\"\nmax_per_run = 5\n";
+    let approve = "[approve.read]\nwhen.owner.role = [\"member\"]\nallow.lifetime = \"90d\"\n\
+        allow.repositories = [\"*\"]\nallow.permissions.repository = { contents = \"read\" }\n";
+    let mut scene = Set::default()
+        .rules(&rules("enforce", &format!("{approve}{revoke}")))
+        .flag("inventory-interval", "1h")
+        .hub(|hub| hub.bulk_delay = Duration::ZERO)
+        .without_bot()
+        .await;
+    let upper = scene.path("enterprise.toml");
+    std::fs::write(&upper, above).unwrap();
+    scene.change(|set| set.flags.push(("enterprise-rules", upper.display().to_string())));
+    scene.start().await;
+    scene.looked_around().await;
+    let kims = scene.ask(harmless("kim"));
+    scene.until_it_stands(kims.request_id, "approved by a rule").await;
+    inventories(&scene, 1).await;
+    assert_eq!(covered(&scene, kims.token_id).await, Some(Covered::Yes));
+
+    // The enterprise takes the name of the rule for one of its own: nobody who wrote `approve.read` took it back.
+    let taken = "[escalate.read]\nwhen.token.never_expires = true\n";
+    std::fs::write(&upper, format!("{above}{taken}")).unwrap();
+    scene.bot().engine.policies().reload();
+    let in_force = scene.bot().engine.policies().in_force(&scene.organization("acme"));
+    assert!(in_force.policy.unwrap().approvals_were_disabled(), "{:?}", in_force.broken);
+    scene.both_clocks(DAY);
+    let (run, items) =
+        time_passes_until_it_is(&scene, "revoke.uncovered", RevocationState::Reported).await;
+    assert_eq!(outcomes(&items), [("kim", ItemState::Reported)]);
+    assert!(
+        run.note.contains("made approve rules of this organization impossible"),
+        "{}",
+        run.note
+    );
+    assert_eq!(covered(&scene, kims.token_id).await, Some(Covered::No));
+    inventories(&scene, 2).await;
+    assert!(scene.has_access(kims.token_id));
+
+    // That the organization itself takes its rule back is another matter.
+    std::fs::write(&upper, above).unwrap();
+    scene.bot().engine.policies().reload();
+    inventories(&scene, 1).await;
+    assert_eq!(covered(&scene, kims.token_id).await, Some(Covered::Yes));
+    scene.new_rules(&rules("enforce", revoke));
+    scene.both_clocks(DAY);
+    time_passes_until_it_is(&scene, "revoke.uncovered", RevocationState::Done).await;
+    assert!(!scene.has_access(kims.token_id));
+    scene.end().await;
+}
