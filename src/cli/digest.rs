@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::{
     DATABASE_HELP, Exit,
-    access::{self, AccessArgs, OpenedDesk, RulesArgs},
-    output, sources,
+    access::{AccessArgs, OpenedDesk, RulesArgs},
+    known, output, sources,
 };
 use crate::{
     clock::Clock,
@@ -93,7 +93,7 @@ impl Preview {
         let sources = sources(self.config.as_ref()).with_flags(flags);
         let looking = Looking::check(sources.with_flags(self.rules.flags()))?;
         let store = Store::open_existing(&looking.database).await?;
-        let organization = access::organization(&store, self.org.as_deref()).await?.organization;
+        let organization = known::organization(&store, self.org.as_deref()).await?.organization;
         let policies = Policies::look_into(looking.rules, &store).await?;
         let now = Clock::system().now();
         let (by_settings, api_url) = (looking.digest.as_ref(), &looking.api_url);
@@ -142,7 +142,7 @@ impl Preview {
 impl Send {
     async fn run(self) -> anyhow::Result<Exit> {
         let OpenedDesk { store, desk } = self.access.open_desk_with_mail(&self.rules).await?;
-        let installation = access::organization(&store, self.org.as_deref()).await?;
+        let installation = known::organization(&store, self.org.as_deref()).await?;
         let sent = desk.send_digest(&installation).await?;
         if self.json {
             output::json(

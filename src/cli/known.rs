@@ -62,8 +62,8 @@ pub(super) async fn organization_of(
     }
     let mut found = BTreeSet::new();
     for id in ids {
-        let rows = store.requests_numbered(id.0).await?;
-        found.extend(rows.iter().filter(|row| row.id == *id).map(|row| row.organization.id));
+        let rows = store.requests_numbered(*id).await?;
+        found.extend(rows.iter().map(|row| row.organization.id));
     }
     only_one(store, &found).await
 }

@@ -143,7 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn requests_numbered(&self, id: i64) -> Result<Vec<RequestRow>, StoreError> {
+    pub async fn requests_about(&self, id: i64) -> Result<Vec<RequestRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT * FROM requests WHERE request_id = $1 OR token_id = $1 ORDER BY woken_at DESC LIMIT 20",
         )

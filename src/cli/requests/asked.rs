@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    cli::{Exit, StoreArgs, output},
+    cli::{Exit, StoreArgs, known, output},
     domain::RequestId,
     engine::lifecycle::Verdict,
     rules::render,
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Show {
     #[command(flatten)]
     store: StoreArgs,
     /// The request's number, from `patwarden requests list`
-    #[arg(value_name = "NUMBER")]
+    #[arg(value_name = "NUMBER", value_parser = |text: &str| known::number(text, "requests list"))]
     id: i64,
     /// As JSON, for scripts
     #[arg(long)]

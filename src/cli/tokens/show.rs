@@ -78,7 +78,7 @@ impl Show {
 
 /// Why there is no card: what the requests tell of a token that no listing has shown.
 async fn not_listed(store: &Store, id: i64) -> anyhow::Result<String> {
-    let requests = store.requests_numbered(id).await?;
+    let requests = store.requests_about(id).await?;
     let Some(row) = requests.first() else {
         return Ok(format!(
             "no token with the number {id} was ever listed: `patwarden tokens list` shows those that were"
