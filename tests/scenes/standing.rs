@@ -630,7 +630,7 @@ async fn what_an_upper_layer_made_impossible_is_reported_as_no_longer_covered_an
     assert_eq!(covered(&scene, kims.token_id).await, Some(Covered::Yes));
 
     // The enterprise takes the name of the rule for one of its own: nobody who wrote `approve.read` took it back.
-    let taken = "[escalate.read]\nwhen.token.never_expires = true\n";
+    let taken = "[escalate.read]\nwhen.token.never_expires = true\nto = \"owners\"\n";
     std::fs::write(&upper, format!("{above}{taken}")).unwrap();
     scene.bot().engine.policies().reload();
     let in_force = scene.bot().engine.policies().in_force(&scene.organization("acme"));
