@@ -158,7 +158,7 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
     examine_mail(report, mail, send_test).await;
     if let Err(why) = Secrets::new(&settings.app.webhook_secrets) {
         let mend = "Set GITHUB_WEBHOOK_SECRET to the secret on the App's settings page.";
-        report.found(Level::Error, "webhook", [&why, "No webhook is believed.", mend]);
+        report.found(Level::Error, "webhook", [why, "No webhook is believed.", mend]);
     }
     let store = examine_store(report, &settings.database).await;
     let client =
@@ -341,7 +341,7 @@ async fn examine_mail(report: &mut Report, mail: Option<&MailSettings>, test: Op
     }
     let Some(to) = test else { return };
     let mail = Mail {
-        key: format!("test/{}", jiff::Timestamp::now().as_nanosecond()),
+        key: format!("test/{}", Clock::system().now().as_millisecond()),
         to,
         subject: "[patwarden] a test".to_owned(),
         text: "Somebody ran `patwarden doctor --send-test`. Mail arrives.\n".to_owned(),
