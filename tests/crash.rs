@@ -27,7 +27,7 @@ use common::{
 };
 use fakehub::{Effect, Fakehub, Fault, Held, Hold, TokenSpec};
 #[cfg(feature = "crash-points")]
-use patwarden::store::{RevocationRow, RevocationState};
+use patwarden::store::{RequestRow, RevocationRow, RevocationState};
 use patwarden::{
     engine::lifecycle::State,
     store::{DecisionFilter, RequestFilter, Store},
@@ -514,7 +514,7 @@ async fn revoking_many_that_is_killed_before_or_after_a_call_goes_on_and_revokes
 
 /// 150 tokens that nobody used are taken by a standing policy of a bot that stops there, and of the next.
 #[cfg(feature = "crash-points")]
-async fn taken_by_a_policy_in_spite_of(crash_point: String) {
+async fn taken_by_a_policy_in_spite_of(crash_point: &str) {
     let rules = "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
         [revoke.unused]\nwhen.unused_for = \"90d\"\ngrace = \"0d\"\nmax_per_run = 500\n";
     let scene = Set::default().rules(rules).hub(|hub| hub.rate_limit = None).without_bot().await;
@@ -526,7 +526,7 @@ async fn taken_by_a_policy_in_spite_of(crash_point: String) {
     };
     let meant: Vec<u64> = (0..150).map(|_| token("kim", 200)).collect();
     let others = token("lee", 80);
-    let bot = Bot::start(&run.hub, run.scene.folder(), Some(&crash_point));
+    let bot = Bot::start(&run.hub, run.scene.folder(), Some(crash_point));
     let ended = bot.ended_by_itself(Duration::from_secs(60)).await;
     assert!(ended, "{crash_point} was never passed");
     let bot = run.bot();
@@ -550,24 +550,19 @@ async fn taken_by_a_policy_in_spite_of(crash_point: String) {
 #[cfg(feature = "crash-points")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standing_policys_run_that_is_killed_goes_on_and_revokes_each_once() {
-    let mut runs = tokio::task::JoinSet::new();
-    for point in [
-        "standing-run-recorded",
-        "revocation-journalled:1",
-        "revocation-answered:1",
-        "revocation-journalled:2",
-        "revocation-answered:2",
-    ] {
-        runs.spawn(taken_by_a_policy_in_spite_of(point.to_owned()));
-    }
-    while let Some(ended) = runs.join_next().await {
-        ended.unwrap();
-    }
+    let in_spite_of = taken_by_a_policy_in_spite_of;
+    tokio::join!(
+        in_spite_of("standing-run-recorded"),
+        in_spite_of("revocation-journalled:1"),
+        in_spite_of("revocation-answered:1"),
+        in_spite_of("revocation-journalled:2"),
+        in_spite_of("revocation-answered:2"),
+    );
 }
 
 /// Three requests are denied, and one approved, by commands that stop there; they are given again, and a bot comes.
 #[cfg(feature = "crash-points")]
-async fn reviewed_in_spite_of(crash_point: &'static str) {
+async fn reviewed_in_spite_of(crash_point: &str) {
     let run = Run::begin().await;
     let denied: Vec<u64> = (0..3)
         .map(|number| run.scene.ask(writing("kim").named(&format!("number {number}"))).request_id)
@@ -596,7 +591,9 @@ async fn reviewed_in_spite_of(crash_point: &'static str) {
         let unfinished = reader.unfinished_effects().await.unwrap();
         let filter = RequestFilter { organization: None, open_only: true, limit: 100 };
         let open = reader.requests(&filter).await.unwrap();
-        (unfinished == 0 && open.len() == 1).then_some(())
+        let left = |row: &RequestRow| row.id.0 == i64::try_from(untouched).unwrap();
+        let over = matches!(open.as_slice(), [row] if left(row) && row.state == State::Escalated);
+        (unfinished == 0 && over).then_some(())
     })
     .await;
     let filter = RequestFilter { organization: None, open_only: false, limit: 100 };
@@ -626,12 +623,10 @@ async fn reviewed_in_spite_of(crash_point: &'static str) {
 #[cfg(feature = "crash-points")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_review_by_hand_that_is_killed_before_or_after_its_call_counts_once() {
-    let mut runs = tokio::task::JoinSet::new();
-    for point in ["reviews-journalled", "reviews-answered", "sending-committed", "review-answered"]
-    {
-        runs.spawn(reviewed_in_spite_of(point));
-    }
-    while let Some(ended) = runs.join_next().await {
-        ended.unwrap();
-    }
+    tokio::join!(
+        reviewed_in_spite_of("reviews-journalled"),
+        reviewed_in_spite_of("reviews-answered"),
+        reviewed_in_spite_of("sending-committed"),
+        reviewed_in_spite_of("review-answered"),
+    );
 }
