@@ -166,7 +166,7 @@ mod tests {
         fit(&["REQUEST", "SINCE (UTC)", "WHY", "WHERE"], &mut rows, 80);
         let row = rows.concat().concat();
         assert_eq!(row.chars().count() + 6, 80);
-        let cut = "16000692026-11-21 23:57some sentence that says why, a…docs, handbook, web";
+        let cut = "16000692026-11-21 23:57some sentence that says why, an…docs, handbook, web";
         assert_eq!(row, cut);
         fit(&["REQUEST", "SINCE (UTC)", "WHY", "WHERE"], &mut rows, 10);
         assert_eq!(rows.concat().concat(), "16000692026-11-21 23:57some senten…docs, handb…");
