@@ -181,12 +181,14 @@ async fn the_list_says_that_github_limits_us_and_what_was_not_understood() {
     let of = |org| patwarden(&["requests", "list", "--org", org, "--database-url", &url], &[]);
     let (_, error, code) = of("acne");
     assert!(
-        error.contains("no organization `acne` is known; the App is on acme, beta, gone"),
+        error.contains("not on an organization `acne`")
+            && error.contains("did you mean `acme`")
+            && error.contains("acme, beta, gone"),
         "{error}"
     );
-    assert_eq!((code, of("ACME").2), (1, 0));
+    assert_eq!((code, of("ACME").2), (2, 0));
     let confirm = ["requests", "confirm", "--org", "acne", "--database-url", &url];
-    assert_eq!(patwarden(&confirm, &[]).2, 1);
+    assert_eq!(patwarden(&confirm, &[]).2, 2);
     // What the store itself keeps of limits comes back as it was.
     let store = Store::open_existing(&path).await.unwrap();
     assert_eq!(store.parked(Clock::system().now()).await.unwrap().len(), 2);
