@@ -91,14 +91,14 @@ pub fn about_the_app(id: u64, seen: &Result<Registration, CallError>) -> Finding
             ABOUT,
             format!("GitHub knows no App {id}"),
             nothing,
-            "Set GITHUB_APP_ID to the number on the App's settings page, and PATWARDEN_API_URL to where it is registered.",
+            "Set GITHUB_APP_ID to the number on the App's settings page, and GITHUB_API_URL to where it is registered.",
         ),
         Err(error) => found(
             Level::Error,
             ABOUT,
             format!("GitHub was asked who we are: {error}"),
             nothing,
-            "Look whether PATWARDEN_API_URL can be reached from here: a proxy, a firewall, a name that is not resolved.",
+            "Look whether GITHUB_API_URL can be reached from here: a proxy, a firewall, a name that is not resolved.",
         ),
     }
 }
@@ -361,7 +361,7 @@ mod tests {
         assert!(refused.mend.contains("another App's"), "{refused:?}");
         assert!(says(Err(CallError::NotFound)).what.contains("no App 8"));
         let silent = says(Err(CallError::NoAnswer { why: "timed out".to_owned() }));
-        assert!(silent.mend.contains("PATWARDEN_API_URL"), "{silent:?}");
+        assert!(silent.mend.contains("GITHUB_API_URL"), "{silent:?}");
     }
 
     #[test]

@@ -114,10 +114,14 @@ fn fit(heads: &[&str], rows: &mut [Vec<String>], limit: usize) {
     // Two blanks between two columns.
     let gaps = widths.len().saturating_sub(1) * 2;
     while widths.iter().sum::<usize>() + gaps > limit {
-        // A moment that is cut is none.
-        let may_shrink = widths.iter_mut().zip(heads).filter(|(_, head)| !head.ends_with("(UTC)"));
+        // A moment that is cut is none, and a GUID cannot be typed.
+        let whole = |head: &str| head.ends_with("(UTC)") || head == "GUID";
+        let may_shrink = widths.iter_mut().zip(heads).filter(|(_, head)| !whole(head));
         // Why it is so can be asked of each thing by itself; what it is must be seen here.
-        let weight = |head: &str, width: usize| if head == "WHY" { width * 2 } else { width };
+        let weight = |head: &str, width: usize| match head {
+            "WHY" | "GITHUB SAYS" => width * 2,
+            _ => width,
+        };
         let may_shrink = may_shrink.filter(|(width, _)| **width > NARROWEST);
         let widest = may_shrink.max_by_key(|(width, head)| weight(head, **width));
         let Some((widest, _)) = widest else { break };

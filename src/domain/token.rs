@@ -41,9 +41,9 @@ pub enum Approval {
         /// When.
         at: Timestamp,
     },
-    /// A person, in GitHub's settings or through us.
+    /// A person, in GitHub's settings or through us; or several, on an issue.
     Person {
-        /// The login, as GitHub or the command line gave it.
+        /// The login, as GitHub or the command line gave it; of reviewers also where they said it.
         login: String,
         /// The request that was approved.
         request: RequestId,

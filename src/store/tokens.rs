@@ -209,7 +209,7 @@ fn approval(
             let rules = rules.iter().map(ToString::to_string).collect();
             Approval::Rule { rules, decision, request, source, at }
         }
-        Some("person" | "operator") => Approval::Person { login: actor, request, at },
+        Some("person" | "operator" | "reviewers") => Approval::Person { login: actor, request, at },
         Some("app") => Approval::App { login: actor, request, at },
         Some(_) => nobody,
     })

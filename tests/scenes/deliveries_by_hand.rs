@@ -22,7 +22,10 @@ async fn what_is_missing_is_listed_shown_and_asked_for_once_somebody_types_how_m
     let (out, error, code) = run(&scene, "patwarden deliveries list --failed", "").await;
     assert_eq!(code, 0, "{error}");
     assert_eq!(out.matches("MISSING").count(), 2, "{out}");
-    assert!(out.contains("personal_access_token_request.created"), "{out}");
+    assert!(out.contains("personal_access_token_re"), "{out}");
+    // What the next command asks for is never cut.
+    let guid = out.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    assert_eq!(guid.len(), 36, "{out}");
     assert!(out.contains("2 deliveries, 2 of them missing"), "{out}");
 
     let line = "patwarden deliveries redeliver --failed --dry-run";

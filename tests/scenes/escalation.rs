@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use fakehub::{Fault, Issue, Repo, RequestIds};
-use patwarden::audit::Event;
+use patwarden::{
+    audit::Event,
+    domain::{Approval, GrantId},
+    store::Gone,
+};
 
 use crate::common::{
     COMMENT, OPEN_ISSUE, REVIEW, Scene, Set, TEAM, administrating, until, writing,
@@ -111,6 +115,16 @@ async fn what_is_left_to_people_is_asked_on_an_issue_and_an_owners_word_is_done(
         by.starts_with("approved by @olga (")
             && by.contains("token-reviews/issues/1#issuecomment-"),
         "{by}"
+    );
+    // The token's card says so too.
+    let installation = scene.installation().await;
+    scene.bulk().await.list_tokens(&installation, &()).await.unwrap();
+    let first = GrantId(i64::MIN);
+    let tokens = scene.store().tokens(installation.organization.id, first, Gone::With, 10).await;
+    let approval = &tokens.unwrap()[0].approval;
+    assert!(
+        matches!(approval, Approval::Person { login, .. } if login.starts_with("@olga (")),
+        "{approval:?}"
     );
     let closed = until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
     assert_eq!(closed.state_reason.as_deref(), Some("completed"));

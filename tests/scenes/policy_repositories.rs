@@ -100,8 +100,9 @@ async fn rules_in_a_repository_decide_and_the_decision_names_the_commit() {
     assert!(format!("{told:?}").contains(&format!("acme/rules@{sha}")), "{told:?}");
     // The list names the decision, by which the whole of it is shown.
     let (list, _) = patwarden(&scene, &["requests", "list", "--all"]).await;
-    let columns = list.lines().nth(1).unwrap().split("  ").filter(|cell| !cell.trim().is_empty());
-    let number = columns.map(str::trim).nth(6).unwrap().to_owned();
+    let (head, row) = (list.lines().next().unwrap(), list.lines().nth(1).unwrap());
+    let column = head.find("DECISION").expect(&list);
+    let number = row.get(column..).unwrap().split_whitespace().next().unwrap().to_owned();
     let (shown, code) = patwarden(&scene, &["decisions", "show", &number]).await;
     assert!(code == 0 && shown.contains(&sha), "{list}{shown}");
     let policy = in_force(&scene).policy.unwrap();

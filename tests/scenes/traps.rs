@@ -9,11 +9,13 @@
 //! 5. SQLite before 3.51.3 may lose data: [`sqlite_is_new_enough`]; the store refuses to open with an older one.
 //! 6. A mail server that is mute: lettre's own limit is over connecting only, so ours is over all of it; a test beside
 //!    `src/notify/mail.rs` shows it.
-//! 7. Schedules that lose or double a day: shut out, `cron` is no dependency:
-//!    [`what_has_traps_and_is_not_needed_is_not_there`].
+//! 7. Schedules that lose or double a day: `cron` is asked on the wall's clock alone, and the tests in
+//!    `src/rules/timetable.rs` sweep ten zones over two years.
 //! 8. Half a request's head is held open for ever: [`half_a_head_is_closed_and_so_is_silence`].
 //! 9. octocrab's own types lose fields, and its `InstallationPermissions` knows none of ours: we have our own;
 //!    [`fields_that_octocrab_does_not_know_reach_the_rules`].
+//!
+//! What has traps and is not needed is not compiled in: [`what_has_traps_and_is_not_needed_is_not_there`].
 
 use std::time::{Duration, Instant};
 
@@ -169,7 +171,7 @@ async fn sqlite_is_new_enough() {
 #[test]
 fn what_has_traps_and_is_not_needed_is_not_there() {
     let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
-    for name in ["cron", "openssl", "openssl-sys", "rsa"] {
+    for name in ["openssl", "openssl-sys", "rsa"] {
         assert!(!lock.contains(&format!("name = \"{name}\"\n")), "{name} came in");
     }
     // octocrab's own retries need tower's `retry`, which its feature of that name brings.
