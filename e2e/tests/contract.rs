@@ -25,12 +25,17 @@ use e2e::{Api, Running, binary, program, root, until};
 use serde_json::{Value, json};
 
 const REVIEW: &str = "orgs/review-pat-grant-request";
+/// Where the rules of the demonstration ask people.
+const REVIEWS: &str = "token-reviews";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the bot does during the story, at least. Seeing nothing is not passing.
 const OPERATIONS_OF_THE_BOT: &[&str] = &[
     "apps/create-installation-access-token",
     "apps/list-installations",
+    "issues/create",
+    "issues/create-comment",
+    "issues/update",
     "orgs/get-membership-for-user",
     "orgs/list-pat-grant-request-repositories",
     "orgs/list-pat-grant-requests",
@@ -337,6 +342,14 @@ fn the_bot_and_the_fake_speak_as_github_describes_through_the_whole_demonstratio
     let steps = steps.as_array().unwrap();
     assert!(steps.len() >= 10, "the demonstration's script has only {} steps", steps.len());
     let court = Court::opened();
+    let (permissions, events) = (json!({ "issues": "write" }), json!(["issues", "issue_comment"]));
+    let repositories = json!([{ "name": REVIEWS }]);
+    court.people.send("PATCH", "/app", &json!({ "permissions": permissions, "events": events }));
+    court.people.send(
+        "POST",
+        "/world",
+        &json!({ "organization": "acme", "install": true, "repositories": repositories }),
+    );
     let bot = court.bot();
     for step in steps {
         play(&court, &bot, step);
@@ -416,6 +429,14 @@ fn play(court: &Court, bot: &Bot, step: &Value) {
                 &format!("/requests/{request}/review"),
                 &json!({ "by": owner, "action": action, "reason": "no" }),
             );
+        }
+        if let (Some(owner), Some(comment)) = (then.get("owner"), then.get("comment")) {
+            // Said of an issue that the bot does not yet know of, it would not count.
+            let asked = bot.said(&request, "reviewers_asked");
+            let issue = text(&asked["url"]).rsplit('/').next().unwrap();
+            let answer =
+                json!({ "repository": REVIEWS, "action": "comment", "by": owner, "body": comment });
+            people.send("POST", &format!("/issues/{issue}"), &answer);
         }
         if then.get("cancel").is_some_and(|cancel| cancel == true) {
             people.send("DELETE", &format!("/requests/{request}"), &json!({}));
