@@ -53,14 +53,14 @@ fn settings_table() -> String {
 }
 
 #[test]
-fn the_readme_lists_every_setting_with_its_flag_default_and_meaning() {
-    let readme = read("README.md");
-    let (before, rest) = readme.split_once("<!-- settings -->\n").expect("the marker stands there");
+fn the_page_of_settings_has_each_with_its_flag_default_and_meaning() {
+    let page = read("docs/settings.md");
+    let (before, rest) = page.split_once("<!-- settings -->\n").expect("the marker stands there");
     let (listed, after) =
         rest.split_once("<!-- /settings -->").expect("the end marker stands there");
     let table = settings_table();
     if std::env::var_os("UPDATE_DOCUMENTATION").is_some() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
         let text = format!("{before}<!-- settings -->\n{table}\n<!-- /settings -->{after}");
         fs::write(path, text).unwrap();
         return;
@@ -101,10 +101,26 @@ fn the_page_says_of_revocations_what_the_help_says() {
     assert_eq!(listed.trim(), table.trim());
 }
 
-#[test]
-fn the_readme_names_every_command_and_none_that_is_not_there() {
+/// `rules new\|check` in the README's table means two commands.
+fn commands_of_the_readme() -> BTreeSet<String> {
     let readme = read("README.md");
-    let rows: BTreeSet<String> = readme
+    let table = readme.split_once("### Commands\n").expect("the heading is there").1;
+    let rows = table.lines().skip_while(|line| !line.starts_with("| ")).skip(2);
+    rows.take_while(|line| line.starts_with("| "))
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .flat_map(|named| match named.split_once(' ') {
+            Some((group, names)) => {
+                names.split("\\|").map(|name| format!("patwarden {group} {name}")).collect()
+            }
+            None => vec![format!("patwarden {named}")],
+        })
+        .collect()
+}
+
+#[test]
+fn every_command_is_named_and_none_that_is_not_there() {
+    assert_eq!(commands_of_the_readme(), commands());
+    let rows: BTreeSet<String> = read("docs/commands.md")
         .lines()
         .filter_map(|line| line.strip_prefix("| `patwarden "))
         .filter_map(|rest| rest.split_once('`'))
@@ -114,8 +130,11 @@ fn the_readme_names_every_command_and_none_that_is_not_there() {
     let known = commands();
     for page in [
         "README.md",
+        "docs/commands.md",
         "docs/design.md",
+        "docs/failures.md",
         "docs/rules.md",
+        "docs/settings.md",
         "docs/operations.md",
         "rules/README.md",
         "CONTRIBUTING.md",
@@ -294,10 +313,15 @@ fn what_the_pages_link_to_is_there() {
     for page in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/commands.md",
         "docs/design.md",
+        "docs/failures.md",
         "docs/rules.md",
+        "docs/settings.md",
         "docs/operations.md",
+        "docs/open-questions.md",
         "docs/performance.md",
+        "docs/threat-model.md",
         "rules/README.md",
         "fakehub/README.md",
     ] {
