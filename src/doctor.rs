@@ -1,9 +1,15 @@
 //! What is wrong with an installation, why it matters, and what mends it. Pure: what was seen comes in, findings come out.
 
+mod review;
+mod traffic;
+
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde::Serialize;
+
+pub use review::{about_a_place_for_reviews, about_the_branch};
+pub use traffic::{about_approval, about_deliveries};
 
 use crate::{
     github::{CallError, Granted, HookConfig, Registration},

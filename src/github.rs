@@ -31,7 +31,7 @@ pub use names::Installed;
 pub use read::{CustomProperties, GrantPage, GrantPages, GrantQuery, Grants, Listing, Read};
 pub use registration::{Granted, HookConfig, Registration};
 pub use repositories::{
-    Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
+    BranchRules, Entry, EntryKind, Fresh, RemoteRepository, RepositoryEvent, parse_repository_event,
 };
 pub use wire::{
     RequestEvent, RequestEventAction, Sender, parse_departure_event, parse_request_event,

@@ -11,11 +11,12 @@
 mod common;
 
 use common::{
-    Scene, Set,
+    RULES, Scene, Set, harmless,
     shell::{command, said},
-    soon,
+    soon, until,
 };
-use fakehub::{ContentType, Fault};
+use fakehub::{ContentType, Fault, Repo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What it says with these changes to the environment, and its exit code.
 async fn doctor(scene: &Scene, changed: &[(&str, &str)]) -> (String, i32) {
@@ -123,4 +124,71 @@ async fn broken_rules_a_broken_store_and_mail_that_goes_nowhere_are_seen() {
     assert!(code == 1 && said.contains("ERROR    mail"), "{said}");
     assert!(said.contains("no owner can be reached by mail"), "{said}");
     scene.end().await;
+}
+
+/// A server that answers everything with 401, as ours does where the secrets differ. Gives its address.
+async fn refusing() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0_u8; 65_536];
+            let _ = stream.read(&mut asked).await;
+            let no = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(no).await;
+        }
+    });
+    format!("http://{address}/webhooks/github")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_secret_and_approval_that_is_not_required_show_in_what_github_sent() {
+    let scene = set_up(Set::default()).await;
+    scene.hub.drop_webhooks(true);
+    let asked = scene.ask(harmless("kim"));
+    scene.hub.drop_webhooks(false);
+    scene.hub.set_webhook_url(&refusing().await);
+    scene.hub.review_as("olga", asked.request_id, fakehub::Review::Approve).unwrap();
+    soon("the webhook is sent", scene.hub.webhooks_sent()).await;
+    let (said, code) = doctor(&scene, &[]).await;
+    assert!(code == 1 && said.contains("signed with another secret (401)"), "{said}");
+    assert!(said.contains("acme: GitHub told of 1 tokens that were approved"), "{said}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_one_person_can_change_and_a_place_for_reviews_that_is_not_there_are_seen() {
+    let rules = format!(
+        "{RULES}\n[reviewers.owners]\nnotify = [\"issue:acme/questions\"]\nmay_decide.roles = [\"owner\"]\n"
+    );
+    for (approvals, seen) in [
+        (None, "a change of acme/rules (main) needs no review"),
+        (Some(0), "needs a pull request, and nobody's approval"),
+        (Some(1), "needs a pull request with 1 or more approvals"),
+    ] {
+        let mut scene = Set::default()
+            .hub(|hub| *hub = std::mem::take(hub).rules_in_a_repository().asks_by_issue())
+            .flag("rules", "github:acme/rules/rules.toml")
+            .without_bot()
+            .await;
+        scene.hub.world(|world| {
+            let mut repository = Repo::private("rules").file("rules.toml", &rules);
+            if let Some(approvals) = approvals {
+                repository = repository.approvals(approvals);
+            }
+            world.add_organization("acme").repository(repository);
+        });
+        scene.start().await;
+        scene.looked_around().await;
+        until("the rules are read", || async {
+            let of = scene.organization("acme");
+            scene.bot().engine.policies().in_force(&of).broken.is_none().then_some(())
+        })
+        .await;
+        let place = ("PATWARDEN_RULES", "github:acme/rules/rules.toml");
+        let (said, _) = doctor(&scene, &[place]).await;
+        assert!(said.contains(seen), "{said}");
+        assert!(said.contains("asked in acme/questions, which is not there"), "{said}");
+        scene.end().await;
+    }
 }

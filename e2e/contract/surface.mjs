@@ -330,13 +330,15 @@ async function code() {
   await people('POST', '/installations', { organization: 'acme', permissions: { ...app.body.permissions, ...permissions } });
   acme.token = (await expect(201, 'POST', tokens, { token: jwt(), body: {} })).body.token;
   const files = { 'rules.toml': 'schema = 1\n', 'rules/other.toml': 'a = 1\nb = 2\nc = 3\n' };
-  await people('POST', '/world', { organization: 'acme', repositories: [{ name: 'policy', files }, { name: 'empty' }] });
+  await people('POST', '/world', { organization: 'acme', repositories: [{ name: 'policy', files }, { name: 'empty' }, { name: 'reviewed', approvals: 1 }] });
   const first = (await expect(200, 'GET', `${REPO}/git/ref/heads%2Fmain`, acme)).body.object.sha;
   const { sha } = await commit('kim', { 'rules.toml': 'schema = 2\n', 'large.txt': 'x'.repeat(1024 * 1024 + 1) });
   await expect(200, 'GET', REPO, acme);
   await expect(404, 'GET', `${REPO}/git/ref/heads%2Fnowhere`, acme);
   await expect(409, 'GET', '/repos/acme/empty/git/ref/heads%2Fmain', acme);
   await expect(200, 'GET', `${REPO}/branches/main`, acme);
+  await expect(200, 'GET', `${REPO}/rules/branches/main`, acme);
+  await expect(200, 'GET', `/repos/acme/reviewed/rules/branches/main`, acme);
   await expect(404, 'GET', `${REPO}/branches/nowhere`, acme);
   for (const name of ['main', sha, first]) await expect(200, 'GET', `${REPO}/commits/${name}`, acme);
   await expect(422, 'GET', `${REPO}/commits/nowhere`, acme);

@@ -15,7 +15,8 @@ mod webhook;
 pub(crate) use app::{installation, integration, integration_simple, simple_installation};
 pub(crate) use check::{Writer, annotation, check_run, check_suite, check_suite_of_run};
 pub(crate) use git::{
-    blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, tree,
+    blob, branch, commit_with_files, content_entry, diff_entry, git_ref, in_lines, review_rule,
+    tree,
 };
 pub(crate) use issue::{issue, issue_comment, issue_webhook, other_bot};
 pub(crate) use organization::{

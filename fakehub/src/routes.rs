@@ -244,6 +244,13 @@ pub(crate) const ROUTES: &[Route] = &[
         git::branch,
     ),
     route(
+        "repos/get-branch-rules",
+        "GET",
+        "/repos/{owner}/{repo}/rules/branches/{*branch}",
+        METADATA,
+        git::branch_rules,
+    ),
+    route(
         "checks/list-for-ref",
         "GET",
         "/repos/{owner}/{repo}/commits/{ref}/check-runs",

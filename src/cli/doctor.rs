@@ -1,5 +1,7 @@
 //! `patwarden doctor`: what is wrong with this installation, why it matters, what mends it.
 
+mod reviews;
+
 use std::{path::Path, sync::Arc};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, error::Error};
@@ -11,7 +13,7 @@ use crate::{
     clock::Clock,
     doctor::{self, Finding, Level},
     engine::{Engine, EngineOptions, Policies, RecipientsError},
-    github::{App, AppCredentials, ClientOptions, Granted},
+    github::{App, AppCredentials, ClientOptions, Granted, InstallationClients},
     manifest::Manifest,
     notify::{Mail, Mailer},
     server::{Secrets, WEBHOOK_PATH},
@@ -184,6 +186,12 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
         Ok(policies) => policies,
         Err(error) => return report_store(report, &error),
     };
+    let clients = InstallationClients::new(Arc::clone(&app), client);
+    let installed = reviews::Installed::new(&clients, &granted);
+    reviews::of_rules(report, &installed, &policies, &store).await;
+    for one in granted.iter().filter(|one| !one.installation.suspended) {
+        reviews::of_requests(report, &installed, &policies, one).await;
+    }
     let Ok(audit) = Audit::new(None) else { return };
     let addresses = settings.mail.map(|mail| Arc::new(mail.addresses));
     let options = EngineOptions { client, addresses, ..EngineOptions::default() };
@@ -211,7 +219,9 @@ async fn examine_app(report: &mut Report, id: u64, app: &App) -> Vec<Granted> {
     report.add(doctor::about_the_registration(&manifest, &registration));
     report.add(doctor::about_the_webhook(WEBHOOK_PATH, &app.hook_config().await));
     report.add(doctor::about_the_server(&app.server_version().await));
-    match app.granted().await {
+    let granted = app.granted().await;
+    examine_deliveries(report, app, granted.as_deref().unwrap_or_default()).await;
+    match granted {
         Ok(granted) if granted.is_empty() => {
             let mend = "Install it on an organization, from its settings page under Install App.";
             let why = "There is nobody whose requests could be seen.";
@@ -234,6 +244,14 @@ async fn examine_app(report: &mut Report, id: u64, app: &App) -> Vec<Granted> {
             Vec::new()
         }
     }
+}
+
+/// Whether webhooks arrive, and requests among them. One page is enough to tell how things are now.
+async fn examine_deliveries(report: &mut Report, app: &App, granted: &[Granted]) {
+    let seen = app.hook_deliveries(None).await.map(|page| page.deliveries);
+    report.add([doctor::about_deliveries(&seen)]);
+    let deliveries = seen.unwrap_or_default();
+    report.add(granted.iter().filter_map(|one| doctor::about_approval(one, &deliveries)));
 }
 
 fn report_store(report: &mut Report, error: &StoreError) {

@@ -108,6 +108,37 @@ impl From<WireRepository> for RemoteRepository {
     }
 }
 
+/// What rules ask of a change of a branch, as far as an App may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchRules {
+    /// How many approvals a pull request needs, where a ruleset requires one at all.
+    pub approvals: Option<u32>,
+    /// Whether the branch is protected in either of GitHub's ways; what the older one asks for is shown to administrators
+    /// only.
+    pub protected: bool,
+}
+
+/// <https://docs.github.com/rest/repos/rules#get-rules-for-a-branch>
+#[derive(Deserialize)]
+struct WireRule {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    parameters: Option<WireRuleParameters>,
+}
+
+#[derive(Default, Deserialize)]
+struct WireRuleParameters {
+    #[serde(default)]
+    required_approving_review_count: u32,
+}
+
+/// <https://docs.github.com/rest/branches/branches#get-a-branch>
+#[derive(Deserialize)]
+struct WireBranch {
+    protected: bool,
+}
+
 #[derive(Deserialize)]
 struct WireRef {
     object: WireObject,
@@ -187,6 +218,26 @@ impl Read {
                 Err(CallError::Unreadable { why: "the branch stands at no commit".to_owned() })
             }
         }
+    }
+
+    /// What rules ask of a change of a branch.
+    ///
+    /// # Errors
+    /// Whatever the calls came to.
+    pub async fn branch_rules(
+        &self,
+        id: RepositoryId,
+        branch: &str,
+    ) -> Result<BranchRules, CallError> {
+        let path = format!("/repositories/{id}/rules/branches/{}?per_page=100", segments(branch));
+        let rules: Vec<WireRule> = self.caller().pages(&path).await?;
+        let pulls = rules.into_iter().filter(|rule| rule.kind == "pull_request");
+        let counts =
+            pulls.map(|rule| rule.parameters.unwrap_or_default().required_approving_review_count);
+        let approvals = counts.max();
+        let path = format!("/repositories/{id}/branches/{}", segments(branch));
+        let WireBranch { protected } = self.caller().get(&path).await?;
+        Ok(BranchRules { approvals, protected })
     }
 
     /// What stands in a directory at a commit; the empty path is the repository's root.

@@ -160,6 +160,8 @@ struct RepositoryInput {
     topics: Vec<String>,
     #[serde(default)]
     properties: BTreeMap<String, Value>,
+    /// How many approvals a ruleset asks for; left alone in a repository that exists.
+    approvals: Option<u32>,
     /// Path to text, added to the files there are.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -183,6 +185,9 @@ impl WorldInput {
                 repo = repo.topics(repository.topics);
                 for (name, value) in repository.properties {
                     repo = repo.property(&name, value);
+                }
+                if let Some(needed) = repository.approvals {
+                    repo = repo.approvals(needed);
                 }
                 organization.repository(repo);
             }

@@ -46,6 +46,18 @@ pub(crate) fn branch(state: &mut State, context: &Context) -> Reply {
     Ok(Answer::ok(render::branch(&place, &state.world, name, tip)))
 }
 
+/// The rules of a branch, whether it is there or not.
+///
+/// Source: <https://docs.github.com/rest/repos/rules#get-rules-for-a-branch>.
+pub(crate) fn branch_rules(state: &mut State, context: &Context) -> Reply {
+    let place = place(state, context)?;
+    let is_default = context.param("branch") == place.repository.default_branch();
+    let needed = place.repository.approvals.filter(|_| is_default);
+    let rules: Vec<_> =
+        needed.map(|needed| render::review_rule(&place, needed)).into_iter().collect();
+    Ok(Answer::ok(rules.into()))
+}
+
 pub(crate) fn commit(state: &mut State, context: &Context) -> Reply {
     let place = place(state, context)?;
     let commit = named(&place, context.param("ref"))?;

@@ -23,14 +23,32 @@ pub(crate) fn git_ref(place: &Place<'_>, name: &str, sha: &str) -> Value {
     })
 }
 
-/// The schema `branch-with-protection`, of a branch nothing protects.
+/// The schema `repository-rule-detailed`, of a rule that asks for pull requests with approvals.
+pub(crate) fn review_rule(place: &Place<'_>, needed: u32) -> Value {
+    json!({
+        "type": "pull_request",
+        "ruleset_source_type": "Repository",
+        "ruleset_source": place.full_name(),
+        "ruleset_id": place.repository.id,
+        "parameters": {
+            "allowed_merge_methods": ["merge", "squash", "rebase"],
+            "dismiss_stale_reviews_on_push": true,
+            "require_code_owner_review": false,
+            "require_last_push_approval": true,
+            "required_approving_review_count": needed,
+            "required_review_thread_resolution": false,
+        },
+    })
+}
+
+/// The schema `branch-with-protection`. A ruleset makes a branch protected; the older protection is not there.
 pub(crate) fn branch(place: &Place<'_>, world: &World, name: &str, tip: &Commit) -> Value {
     let api = format!("{}/branches/{name}", place.api());
     json!({
         "name": name,
         "commit": commit(place, world, tip),
         "_links": { "self": api, "html": format!("{}/tree/{name}", place.site()) },
-        "protected": false,
+        "protected": place.repository.approvals.is_some() && name == place.repository.default_branch(),
         "protection": {
             "enabled": false,
             "required_status_checks": { "enforcement_level": "off", "contexts": [], "checks": [] },

@@ -54,6 +54,8 @@ pub struct Repository {
     pub collaborators: BTreeMap<u64, Access>,
     /// What teams were given, by team id.
     pub teams: BTreeMap<u64, Access>,
+    /// How many approvals a ruleset of the repository asks for before its default branch is changed.
+    pub approvals: Option<u32>,
     pub(crate) git: Git,
     pub(crate) pulls: BTreeMap<u64, PullRequest>,
     pub(crate) issues: Issues,
@@ -212,6 +214,7 @@ impl Repo {
             properties: BTreeMap::new(),
             collaborators: BTreeMap::new(),
             teams: BTreeMap::new(),
+            approvals: None,
             git: Git::default(),
             pulls: BTreeMap::new(),
             issues: Issues::default(),
@@ -225,6 +228,13 @@ impl Repo {
     #[must_use]
     pub fn topics<S: Into<String>>(mut self, topics: impl IntoIterator<Item = S>) -> Self {
         self.0.topics.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// With a ruleset by which the default branch takes pull requests only, with so many approvals.
+    #[must_use]
+    pub fn approvals(mut self, needed: u32) -> Self {
+        self.0.approvals = Some(needed);
         self
     }
 

@@ -1,0 +1,194 @@
+//! Whether webhooks arrive, as GitHub tells of those it sent: what was answered to them, and whether requests are among them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, Level, found};
+use crate::{
+    domain::InstallationId,
+    github::{CallError, Granted, HookDelivery},
+};
+
+const REQUEST: &str = "personal_access_token_request";
+
+/// What came of the webhooks that GitHub sent last. Each counts once, by its newest attempt: `seen` has the newest first.
+#[must_use]
+pub fn about_deliveries(seen: &Result<Vec<HookDelivery>, CallError>) -> Finding {
+    const ABOUT: &str = "webhook";
+    let by_listing = "Requests are then only found by listing, every few minutes.";
+    let deliveries = match seen {
+        Ok(deliveries) => deliveries,
+        Err(error) => {
+            let what = format!("what came of the last webhooks could not be read: {error}");
+            return found(
+                Level::Note,
+                ABOUT,
+                what,
+                "Whether any arrives is not known.",
+                "Try again.",
+            );
+        }
+    };
+    let mut guids = BTreeSet::new();
+    let newest: Vec<&HookDelivery> =
+        deliveries.iter().filter(|one| guids.insert(one.guid.as_str())).collect();
+    let Some(last) = newest.first() else {
+        return found(
+            Level::Note,
+            ABOUT,
+            "GitHub sent none in the last days",
+            "Nobody asked for a token in that time, or GitHub does not send any here.",
+            "Ask for a token, and run this again; or have the App's settings page send a `ping` again.",
+        );
+    };
+    if last.arrived() {
+        let failed = newest.iter().filter(|one| !one.arrived()).count();
+        let earlier = match failed {
+            0 => String::new(),
+            failed => format!("; {failed} before it did not: `patwarden deliveries list --failed`"),
+        };
+        return Finding::well(ABOUT, format!("the newest webhook arrived{earlier}"));
+    }
+    let mut failures: BTreeMap<i64, usize> = BTreeMap::new();
+    for one in newest.iter().take_while(|one| !one.arrived()) {
+        *failures.entry(one.status_code).or_default() += 1;
+    }
+    let most = failures.iter().max_by_key(|(_, count)| **count);
+    let (status, count) = most.map_or((0, 0), |(status, count)| (*status, *count));
+    let (level, what, mend) = match status {
+        401 => (
+            Level::Error,
+            "were refused, since they are signed with another secret (401)",
+            "Set GITHUB_WEBHOOK_SECRET to the secret on the App's settings page, or that one to this; several may be given, \
+             separated by commas, while one is replaced.",
+        ),
+        404 | 405 => (
+            Level::Error,
+            "came where nobody receives them (404 or 405)",
+            "Compare the App's webhook address with the address and the path of this server, and with what the proxy passes on.",
+        ),
+        413 => (
+            Level::Warning,
+            "were too large for whatever stands before this server (413)",
+            "Let the proxy pass bodies of 25 MB.",
+        ),
+        500..600 => (
+            Level::Warning,
+            "were answered with an error of this server, or of the proxy before it (500 and above)",
+            "Look at the log of `serve`, and of the proxy, at the time that `patwarden deliveries list --failed` shows.",
+        ),
+        _ => (
+            Level::Error,
+            "reached nobody in time",
+            "See whether `serve` runs, whether the name in the App's webhook address leads to it, whether a firewall lets GitHub \
+             in, and whether the certificate is one that GitHub trusts.",
+        ),
+    };
+    found(
+        level,
+        ABOUT,
+        format!("the {count} newest webhooks of {} {what}", newest.len()),
+        by_listing,
+        mend,
+    )
+}
+
+/// Whether an organization asks owners at all, as far as webhooks tell: where approval is not required, tokens are
+/// reported as approved, and none as requested. `None`: nothing hints at that.
+#[must_use]
+pub fn about_approval(one: &Granted, deliveries: &[HookDelivery]) -> Option<Finding> {
+    let of = |id: InstallationId, action: &str| {
+        let told = deliveries.iter().filter(|delivery| {
+            delivery.installation_id == Some(id)
+                && delivery.event == REQUEST
+                && delivery.action.as_deref() == Some(action)
+        });
+        told.map(|delivery| delivery.guid.as_str()).collect::<BTreeSet<_>>().len()
+    };
+    let approved = of(one.installation.id, "approved");
+    if approved == 0 || of(one.installation.id, "created") > 0 {
+        return None;
+    }
+    Some(found(
+        Level::Warning,
+        one.installation.organization.login.as_str(),
+        format!(
+            "GitHub told of {approved} tokens that were approved, and of none that was asked for"
+        ),
+        "That is so where the organization does not require approval: then nothing is ever judged. It is also so where only owners \
+         made tokens, who need no approval.",
+        "An owner sees it in the organization's settings, under Personal access tokens: administrator approval must be required.",
+    ))
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+mod tests {
+    use super::*;
+    use crate::domain::{Installation, Login, Organization, OrganizationId};
+
+    fn delivery(guid: &str, status_code: i64, action: &str) -> HookDelivery {
+        HookDelivery {
+            id: 1,
+            guid: guid.to_owned(),
+            delivered_at: "2026-03-02T08:00:00Z".parse().unwrap(),
+            redelivery: false,
+            duration: None,
+            status: String::new(),
+            status_code,
+            event: REQUEST.to_owned(),
+            action: Some(action.to_owned()),
+            installation_id: Some(InstallationId(5)),
+            repository_id: None,
+        }
+    }
+
+    fn says(statuses: &[i64]) -> Finding {
+        let numbered = statuses.iter().enumerate();
+        let all = numbered.map(|(n, status)| delivery(&n.to_string(), *status, "created"));
+        about_deliveries(&Ok(all.collect()))
+    }
+
+    #[test]
+    fn why_webhooks_do_not_arrive_is_told_by_what_was_answered() {
+        assert_eq!(says(&[]).level, Level::Note);
+        assert_eq!(says(&[202, 202]).what, "the newest webhook arrived");
+        let since = says(&[202, 401, 401]);
+        assert!(since.level == Level::Well && since.what.contains("2 before it"), "{since:?}");
+        let secret = says(&[401, 401, 202]);
+        assert_eq!(secret.level, Level::Error);
+        assert!(secret.what.contains("2 newest webhooks of 3"), "{secret:?}");
+        assert!(secret.mend.contains("GITHUB_WEBHOOK_SECRET"), "{secret:?}");
+        assert!(says(&[404]).mend.contains("path"));
+        assert!(says(&[503]).what.contains("500"));
+        assert!(says(&[0]).what.contains("reached nobody"));
+    }
+
+    #[test]
+    fn of_a_webhook_that_was_sent_again_the_last_attempt_counts() {
+        let again = vec![delivery("a", 202, "created"), delivery("a", 401, "created")];
+        assert_eq!(about_deliveries(&Ok(again)).what, "the newest webhook arrived");
+    }
+
+    #[test]
+    fn approvals_without_requests_hint_at_approval_that_is_not_required() {
+        let one = Granted {
+            installation: Installation {
+                id: InstallationId(5),
+                organization: Organization { id: OrganizationId(1), login: Login::new("acme") },
+                suspended: false,
+            },
+            permissions: BTreeMap::new(),
+        };
+        let approved = delivery("a", 202, "approved");
+        let hint = about_approval(&one, std::slice::from_ref(&approved)).unwrap();
+        assert!(hint.what.contains("of 1 tokens") && hint.about == "acme", "{hint:?}");
+        let asked = [approved.clone(), delivery("b", 202, "created")];
+        assert_eq!(about_approval(&one, &asked), None);
+        let elsewhere = HookDelivery { installation_id: Some(InstallationId(6)), ..approved };
+        assert_eq!(about_approval(&one, &[elsewhere]), None);
+    }
+}
