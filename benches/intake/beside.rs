@@ -69,8 +69,8 @@ impl Stage {
         Self { hub, folder, about }
     }
 
-    pub fn secret(&self) -> &str {
-        &self.hub.app().webhook_secret
+    pub fn secret(&self) -> String {
+        self.hub.app().webhook_secret.clone()
     }
 
     /// The environment of a bot that works with this fake. `store` names its file.
@@ -79,7 +79,7 @@ impl Stage {
         command.env_clear().envs([
             ("GITHUB_APP_ID", self.hub.app().id.to_string()),
             ("GITHUB_APP_PRIVATE_KEY_PATH", path("app.pem")),
-            ("GITHUB_WEBHOOK_SECRET", self.secret().to_owned()),
+            ("GITHUB_WEBHOOK_SECRET", self.secret()),
             ("GITHUB_API_URL", self.hub.api_url()),
             ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", path(store))),
             ("PATWARDEN_RULES", path("rules.toml")),

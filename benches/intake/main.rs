@@ -341,7 +341,7 @@ fn quiet(options: &Options, cores: &Cores, folder: &Path, goals: &mut Goals) {
         let own = own.join(round.to_string());
         fs::create_dir_all(&own).expect("a directory");
         let stage = Arc::new(runtime.block_on(beside::Stage::set(&own)));
-        let mould = Arc::new(Mould::new(stage.secret(), &stage.about, options.guids));
+        let mould = Arc::new(Mould::new(&stage.secret(), &stage.about, options.guids));
         let mut command = cores.server(&env::current_exe().expect("our own path"));
         stage.environment(&mut command, "store.sqlite", "127.0.0.1:0");
         command.arg("serve").arg(Kind::WithEngine.word()).arg(&own);

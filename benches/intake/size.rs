@@ -70,7 +70,7 @@ impl Drop for Bot {
 
 /// Runs everything in this file.
 pub fn measure(stage: &Stage, cores: &Cores, starts: usize, reviews: usize) -> Size {
-    let mould = Arc::new(Mould::new(stage.secret(), &stage.about, Guids::Timed));
+    let mould = Arc::new(Mould::new(&stage.secret(), &stage.about, Guids::Timed));
     let mut size = Size::default();
     let start = |store: &str| {
         let began = Instant::now();

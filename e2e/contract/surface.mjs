@@ -495,7 +495,25 @@ async function events() {
   await idle();
 }
 
-for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, code, pulls, issues, estate, events]) {
+/** Last, since the App that all others call as is gone then. */
+async function registration() {
+  const manifest = JSON.stringify({
+    name: 'warden',
+    url: 'https://warden.example',
+    hook_attributes: { url: 'https://warden.example/hook' },
+    redirect_url: 'https://warden.example/back',
+    default_events: ['push'],
+    default_permissions: { contents: 'read', organization_personal_access_tokens: 'write' },
+  });
+  const page = `${fakehub.api_url}/organizations/acme/settings/apps/create`;
+  const body = new URLSearchParams({ manifest, state: 'once' });
+  const made = await fetch(page, { method: 'POST', body, redirect: 'manual' });
+  const code = new URL(made.headers.get('location')).searchParams.get('code');
+  await expect(201, 'POST', `/app-manifests/${code}/conversions`, { body: {} });
+  await expect(404, 'POST', `/app-manifests/${code}/conversions`, { body: {} });
+}
+
+for (const part of [theApp, requests, grants, hooks, theOrganization, refusals, elsewhere, code, pulls, issues, estate, events, registration]) {
   try {
     await part();
   } catch (why) {

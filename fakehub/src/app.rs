@@ -55,6 +55,16 @@ pub(crate) fn process_key() -> Result<Key, Error> {
     Ok(KEY.get_or_init(|| made).clone())
 }
 
+/// The same for Apps that are registered: the first one's is not good for them.
+pub(crate) fn registered_key() -> Result<Key, Error> {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key.clone());
+    }
+    let made = make_key()?;
+    Ok(KEY.get_or_init(|| made).clone())
+}
+
 fn make_key() -> Result<Key, Error> {
     let refused = |what: &str| Error::Key(what.to_owned());
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| refused("no key could be made"))?;

@@ -118,6 +118,8 @@ impl ContentType {
 pub(crate) struct HookConfig {
     pub(crate) id: u64,
     pub(crate) url: Option<String>,
+    /// Whether anything is sent there.
+    pub(crate) active: bool,
     pub(crate) content_type: ContentType,
     pub(crate) secret: Option<String>,
     pub(crate) insecure_ssl: bool,

@@ -65,11 +65,9 @@ pub(crate) fn serve(
 ) -> Answer {
     let now = shared.clock.now_ms().div_euclid(1_000);
     let mut standing = None;
-    let credential = auth::credential(
-        arrived.header("authorization"),
-        &shared.app,
-        shared.clock.signing_seconds(),
-    );
+    let app = shared.with(|state| std::sync::Arc::clone(&state.app));
+    let authorization = arrived.header("authorization");
+    let credential = auth::credential(authorization, &app, shared.clock.signing_seconds());
     let reply = shared.with(|state| {
         check_headers(arrived)?;
         let caller = state.caller(credential?)?;

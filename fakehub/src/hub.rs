@@ -4,6 +4,7 @@ mod code;
 mod issues;
 mod look;
 mod people;
+mod registration;
 mod repositories;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::server;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::world::World;
+pub(crate) use registration::Registrations;
 
 /// A GitHub of your own. Clones are handles of the same one; when the last is dropped, it ends.
 #[derive(Debug, Clone)]
@@ -87,13 +89,14 @@ impl Fakehub {
         let hook = HookConfig {
             id: 475_001,
             url: config.webhook_url.clone(),
+            active: true,
             content_type: ContentType::Json,
             secret: Some(secret),
             insecure_ssl: false,
         };
         let state = State {
             clock: Arc::clone(&clock),
-            app: Arc::clone(&app),
+            app,
             wishes: Wishes::with(&config.app_permissions, &config.app_events),
             urls: Urls { api: site.clone(), site },
             switches: config.switches,
@@ -110,12 +113,12 @@ impl Fakehub {
             hook,
             events: Outbox::new(events),
             laters,
+            registrations: Registrations::default(),
             interned: std::collections::HashSet::new(),
         };
         let shared = Arc::new(Shared {
             calls: Calls::new(config.call_log),
             config,
-            app,
             clock,
             state: Mutex::new(state),
             faults: Faults::default(),
@@ -149,10 +152,10 @@ impl Fakehub {
         format!("http://{}/api/v3", self.shared.address)
     }
 
-    /// The App.
+    /// The App: the one of the start, or the one that was registered last.
     #[must_use]
-    pub fn app(&self) -> &App {
-        &self.shared.app
+    pub fn app(&self) -> Arc<App> {
+        self.shared.with(|state| Arc::clone(&state.app))
     }
 
     /// Sends webhooks there from now on.

@@ -13,17 +13,26 @@ pub(crate) const EVENTS: [&str; 3] =
 const UNASKED: [&str; 2] = ["installation", "installation_repositories"];
 
 /// What an installation needs before an event is sent to it, besides the App's subscription.
-const NEEDED: [(&str, &str, &str); 9] = [
+const NEEDED: [(&str, &str, &str); 12] = [
     ("check_run", "checks", "read"),
     ("check_suite", "checks", "read"),
     ("custom_property_values", "organization_custom_properties", "read"),
     ("issue_comment", "issues", "read"),
     ("issues", "issues", "read"),
+    ("membership", "members", "read"),
+    ("organization", "members", "read"),
+    ("personal_access_token_request", "organization_personal_access_token_requests", "read"),
     ("pull_request", "pull_requests", "read"),
     ("push", "contents", "read"),
     ("repository", "metadata", "read"),
     ("team", "members", "read"),
 ];
+
+/// The permission without which an App cannot subscribe to an event; `None` for events that come unasked or that there are
+/// not.
+pub(crate) fn needed_for(event: &str) -> Option<&'static str> {
+    NEEDED.iter().find(|(name, _, _)| *name == event).map(|(_, permission, _)| *permission)
+}
 
 /// What the App's owner set on its settings page.
 #[derive(Debug, Clone)]

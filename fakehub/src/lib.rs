@@ -70,6 +70,7 @@ mod server;
 mod shared;
 mod state;
 mod tokens;
+mod website;
 mod world;
 pub mod worlds;
 

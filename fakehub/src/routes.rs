@@ -115,6 +115,13 @@ pub(crate) const ROUTES: &[Route] = &[
         PAT_READ,
         pats::repositories,
     ),
+    route(
+        "apps/create-from-manifest",
+        "POST",
+        "/app-manifests/{code}/conversions",
+        Access::Public,
+        apps::create_from_manifest,
+    ),
     route("apps/get-authenticated", "GET", "/app", Access::App, apps::app),
     route("apps/list-installations", "GET", "/app/installations", Access::App, apps::installations),
     route(

@@ -80,16 +80,16 @@ fn lane(shared: &Arc<Shared>, lanes: &mut HashMap<Option<u64>, UnboundedSender<J
 /// Sends one webhook and records how it went.
 async fn deliver(shared: &Shared, job: Job) {
     tokio::time::sleep_until(job.not_before.into()).await;
-    let (hook, id, no_answer) = shared.with(|state| {
+    let (hook, app_id, id, no_answer) = shared.with(|state| {
         let id = state.deliveries.next_id();
-        (state.hook.clone(), id, state.switches.no_answer_status_code)
+        (state.hook.clone(), state.app.id, id, state.switches.no_answer_status_code)
     });
-    let Some(url) = hook.url.clone() else {
+    let Some(url) = hook.url.clone().filter(|_| hook.active) else {
         shared.with(|state| state.events.done());
         return;
     };
     let delivered_at = shared.clock.now();
-    let (headers, body) = request(shared, &hook, &job);
+    let (headers, body) = request(app_id, &hook, &job);
     let began = Instant::now();
     let limit = shared.config.webhook_time_limit;
     let answer = tokio::time::timeout(limit, post(&url, &headers, body))
@@ -145,7 +145,7 @@ pub fn signature(secret: &str, body: &[u8]) -> String {
     out
 }
 
-fn request(shared: &Shared, hook: &HookConfig, job: &Job) -> (Vec<(String, String)>, Bytes) {
+fn request(app_id: u64, hook: &HookConfig, job: &Job) -> (Vec<(String, String)>, Bytes) {
     let json = serde_json::to_string(job.event.body.as_ref()).unwrap_or_default();
     let (content_type, body) = match hook.content_type {
         ContentType::Json => ("application/json", json),
@@ -162,7 +162,7 @@ fn request(shared: &Shared, hook: &HookConfig, job: &Job) -> (Vec<(String, Strin
         ("X-GitHub-Delivery", job.guid.clone()),
         ("X-GitHub-Event", job.event.name.clone()),
         ("X-GitHub-Hook-ID", hook.id.to_string()),
-        ("X-GitHub-Hook-Installation-Target-ID", shared.app.id.to_string()),
+        ("X-GitHub-Hook-Installation-Target-ID", app_id.to_string()),
         ("X-GitHub-Hook-Installation-Target-Type", "integration".to_owned()),
     ]
     .into_iter()

@@ -23,6 +23,7 @@ use crate::ids;
 use crate::render::Urls;
 use crate::routes;
 use crate::shared::Shared;
+use crate::website;
 use body::Outgoing;
 
 /// More than any call to these endpoints may hold, so that GitHub's own limit can answer.
@@ -102,6 +103,11 @@ async fn answer(
     if arrived.path.starts_with("/_fakehub") {
         let answer = control::serve(&shared, &arrived).await;
         return Ok(write(&shared, &answer));
+    }
+    if prefix.is_empty()
+        && let Some(page) = website::serve(&shared, &arrived)
+    {
+        return Ok(write(&shared, &page));
     }
     call(shared, arrived).await
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::app::App;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,7 +15,6 @@ use crate::state::State;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) app: Arc<App>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Faults,

@@ -8,6 +8,7 @@ use crate::auth::AccessToken;
 use crate::clock::{Clock, timestamp};
 use crate::config::Switches;
 use crate::deliveries::{Deliveries, HookConfig, Outbox};
+use crate::hub::Registrations;
 use crate::installations::{Installation, Wishes};
 use crate::later::Laters;
 use crate::ledger::Ledger;
@@ -60,6 +61,7 @@ pub(crate) struct State {
     pub(crate) deliveries: Deliveries,
     pub(crate) events: Outbox,
     pub(crate) laters: Laters,
+    pub(crate) registrations: Registrations,
     pub(crate) interned: HashSet<Arc<Permissions>>,
 }
 

@@ -15,7 +15,7 @@ use fakehub::{Config, Fakehub};
 use serde_json::{Value, json};
 
 async fn app_status(hub: &Fakehub, claims: Value) -> u16 {
-    Client::with_token(hub, &jwt(hub.app(), &claims)).get("/app").await.status
+    Client::with_token(hub, &jwt(&hub.app(), &claims)).get("/app").await.status
 }
 
 #[tokio::test]

@@ -27,6 +27,21 @@ pub(crate) fn app(state: &mut State, context: &Context) -> Reply {
     )))
 }
 
+/// Once for each code, and within an hour of the click.
+pub(crate) fn create_from_manifest(state: &mut State, context: &Context) -> Reply {
+    if !state.converted(context.param("code")) {
+        return Err(Answer::not_found());
+    }
+    let app = &state.app;
+    let mut body = render::integration(app, &state.wishes, 0, &context.urls);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("client_secret".to_owned(), json!(hex::encode(ids::random::<20>())));
+        fields.insert("webhook_secret".to_owned(), json!(app.webhook_secret));
+        fields.insert("pem".to_owned(), json!(app.private_key_pem));
+    }
+    Ok(Answer::json(201, body))
+}
+
 fn rendered(state: &State, context: &Context, installation: &Installation) -> Option<Value> {
     let organization = state.world.organizations.get(&installation.organization)?;
     Some(render::installation(installation, organization, &state.app, &state.wishes, &context.urls))

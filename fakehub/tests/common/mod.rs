@@ -51,7 +51,7 @@ pub fn jwt(app: &App, claims: &Value) -> String {
 /// A JWT as GitHub recommends it.
 pub fn good_jwt(hub: &Fakehub) -> String {
     let at = now(hub);
-    jwt(hub.app(), &json!({ "iat": at - 60, "exp": at + 540, "iss": hub.app().client_id }))
+    jwt(&hub.app(), &json!({ "iat": at - 60, "exp": at + 540, "iss": hub.app().client_id }))
 }
 
 /// A client that speaks for one installation.
