@@ -18,6 +18,7 @@ mod revocations;
 mod rules;
 mod serve;
 mod settings;
+mod setup;
 mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,6 +49,7 @@ struct Usage(String);
 const AFTER_HELP: &str = "\
 First look:      patwarden demo
 Check rules:     patwarden rules check rules/small-org.toml
+Register it:     patwarden setup
 Run for real:    patwarden serve --help
 
 Exit codes: 0 well; 1 what was looked at is not well, or the command failed; 2 the arguments or settings \
@@ -66,6 +68,8 @@ struct Cli {
 enum Command {
     /// Receive webhooks and decide, for every installation of the App
     Serve(serve::Serve),
+    /// Register the GitHub App in a browser, and write its key and the settings for `serve`
+    Setup(setup::Setup),
     /// See the whole job in a minute: a fake GitHub, the bot, and people who ask for tokens
     ///
     /// Everything is local: signed webhooks, App tokens and API calls go over loopback to a fake GitHub that
@@ -163,7 +167,7 @@ fn setting_flags<'k>(keys: impl IntoIterator<Item = &'k Key>) -> Vec<clap::Arg> 
 }
 
 /// The settings that were given as flags, and the settings file.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Given {
     flags: Vec<(&'static str, String)>,
     config: Option<PathBuf>,
@@ -238,6 +242,7 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Serve(command) => command.run().await,
+        Command::Setup(command) => command.run().await,
         #[cfg(feature = "demo")]
         Command::Demo(command) => command.run().await,
         Command::Rules(command) => command.run().await,

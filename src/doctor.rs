@@ -13,7 +13,7 @@ pub use traffic::{about_approval, about_deliveries};
 
 use crate::{
     github::{CallError, Granted, HookConfig, Registration},
-    manifest::Manifest,
+    manifest::{Feature, Manifest},
 };
 
 /// How far two clocks may be apart: GitHub refuses a signature that is minutes off, and nothing time-driven happens then.
@@ -109,29 +109,102 @@ pub fn about_the_app(id: u64, seen: &Result<Registration, CallError>) -> Finding
     }
 }
 
-/// Whether the App was registered with what `app.yml` asks for.
+/// What the settings and the rules need of the App beside its core, and what they do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// Features of `app.yml`, with what needs each.
+    pub features: BTreeMap<&'static str, String>,
+    /// Whether webhooks are received.
+    pub hearing: Hearing,
+}
+
+/// How requests become known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hearing {
+    /// By webhooks.
+    #[default]
+    Webhooks,
+    /// By looking alone.
+    Lists,
+}
+
+impl Needed {
+    /// Whether a feature is one of them; the core always is.
+    fn has(&self, feature: &Feature) -> bool {
+        !feature.is_optional() || self.features.contains_key(feature.id.as_str())
+    }
+
+    /// How bad it is to be without a permission of a feature.
+    fn weight(&self, feature: &Feature, permission: &str) -> Level {
+        match permission {
+            // Nothing is approved by rules that cannot be read.
+            "contents" if self.has(feature) => Level::Error,
+            _ if feature.is_optional() && self.has(feature) => Level::Warning,
+            _ => weight(permission),
+        }
+    }
+
+    fn by(&self, feature: &Feature) -> String {
+        let by = self.features.get(feature.id.as_str());
+        by.map(|by| format!(" {by}")).unwrap_or_default()
+    }
+}
+
+/// Whether the App was registered with what `app.yml` asks for, as far as it is needed.
 #[must_use]
-pub fn about_the_registration(manifest: &Manifest, app: &Registration) -> Vec<Finding> {
+pub fn about_the_registration(
+    manifest: &Manifest,
+    app: &Registration,
+    needed: &Needed,
+) -> Vec<Finding> {
     const ABOUT: &str = "app";
     let mut findings = Vec::new();
-    for (name, level) in lacking(manifest, &app.permissions) {
-        findings.push(found(
-            weight(name),
-            ABOUT,
-            format!("the App does not ask for the permission {name}: {level}"),
-            lost(name),
-            "Add it on the App's settings page under Permissions & events; an owner of each organization then accepts it.",
-        ));
+    let mut unheard = Vec::new();
+    for feature in &manifest.features {
+        let missing = lacking(&feature.permissions, &app.permissions);
+        let events: Vec<&str> =
+            feature.events.difference(&app.events).map(String::as_str).collect();
+        let left_out =
+            missing.len() == feature.permissions.len() && events.len() == feature.events.len();
+        if left_out && !needed.has(feature) {
+            let asks = missing.iter().map(|(name, level)| format!("{name}: {level}"));
+            let asks: Vec<String> =
+                asks.chain(events.iter().map(|event| (*event).into())).collect();
+            findings.push(found(
+                Level::Note,
+                ABOUT,
+                format!("it was registered without: {}", lower(&feature.title)),
+                &feature.lost,
+                &format!(
+                    "Nothing in the settings or the rules needs it. To have it, add on the App's settings page: {}.",
+                    asks.join(", ")
+                ),
+            ));
+            continue;
+        }
+        for (name, level) in missing {
+            findings.push(found(
+                needed.weight(feature, name),
+                ABOUT,
+                format!("the App does not ask for the permission {name}: {level}"),
+                &format!("{}{}", lost(name), needed.by(feature)),
+                "Add it on the App's settings page under Permissions & events; an owner of each organization then accepts it.",
+            ));
+        }
+        unheard.extend(events);
     }
-    let events: Vec<&str> = manifest.events.difference(&app.events).map(String::as_str).collect();
-    if events.is_empty() {
-        findings.push(Finding::well(ABOUT, "it is sent every event of app.yml"));
+    if needed.hearing == Hearing::Lists {
+        return findings;
+    }
+    if unheard.is_empty() {
+        findings
+            .push(Finding::well(ABOUT, "it is sent every event that belongs to its permissions"));
     } else {
-        let requests = events.contains(&"personal_access_token_request");
+        let requests = unheard.contains(&"personal_access_token_request");
         findings.push(found(
             if requests { Level::Warning } else { Level::Note },
             ABOUT,
-            format!("the App is not sent: {}", events.join(", ")),
+            format!("the App is not sent: {}", unheard.join(", ")),
             "What they tell is then only found by looking, minutes or hours later.",
             "Tick them on the App's settings page under Permissions & events, or leave them out where no rule needs them.",
         ));
@@ -141,7 +214,12 @@ pub fn about_the_registration(manifest: &Manifest, app: &Registration) -> Vec<Fi
 
 /// Whether an installation granted what the App asks for.
 #[must_use]
-pub fn about_an_installation(manifest: &Manifest, granted: &Granted) -> Vec<Finding> {
+pub fn about_an_installation(
+    manifest: &Manifest,
+    app: &Registration,
+    granted: &Granted,
+    needed: &Needed,
+) -> Vec<Finding> {
     let login = granted.installation.organization.login.as_str();
     if granted.installation.suspended {
         return vec![found(
@@ -152,22 +230,48 @@ pub fn about_an_installation(manifest: &Manifest, granted: &Granted) -> Vec<Find
             "An owner ends that on the organization's page of installed Apps.",
         )];
     }
-    let missing = lacking(manifest, &granted.permissions);
-    if missing.is_empty() {
-        return vec![Finding::well(login, "it granted all that the App asks for")];
-    }
-    missing
-        .into_iter()
-        .map(|(name, level)| {
-            found(
-                weight(name),
+    let mut findings = Vec::new();
+    for feature in &manifest.features {
+        // What the App itself does not ask for was told already, and no owner can grant it.
+        let asked =
+            feature.permissions.iter().filter(|(name, _)| app.permissions.contains_key(*name));
+        let asked = asked.map(|(name, level)| (name.clone(), level.clone())).collect();
+        for (name, level) in lacking(&asked, &granted.permissions) {
+            findings.push(found(
+                needed.weight(feature, name),
                 login,
                 format!("it has not granted {name}: {level}"),
-                lost(name),
+                &format!("{}{}", lost(name), needed.by(feature)),
                 "An owner accepts new permissions on the organization's page of installed Apps.",
-            )
-        })
-        .collect()
+            ));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::well(login, "it granted all that the App asks for"));
+    }
+    findings
+}
+
+/// What is to be known of the webhook where none is received. Whether it is active cannot be read; the one that was made
+/// inactive leads to an address of the manifest's, which is nobody's.
+#[must_use]
+pub fn about_no_webhook(manifest: &Manifest, seen: &Result<HookConfig, CallError>) -> Vec<Finding> {
+    const ABOUT: &str = "webhook";
+    let mut findings = vec![Finding::well(
+        ABOUT,
+        "webhooks are off: nobody is listened to, and pending requests are listed every while",
+    )];
+    let url = seen.as_ref().ok().and_then(|hook| hook.url.as_deref()).unwrap_or_default();
+    if !url.is_empty() && !url.starts_with(&manifest.url) {
+        findings.push(found(
+            Level::Note,
+            ABOUT,
+            format!("the App has the webhook address {url}"),
+            "If its webhook is active, GitHub sends there who asks for which token, and nobody of ours listens.",
+            "Untick Active under Webhook on the App's settings page, or set webhook to on.",
+        ));
+    }
+    findings
 }
 
 /// Where webhooks go. `path` is where we receive them.
@@ -278,9 +382,9 @@ pub fn about_the_server(version: &Result<Option<String>, CallError>) -> Option<F
     ))
 }
 
-/// What the manifest asks for and `granted` has not, with the level that is asked for.
+/// What is asked for and `granted` has not, with the level that is asked for.
 fn lacking<'m>(
-    manifest: &'m Manifest,
+    asked: &'m BTreeMap<String, String>,
     granted: &BTreeMap<String, String>,
 ) -> Vec<(&'m str, &'m str)> {
     let rank = |level: &str| match level {
@@ -291,8 +395,13 @@ fn lacking<'m>(
     };
     let has = |name: &str| granted.get(name).map_or(0, |level| rank(level));
     let lacks = |(name, level): &(&String, &String)| has(name) < rank(level);
-    let lacking = manifest.permissions.iter().filter(lacks);
-    lacking.map(|(name, level)| (name.as_str(), level.as_str())).collect()
+    asked.iter().filter(lacks).map(|(name, level)| (name.as_str(), level.as_str())).collect()
+}
+
+/// With a small letter at the beginning.
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// How bad it is to be without a permission.
@@ -339,13 +448,14 @@ fn lost(permission: &str) -> &'static str {
 )]
 mod tests {
     use super::*;
+    use crate::domain::{Installation, InstallationId, Login, Organization, OrganizationId};
 
     fn manifest() -> Manifest {
         Manifest::of_this_version().unwrap()
     }
 
     fn app() -> Registration {
-        let Manifest { permissions, events } = manifest();
+        let Manifest { permissions, events, .. } = manifest();
         Registration { id: 7, slug: "warden".to_owned(), permissions, events }
     }
 
@@ -356,7 +466,10 @@ mod tests {
     #[test]
     fn an_app_as_app_yml_asks_is_well() {
         assert_eq!(about_the_app(7, &Ok(app())).level, Level::Well);
-        assert_eq!(worst(&about_the_registration(&manifest(), &app())), Level::Well);
+        assert_eq!(
+            worst(&about_the_registration(&manifest(), &app(), &Needed::default())),
+            Level::Well
+        );
     }
 
     #[test]
@@ -376,12 +489,83 @@ mod tests {
         less.permissions
             .insert("organization_personal_access_token_requests".to_owned(), "read".to_owned());
         less.permissions.remove("members");
-        let findings = about_the_registration(&manifest(), &less);
+        let findings = about_the_registration(&manifest(), &less, &Needed::default());
         assert_eq!(worst(&findings), Level::Error);
         let text = format!("{findings:?}");
         for part in ["requests: write", "members: read", "nobody is known to have left"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    /// An App that was registered with these features and the core.
+    fn registered_with(features: &[&str]) -> Registration {
+        let chosen = features.iter().map(|one| (*one).to_owned()).collect();
+        let Manifest { permissions, events, .. } = manifest().with_features(&chosen);
+        Registration { permissions, events, ..app() }
+    }
+
+    fn needing(feature: &'static str) -> Needed {
+        let features = [(feature, "The settings name it.".to_owned())].into();
+        Needed { features, ..Needed::default() }
+    }
+
+    #[test]
+    fn what_was_left_out_is_to_be_known_and_wrong_only_where_something_needs_it() {
+        let about = |features: &[&str], needed: &Needed| {
+            about_the_registration(&manifest(), &registered_with(features), needed)
+        };
+        let least = about(&[], &Needed::default());
+        assert_eq!(worst(&least), Level::Note);
+        assert_eq!(least.iter().filter(|one| one.level == Level::Note).count(), 5, "{least:#?}");
+        assert!(least.iter().any(|one| one.what.contains("sent every event")), "{least:#?}");
+        for (feature, level) in [
+            ("policy", Level::Error),
+            ("escalation", Level::Warning),
+            ("properties", Level::Warning),
+            ("leavers", Level::Note),
+        ] {
+            let without = about(&[], &needing(feature));
+            assert_eq!(worst(&without), level, "{feature}: {without:#?}");
+            assert_eq!(worst(&about(&[feature], &needing(feature))), Level::Note, "{feature}");
+        }
+        let text = format!("{:?}", about(&[], &needing("escalation")));
+        assert!(text.contains("issues: write") && text.contains("The settings name it."), "{text}");
+    }
+
+    #[test]
+    fn an_installation_is_asked_for_no_more_than_the_app_asks() {
+        let about = |app: &Registration, permissions: &BTreeMap<String, String>, needed| {
+            let installation = Installation {
+                id: InstallationId(7),
+                organization: Organization { id: OrganizationId(1), login: Login::new("acme") },
+                suspended: false,
+            };
+            let granted = Granted { installation, permissions: permissions.clone() };
+            about_an_installation(&manifest(), app, &granted, &needed)
+        };
+        let least = registered_with(&[]);
+        let well = about(&least, &least.permissions, needing("policy"));
+        assert_eq!(worst(&well), Level::Well, "that the App does not ask was said of the App");
+        let more = registered_with(&["policy"]);
+        assert_eq!(worst(&about(&more, &least.permissions, Needed::default())), Level::Note);
+        assert_eq!(worst(&about(&more, &least.permissions, needing("policy"))), Level::Error);
+        assert_eq!(worst(&about(&more, &BTreeMap::new(), Needed::default())), Level::Error);
+    }
+
+    #[test]
+    fn without_webhooks_events_and_addresses_are_no_matter() {
+        let mut deaf = app();
+        deaf.events.clear();
+        let lists = Needed { hearing: Hearing::Lists, ..Needed::default() };
+        let seen = about_the_registration(&manifest(), &deaf, &lists);
+        assert!(!format!("{seen:?}").contains("not sent"), "{seen:#?}");
+        let about = |url: Option<&str>| {
+            let hook = HookConfig { url: url.map(str::to_owned), ..HookConfig::default() };
+            worst(&about_no_webhook(&manifest(), &Ok(hook)))
+        };
+        assert_eq!(about(None), Level::Well);
+        assert_eq!(about(Some("https://patwarden.example/webhooks/github")), Level::Well);
+        assert_eq!(about(Some("https://old.acme.example/hooks")), Level::Note);
     }
 
     #[test]

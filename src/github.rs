@@ -3,8 +3,10 @@
 mod app;
 mod call;
 mod changes;
+mod conversion;
 mod deliveries;
 mod error;
+mod host;
 mod issues;
 mod limits;
 mod link;
@@ -20,8 +22,10 @@ pub use changes::{
     ChangeEvent, Changed, CheckAnnotation, CheckOutput, CheckRun, Conclusion, PullRequest,
     parse_change_event,
 };
+pub use conversion::{Conversion, ConversionError, NewApp};
 pub use deliveries::{HookDelivery, HookDeliveryDetail, HookDeliveryPage, HookMessage};
 pub use error::{CallError, SetupError};
+pub use host::Host;
 pub use issues::{
     Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef,
     TITLE_LIMIT, parse_issue_event,

@@ -21,5 +21,6 @@ pub mod rules;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod setup;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
 
 mod connection;
+pub mod setup;
 mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -89,6 +90,11 @@ pub fn router(shared: Shared) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(CatchPanicLayer::new())
         .with_state(shared)
+}
+
+/// The routes where no webhooks are received.
+pub fn health() -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).layer(CatchPanicLayer::new())
 }
 
 /// A server that is bound and not yet serving.

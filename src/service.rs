@@ -1,6 +1,9 @@
 //! A whole bot, put together from settings: what `serve` runs, the demonstration plays with and scenes try.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -11,14 +14,14 @@ use crate::{
     engine::{Engine, EngineFailed, EngineOptions, Policies, Post},
     github::{App, AppCredentials, ClientOptions},
     notify::Mailer,
-    server::{Bound, Secrets, Shared, router},
-    settings::Settings,
+    server::{Bound, Secrets, Shared, health, router},
+    settings::{Settings, Webhooks},
     store::Store,
 };
 
 /// A bot that runs.
 pub struct Service {
-    /// Where it receives webhooks.
+    /// Where it receives webhooks; where there are none, where it says that it lives.
     pub address: SocketAddr,
     /// Its record.
     pub store: Store,
@@ -41,7 +44,13 @@ impl Service {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         use anyhow::Context;
 
-        let secrets = Secrets::new(&settings.app.webhook_secrets).map_err(anyhow::Error::msg)?;
+        let (secrets, listen) = match &settings.app.webhooks {
+            Webhooks::Signed(secrets) => {
+                (Some(Secrets::new(secrets).map_err(anyhow::Error::msg)?), settings.listen)
+            }
+            // Whoever asks whether we live is on this machine.
+            Webhooks::Off => (None, on_this_machine(settings.listen)),
+        };
         let client = ClientOptions {
             timeout: settings.github_timeout,
             write_interval: settings.write_interval,
@@ -58,9 +67,8 @@ impl Service {
         let audit = Audit::new(settings.audit_log.as_deref())
             .context("the audit log cannot be opened: name a file that can be appended to")?;
         // Bound before anything is opened: a second process with the same address ends here, harmlessly.
-        let bound = Bound::to(settings.listen).with_context(|| {
-            format!("cannot listen on {}: is something else there?", settings.listen)
-        })?;
+        let bound = Bound::to(listen)
+            .with_context(|| format!("cannot listen on {listen}: is something else there?"))?;
         let store = Store::open(&settings.database).await?;
         // Before anybody works on what the store remembers.
         store.forget_installations_unless(|login| app.allows(login), clock.now()).await?;
@@ -88,8 +96,11 @@ impl Service {
         let post = mailer.map(|mailer| Post::new(store.clone(), mailer, clock.clone()));
         let post = post.map(|post| tokio::spawn(post.run(stop.clone())));
         let address = bound.address;
-        let shared = Shared::new(store.clone(), &engine, secrets, clock);
-        let server = tokio::spawn(bound.serve(router(shared), stop.clone()));
+        let router = match secrets {
+            Some(secrets) => router(Shared::new(store.clone(), &engine, secrets, clock)),
+            None => health(),
+        };
+        let server = tokio::spawn(bound.serve(router, stop.clone()));
         let work = tokio::spawn(Arc::clone(&engine).run(stop.clone()));
         Ok(Self { address, store, engine, audit, stop, server, work, post })
     }
@@ -120,5 +131,14 @@ impl Service {
             served = &mut self.server => Ok(served??),
             worked = &mut self.work => Ok(worked??),
         }
+    }
+}
+
+/// The same port, on an address that no other machine reaches.
+fn on_this_machine(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_loopback() {
+        address
+    } else {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
     }
 }

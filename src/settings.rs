@@ -85,10 +85,18 @@ pub struct AppSettings {
     pub id: u64,
     /// Its private key, as PEM.
     pub private_key: SecretString,
-    /// The webhook's secrets.
-    pub webhook_secrets: Vec<SecretString>,
+    /// How it hears of requests.
+    pub webhooks: Webhooks,
     /// GitHub's API.
     pub api_url: String,
+}
+
+/// How we hear of requests.
+pub enum Webhooks {
+    /// GitHub sends webhooks, signed with one of these secrets.
+    Signed(Vec<SecretString>),
+    /// It sends none: we look by ourselves, and listen to nobody.
+    Off,
 }
 
 /// Everything that is wrong with the settings.
@@ -117,7 +125,7 @@ impl Settings {
         let s = &mut sources;
         let id = app_id(s);
         let private_key = private_key(s);
-        let webhook_secrets = webhook_secrets(s);
+        let webhooks = webhooks(s);
         let api_url = s.parsed("api-url", api_url);
         let allowed_organizations = s.parsed("allowed-organizations", logins);
         let database = s.parsed("database-url", sqlite_path);
@@ -141,10 +149,7 @@ impl Settings {
             text.parse().map_err(|_| format!("`{text}` is not a number of requests"))
         });
         let write_interval = write_interval(s);
-        let github_timeout = s.parsed("github-timeout", |text| match span(text, (0, 300)) {
-            Ok(Duration::ZERO) => Err("no call is answered in no time".to_owned()),
-            span => span,
-        });
+        let github_timeout = github_timeout(s);
         let mail = mail::check(s);
         let digest = mail::digest(s);
         let audit_log = s.parsed("audit-log", |text| Ok(PathBuf::from(text)));
@@ -160,7 +165,7 @@ impl Settings {
                 app: AppSettings {
                     id: id?,
                     private_key: private_key?,
-                    webhook_secrets: webhook_secrets?,
+                    webhooks: webhooks?,
                     api_url: api_url?,
                 },
                 allowed_organizations,
@@ -197,6 +202,19 @@ pub fn database(mut sources: Sources) -> Result<PathBuf, Problems> {
     let database = sources.parsed("database-url", sqlite_path);
     match database {
         Some(database) if sources.problems.is_empty() => Ok(database),
+        _ => Err(Problems(sources.problems)),
+    }
+}
+
+/// Where GitHub's API is, and the longest that a call may take: for registering the App.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn github(mut sources: Sources) -> Result<(String, Duration), Problems> {
+    let url = sources.parsed("api-url", api_url);
+    let timeout = github_timeout(&mut sources);
+    match url.zip(timeout) {
+        Some(both) if sources.problems.is_empty() => Ok(both),
         _ => Err(Problems(sources.problems)),
     }
 }
@@ -246,6 +264,13 @@ fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
+fn github_timeout(s: &mut Sources) -> Option<Duration> {
+    s.parsed("github-timeout", |text| match span(text, (0, 300)) {
+        Ok(Duration::ZERO) => Err("no call is answered in no time".to_owned()),
+        span => span,
+    })
+}
+
 fn write_interval(s: &mut Sources) -> Option<Duration> {
     s.parsed("write-interval", |text| span(text, (0, 3600)))
 }
@@ -261,6 +286,17 @@ fn private_key(s: &mut Sources) -> Option<SecretString> {
         (Some((key, _)), None) => Some(key.replace("\\n", "\n").into()),
         (None, Some((path, origin))) => read_secret(s, &path, &origin).map(SecretString::from),
         (None, None) => s.needed("private-key-path", None),
+    }
+}
+
+fn webhooks(s: &mut Sources) -> Option<Webhooks> {
+    match s.parsed("webhook", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    })? {
+        true => webhook_secrets(s).map(Webhooks::Signed),
+        false => Some(Webhooks::Off),
     }
 }
 
@@ -352,7 +388,9 @@ fn span(text: &str, (least, most): (u64, u64)) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, Sources};
+    use std::time::Duration;
+
+    use super::{Settings, Sources, Webhooks};
 
     fn environment(pairs: &'static [(&'static str, &'static str)]) -> Sources {
         Sources::default().with_environment(move |name| {
@@ -406,6 +444,27 @@ mod tests {
     }
 
     #[test]
+    fn without_webhooks_no_secret_is_needed_and_lists_are_read_often() {
+        let sources = |webhook: &str| {
+            let said = environment(&[
+                ("GITHUB_APP_ID", "7"),
+                ("GITHUB_APP_PRIVATE_KEY", "a key"),
+                ("PATWARDEN_RULES", "rules"),
+            ]);
+            said.with_flags([("webhook", webhook.to_owned())])
+        };
+        let check = |sources| Settings::check(sources).map_err(|problems| problems.to_string());
+        let settings = check(sources("off")).expect("valid");
+        assert!(matches!(settings.app.webhooks, Webhooks::Off));
+        assert_eq!(settings.reconcile_interval, Duration::from_secs(30));
+        assert_eq!(settings.deliveries_interval, None, "nothing was sent that could be missing");
+        let seldom = sources("off").with_flags([("reconcile-interval", "2m".to_owned())]);
+        assert_eq!(check(seldom).expect("valid").reconcile_interval, Duration::from_secs(120));
+        assert!(problems(sources("on")).iter().any(|why| why.contains("GITHUB_WEBHOOK_SECRET")));
+        assert!(problems(sources("of")).iter().any(|why| why.contains("neither on nor off")));
+    }
+
+    #[test]
     fn a_flag_goes_before_the_environment_and_tokens_never_travel_in_the_clear() {
         let sources = || {
             environment(&[
@@ -420,7 +479,7 @@ mod tests {
             Settings::check(sources().with_flags([("listen", "127.0.0.1:2".to_owned())]));
         let settings = settings.map_err(|problems| problems.to_string()).expect("valid");
         assert_eq!(settings.listen.port(), 2);
-        assert_eq!(settings.app.webhook_secrets.len(), 2);
+        assert!(matches!(&settings.app.webhooks, Webhooks::Signed(secrets) if secrets.len() == 2));
         let clear = sources().with_flags([("api-url", "http://ghe.example/api/v3".to_owned())]);
         assert!(problems(clear).iter().any(|problem| problem.contains("in the clear")));
     }

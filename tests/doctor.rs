@@ -90,7 +90,19 @@ async fn a_refused_key_another_apps_id_and_a_github_that_is_not_there_are_told_a
 async fn what_the_app_may_not_do_where_its_webhooks_go_and_a_suspension_are_seen() {
     let scene = set_up(Set::default()).await;
     let (said, _) = doctor(&scene, &[]).await;
-    assert!(said.contains("does not ask for the permission issues: write"), "{said}");
+    let left_out = "it was registered without: questions to reviewers on issues";
+    assert!(said.contains(left_out) && said.contains("settings page: issues: write"), "{said}");
+    // The same App with rules that ask on issues.
+    let rules = scene.path("asking.toml");
+    let desk = "[reviewers.desk]\nnotify = [\"issue:acme/web\"]\nmay_decide.roles = [\"owner\"]\n";
+    std::fs::write(&rules, format!("{}{desk}", RULES.replace("\"owners\"", "\"desk\""))).unwrap();
+    let (said, code) = doctor(&scene, &[("PATWARDEN_RULES", rules.to_str().unwrap())]).await;
+    assert!(code == 1 && !said.contains(left_out), "{said}");
+    for part in
+        ["ask for the permission issues: write", "The rules of acme ask reviewers on issues."]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     scene.hub.set_webhook_url("https://warden.example/github");
     scene.hub.set_webhook_content_type(ContentType::Form);
     let (said, code) = doctor(&scene, &[]).await;

@@ -229,20 +229,29 @@ fn every_permission_and_event_of_the_app_has_its_reason_and_no_event_is_one_that
     let mut reason = false;
     let mut permissions = Vec::new();
     let mut events = Vec::new();
+    let mut features = BTreeSet::new();
     for line in manifest.lines() {
         let trimmed = line.trim();
         if !line.starts_with(' ') && trimmed.ends_with(':') {
             section = trimmed;
             reason = false;
+        } else if section == "x-features:" && !trimmed.starts_with('#') && !trimmed.is_empty() {
+            let (feature, words) = trimmed.split_once(": ").expect("a feature and what it is");
+            assert!(words.contains(". Without it "), "`{trimmed}` does not say what is lost");
+            features.insert(feature.to_owned());
         } else if trimmed.starts_with('#') {
             reason |= line.starts_with(' ');
         } else if section == "default_permissions:" && !trimmed.is_empty() {
             assert!(reason, "`{trimmed}` has no reason");
-            permissions.push(trimmed.to_owned());
+            let (permission, feature) = trimmed.split_once(" # ").expect("its feature");
+            assert!(features.contains(feature), "`{trimmed}` is for no feature that there is");
+            permissions.push(permission.to_owned());
             reason = false;
         } else if section == "default_events:" && !trimmed.is_empty() {
             assert!(reason, "`{trimmed}` has no reason");
-            events.push(trimmed.trim_start_matches("- ").to_owned());
+            let (event, feature) = trimmed.split_once(" # ").expect("its feature");
+            assert!(features.contains(feature), "`{trimmed}` is for no feature that there is");
+            events.push(event.trim_start_matches("- ").to_owned());
             reason = false;
         }
     }

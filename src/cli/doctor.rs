@@ -11,13 +11,14 @@ use super::{Exit, Given, output, setting_flags};
 use crate::{
     audit::Audit,
     clock::Clock,
-    doctor::{self, Finding, Level},
+    doctor::{self, Finding, Hearing, Level, Needed},
     engine::{Engine, EngineOptions, Policies, RecipientsError},
     github::{App, AppCredentials, ClientOptions, Granted, InstallationClients},
     manifest::Manifest,
     notify::{Mail, Mailer},
+    rules::policy::{Notify, Reviewers},
     server::{Secrets, WEBHOOK_PATH},
-    settings::{KEYS, MailSettings, Problems, Settings},
+    settings::{KEYS, MailSettings, Place, Problems, RulesSettings, Settings, Webhooks},
     store::{RequestFilter, Store, StoreError},
 };
 
@@ -158,10 +159,16 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
     report.well("settings", "they can be read");
     let mail = settings.mail.as_ref();
     examine_mail(report, mail, send_test).await;
-    if let Err(why) = Secrets::new(&settings.app.webhook_secrets) {
+    if let Webhooks::Signed(secrets) = &settings.app.webhooks
+        && let Err(why) = Secrets::new(secrets)
+    {
         let mend = "Set GITHUB_WEBHOOK_SECRET to the secret on the App's settings page.";
         report.found(Level::Error, "webhook", [why, "No webhook is believed.", mend]);
     }
+    let hearing = match &settings.app.webhooks {
+        Webhooks::Signed(_) => Hearing::Webhooks,
+        Webhooks::Off => Hearing::Lists,
+    };
     let store = examine_store(report, &settings.database).await;
     let client =
         ClientOptions { timeout: settings.github_timeout, write_interval: settings.write_interval };
@@ -180,12 +187,19 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
             return;
         }
     };
-    let granted = examine_app(report, id, &app).await;
-    let Some(store) = store else { return };
-    let policies = match Policies::look_into(settings.rules, &store).await {
-        Ok(policies) => policies,
-        Err(error) => return report_store(report, &error),
-    };
+    let mut needed = needed_by_settings(&settings.rules, hearing);
+    let mut policies = None;
+    if let Some(store) = &store {
+        match Policies::look_into(settings.rules, store).await {
+            Ok(found) => {
+                needed_by_rules(&mut needed, &found, store).await;
+                policies = Some(found);
+            }
+            Err(error) => report_store(report, &error),
+        }
+    }
+    let granted = examine_app(report, id, &app, &needed).await;
+    let (Some(store), Some(policies)) = (store, policies) else { return };
     let clients = InstallationClients::new(Arc::clone(&app), client);
     let installed = reviews::Installed::new(&clients, &granted);
     reviews::of_rules(report, &installed, &policies, &store).await;
@@ -203,8 +217,42 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
     examine_requests(report, &store).await;
 }
 
+/// What the settings alone say of what the App must be able to do.
+fn needed_by_settings(rules: &RulesSettings, hearing: Hearing) -> Needed {
+    let places = rules.organizations.iter().filter_map(|one| one.place.as_ref());
+    let mut places = places.chain(&rules.everybody).chain(&rules.enterprise);
+    let features = places
+        .find(|place| matches!(place, Place::Repository(_)))
+        .map(|place| ("policy", format!("The settings name {place}.")));
+    Needed { features: features.into_iter().collect(), hearing }
+}
+
+/// The same of the rules that are in force.
+async fn needed_by_rules(needed: &mut Needed, policies: &Policies, store: &Store) {
+    let Ok(installations) = store.installations().await else { return };
+    for installation in installations {
+        let organization = &installation.organization;
+        let Some(policy) = policies.in_force(organization).policy else { continue };
+        let mut needs = |feature: &'static str, what: &str| {
+            needed.features.insert(feature, format!("The rules of {} {what}.", organization.login));
+        };
+        let by_issue = |group: &Reviewers| {
+            group.notify.iter().any(|notify| matches!(notify, Notify::Issue { .. }))
+        };
+        if policy.reviewers().values().any(by_issue) {
+            needs("escalation", "ask reviewers on issues");
+        }
+        if !policy.needs().custom_properties.is_empty() {
+            needs("properties", "name custom properties");
+        }
+        if policy.revocations().values().any(|one| !one.on().is_empty()) {
+            needs("leavers", "revoke what belongs to whom left");
+        }
+    }
+}
+
 /// What GitHub has: the App, its webhook, its installations.
-async fn examine_app(report: &mut Report, id: u64, app: &App) -> Vec<Granted> {
+async fn examine_app(report: &mut Report, id: u64, app: &App, needed: &Needed) -> Vec<Granted> {
     let registration = app.registration().await;
     report.add([doctor::about_the_app(id, &registration)]);
     report.add(doctor::about_the_clock(app.clock_ahead()));
@@ -216,11 +264,17 @@ async fn examine_app(report: &mut Report, id: u64, app: &App) -> Vec<Granted> {
             return Vec::new();
         }
     };
-    report.add(doctor::about_the_registration(&manifest, &registration));
-    report.add(doctor::about_the_webhook(WEBHOOK_PATH, &app.hook_config().await));
+    report.add(doctor::about_the_registration(&manifest, &registration, needed));
+    let hook = app.hook_config().await;
+    report.add(match needed.hearing {
+        Hearing::Webhooks => doctor::about_the_webhook(WEBHOOK_PATH, &hook),
+        Hearing::Lists => doctor::about_no_webhook(&manifest, &hook),
+    });
     report.add(doctor::about_the_server(&app.server_version().await));
     let granted = app.granted().await;
-    examine_deliveries(report, app, granted.as_deref().unwrap_or_default()).await;
+    if needed.hearing == Hearing::Webhooks {
+        examine_deliveries(report, app, granted.as_deref().unwrap_or_default()).await;
+    }
     match granted {
         Ok(granted) if granted.is_empty() => {
             let mend = "Install it on an organization, from its settings page under Install App.";
@@ -234,7 +288,7 @@ async fn examine_app(report: &mut Report, id: u64, app: &App) -> Vec<Granted> {
         }
         Ok(granted) => {
             for one in &granted {
-                report.add(doctor::about_an_installation(&manifest, one));
+                report.add(doctor::about_an_installation(&manifest, &registration, one, needed));
             }
             granted
         }
@@ -293,7 +347,8 @@ fn examine_policy(report: &mut Report, engine: &Engine, one: &Granted) {
     let login = organization.login.as_str();
     let in_force = engine.policies().in_force(organization);
     let nothing = "Nothing is approved; requests wait for people.";
-    match (&in_force.policy, &in_force.broken) {
+    let broken = in_force.broken.as_ref().filter(|_| !in_force.is_only_unconfirmed());
+    match (&in_force.policy, broken) {
         (Some(_), Some(why)) => {
             let what = format!("its rules ({}) are not in order: {why}", in_force.source);
             report.found(
@@ -303,7 +358,7 @@ fn examine_policy(report: &mut Report, engine: &Engine, one: &Granted) {
             );
         }
         (None, why) => {
-            let why = why.as_deref().unwrap_or("the settings name none");
+            let why = why.map_or("the settings name none", String::as_str);
             let what = format!("no rules are in force: {why}");
             let mend =
                 "Name them with --rules, or let `patwarden serve` read the repository they are in.";

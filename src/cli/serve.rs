@@ -3,11 +3,11 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, Given, output, setting_flags};
+use super::{Exit, Given, output, setting_flags, setup};
 use crate::{
     clock::Clock,
     service::Service,
-    settings::{KEYS, Settings},
+    settings::{KEYS, Settings, Webhooks},
     telemetry,
 };
 
@@ -17,6 +17,9 @@ const AFTER: &str = "\
 Secrets have no flags, since other users of the machine can see those:
   GITHUB_APP_PRIVATE_KEY       the key itself, as PEM (or name its file with --private-key-path)
   GITHUB_WEBHOOK_SECRET        the secret; several, separated by commas, while one is being replaced
+
+Where nothing is said of an App, it offers the page of `patwarden setup` first, on http://127.0.0.1:8181 or a free port, with the current \
+folder for what is written.
 
 Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read the \
 rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under way end; a second \
@@ -52,16 +55,45 @@ impl FromArgMatches for Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let settings = Settings::check(self.given.sources())?;
+        let mut sources = self.given.clone().sources();
+        if sources.names_an_app().is_none() {
+            // Whatever else is wrong with the settings is told first: nobody registers an App to hear of it then.
+            let stand_ins = ["app-id", "private-key", "webhook-secret", "rules"];
+            let stand_ins = stand_ins.into_iter().filter(|name| !sources.says(name));
+            let stand_ins = stand_ins.map(|name| (name, "1".to_owned()));
+            Settings::check(self.given.clone().sources().with_flags(stand_ins))?;
+            let Some(registered) = setup::before_serving(sources).await? else {
+                return Ok(Exit::NotWell);
+            };
+            sources = self.given.sources();
+            let of_the_app = setup::settings_of(&registered);
+            let unsaid = |(name, _): &(&'static str, String)| match *name {
+                "rules" | "database-url" => !sources.says(name),
+                _ => true,
+            };
+            let flags: Vec<_> = of_the_app.into_iter().filter(unsaid).collect();
+            sources = sources.with_flags(flags);
+        }
+        let settings = Settings::check(sources)?;
         telemetry::start(settings.log_format, &settings.log_filter, true);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = signal(SignalKind::hangup())?;
+        let hearing = match settings.app.webhooks {
+            Webhooks::Off => Some(settings.reconcile_interval),
+            Webhooks::Signed(_) => None,
+        };
         let mut service = Service::start(settings, Clock::system()).await?;
-        output::line(format_args!(
-            "patwarden receives webhooks at http://{}{}",
-            service.address,
-            crate::server::WEBHOOK_PATH
-        ));
+        match hearing {
+            Some(often) => output::line(format_args!(
+                "patwarden lists pending requests every {} s; webhooks are off",
+                often.as_secs()
+            )),
+            None => output::line(format_args!(
+                "patwarden receives webhooks at http://{}{}",
+                service.address,
+                crate::server::WEBHOOK_PATH
+            )),
+        }
         loop {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => break,

@@ -46,6 +46,9 @@ const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(10);
 /// How many open issues of an organization are read anew with each reconciliation: a call for each.
 const READ_AT_ONCE: i64 = 50;
 
+/// How often lists are read unless somebody says otherwise, in seconds.
+const USUAL_INTERVAL: i64 = 300;
+
 /// How often it is looked whether a mail arrived.
 const MAIL_EVERY: i64 = 30;
 
@@ -163,7 +166,11 @@ impl super::Engine {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        tx.look_at_oldest_issues(organization, READ_AT_ONCE, now).await?;
+        // As many an hour as with the usual interval, however often lists are read.
+        let seconds = i64::try_from(self.options.reconcile_every.as_secs()).unwrap_or(i64::MAX);
+        let most =
+            READ_AT_ONCE.saturating_mul(seconds).div_euclid(USUAL_INTERVAL).clamp(1, READ_AT_ONCE);
+        tx.look_at_oldest_issues(organization, most, now).await?;
         tx.commit().await
     }
 }

@@ -70,6 +70,14 @@ impl InForce {
         Self { broken: Some(broken), ..Self::default() }
     }
 
+    /// Whether there are rules, and all that is wrong is that this process has not asked GitHub whether they changed: so it
+    /// is with every command that only looks.
+    #[must_use]
+    pub fn is_only_unconfirmed(&self) -> bool {
+        self.policy.is_some()
+            && self.broken.as_deref().is_some_and(|why| why.ends_with(NOT_CONFIRMED))
+    }
+
     /// The same for people.
     pub(super) fn as_row(&self, organization: &Organization, now: Timestamp) -> PolicyInForceRow {
         PolicyInForceRow {

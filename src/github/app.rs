@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::{
-    call::Caller,
+    call::{Caller, LARGEST_ANSWER},
     error::{CallError, SetupError},
     limits::LimitsSeen,
     read::Read,
@@ -67,44 +67,14 @@ impl App {
         options: ClientOptions,
         clock: Clock,
     ) -> Result<Self, SetupError> {
-        // A second call finds it installed; that is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let uri: http::Uri = api_url
-            .trim_end_matches('/')
-            .parse()
-            .map_err(|error| SetupError::ApiUrl(format!("{error}")))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-            return Err(SetupError::ApiUrl(format!(
-                "`{api_url}` does not begin with https://HOST"
-            )));
-        }
-        let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let base_path: Arc<str> = uri.path().into();
-        // Those have their API below a path; github.com and GHE.com have hosts of their own for it.
-        let server = base_path.trim_end_matches('/').ends_with("/v3");
         let key = jsonwebtoken::EncodingKey::from_rsa_pem(
             credentials.private_key.expose_secret().trim().as_bytes(),
         )
         .map_err(|error| SetupError::PrivateKey(error.to_string()))?;
-        let mut http = reqwest::Client::builder()
-            .timeout(options.timeout)
-            .connect_timeout(options.timeout.min(Duration::from_secs(10)))
-            .pool_idle_timeout(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::limited(3));
-        if loopback {
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|error| SetupError::Client(error.to_string()))?;
-        let crab = Octocrab::builder()
-            .base_uri(uri)
-            .map_err(|_| SetupError::ApiUrl(api_url.to_owned()))?
-            .app(credentials.app_id.into(), key)
-            .build_with_reqwest(http)
-            .map_err(|error| SetupError::Client(error.to_string()))?;
-        let limits = Arc::new(LimitsSeen::default());
-        // Two exchanges at most: the token, and the call itself.
-        let deadline = options.timeout.saturating_mul(2);
-        let caller = Caller { crab: Arc::new(crab), base_path, limits, clock, deadline };
+        let identity = (credentials.app_id.into(), key);
+        let caller = caller(api_url, options, clock, Some(identity))?;
+        // Those have their API below a path; github.com and GHE.com have hosts of their own for it.
+        let server = caller.base_path.trim_end_matches('/').ends_with("/v3");
         Ok(Self { caller, server, allowed: None })
     }
 
@@ -149,6 +119,48 @@ impl App {
         let all = all.into_iter().filter_map(wire::Installation::on_an_organization);
         Ok(all.partition(|installation| self.allows(&installation.organization.login)))
     }
+}
+
+/// What calls the API at `api_url`: as an App, or as nobody, before there is one.
+pub(super) fn caller(
+    api_url: &str,
+    options: ClientOptions,
+    clock: Clock,
+    identity: Option<(octocrab::models::AppId, jsonwebtoken::EncodingKey)>,
+) -> Result<Caller, SetupError> {
+    // A second call finds it installed; that is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let uri: http::Uri = api_url
+        .trim_end_matches('/')
+        .parse()
+        .map_err(|error| SetupError::ApiUrl(format!("{error}")))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
+        return Err(SetupError::ApiUrl(format!("`{api_url}` does not begin with https://HOST")));
+    }
+    let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    let base_path: Arc<str> = uri.path().into();
+    let mut http = reqwest::Client::builder()
+        .timeout(options.timeout)
+        .connect_timeout(options.timeout.min(Duration::from_secs(10)))
+        .pool_idle_timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::limited(3));
+    if loopback {
+        http = http.no_proxy();
+    }
+    let http = http.build().map_err(|error| SetupError::Client(error.to_string()))?;
+    let crab =
+        Octocrab::builder().base_uri(uri).map_err(|_| SetupError::ApiUrl(api_url.to_owned()))?;
+    let crab = match identity {
+        Some((id, key)) => crab.app(id, key),
+        None => crab,
+    };
+    let crab = crab.build_with_reqwest(http);
+    let crab = crab.map_err(|error| SetupError::Client(error.to_string()))?;
+    let limits = Arc::new(LimitsSeen::default());
+    // Two exchanges at most: the token, and the call itself.
+    let deadline = options.timeout.saturating_mul(2);
+    let largest = LARGEST_ANSWER;
+    Ok(Caller { crab: Arc::new(crab), base_path, limits, clock, deadline, largest })
 }
 
 /// Readers and writers, one client an installation, so that a token is fetched once and shared.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The largest answer that is read: a full page of a hundred repositories is some 600 KB.
-const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The most pages of one list. At a hundred rows a page, more than any organization has tokens.
 const MOST_PAGES: usize = 5_000;
@@ -28,6 +28,8 @@ pub(super) struct Caller {
     pub(super) clock: Clock,
     /// For the whole of a call, from the token that it may have to fetch first to the last byte.
     pub(super) deadline: Duration,
+    /// The most bytes of an answer that are read.
+    pub(super) largest: usize,
 }
 
 /// An answer of the 2xx kind, or a 304 to a call that asked for what changed.
@@ -170,7 +172,7 @@ impl Caller {
         let request = self.crab.build_request(request, body).map_err(|error| self.lost(&error))?;
         let response = self.crab.execute(request).await.map_err(|error| self.lost(&error))?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
+        let body = Limited::new(body, self.largest).collect().await.map_err(|error| {
             CallError::NoAnswer { why: shown(&format!("half an answer: {error}")) }
         })?;
         Ok((parts.status, parts.headers, body.to_bytes().to_vec()))

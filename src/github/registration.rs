@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{app::App, error::CallError, wire};
@@ -79,6 +80,22 @@ impl App {
     /// Whatever the call came to.
     pub async fn hook_config(&self) -> Result<HookConfig, CallError> {
         self.caller().get("/app/hook/config").await
+    }
+
+    /// Has webhooks sent as JSON, and signed with this secret where one is given. GitHub makes the webhook of a new App with
+    /// another form.
+    ///
+    /// # Errors
+    /// Whatever the call came to.
+    pub async fn send_webhooks_as_json(
+        &self,
+        secret: Option<&SecretString>,
+    ) -> Result<(), CallError> {
+        let mut body = serde_json::json!({ "content_type": "json" });
+        if let (Some(fields), Some(secret)) = (body.as_object_mut(), secret) {
+            fields.insert("secret".to_owned(), secret.expose_secret().into());
+        }
+        self.caller().change(http::Method::PATCH, "/app/hook/config", &body).await.map(|_| ())
     }
 
     /// Every installation on an organization, with what it granted.

@@ -53,6 +53,13 @@ pub const KEYS: &[Key] = &[
         None,
     ),
     key(
+        "webhook",
+        "PATWARDEN_WEBHOOK",
+        "on, or off where GitHub cannot reach this machine: then no webhook is listened for, no secret is needed, and pending \
+         requests are listed every 30 s unless reconcile-interval says otherwise",
+        Some("on"),
+    ),
+    key(
         "api-url",
         "GITHUB_API_URL",
         "GitHub's REST API: https://HOST/api/v3 for GitHub Enterprise Server",
@@ -350,6 +357,23 @@ impl Sources {
         self
     }
 
+    /// Where something is said of who the App is: an id, a key or a secret; `None`: nowhere.
+    #[must_use]
+    pub fn names_an_app(&self) -> Option<String> {
+        let of_the_app =
+            ["app-id", "private-key", "private-key-path", "webhook-secret", "webhook-secret-path"];
+        let keys = KEYS.iter().filter(|key| of_the_app.contains(&key.name));
+        keys.filter_map(|key| self.find(key)).map(|(_, origin)| origin.to_string()).next()
+    }
+
+    /// Whether somebody says something of a setting.
+    #[must_use]
+    pub fn says(&self, name: &str) -> bool {
+        let key = KEYS.iter().find(|key| key.name == name);
+        let found = key.and_then(|key| self.find(key));
+        found.is_some_and(|(_, origin)| origin != Origin::Default)
+    }
+
     /// What is said of a setting, and where; or what is wrong with how it is said.
     pub(super) fn find(&self, key: &Key) -> Option<(Result<String, String>, Origin)> {
         let (value, origin) = if let Some(value) = self.flags.get(key.name) {
@@ -366,13 +390,26 @@ impl Sources {
                 _ => return Some((Err("must be a text or a number".to_owned()), origin)),
             }
         } else {
-            return key.default.map(|value| (Ok(value.to_owned()), Origin::Default));
+            return self.default_of(key).map(|value| (Ok(value.to_owned()), Origin::Default));
         };
         if value.trim().is_empty() {
             // An empty variable is a mistake in a deployment, and reading it as the default hides that.
             return Some((Err("is empty: set it, or leave it out".to_owned()), origin));
         }
         Some((Ok(value), origin))
+    }
+
+    /// What a setting is where nobody says anything: without webhooks, lists are all that tells of a request.
+    fn default_of(&self, key: &Key) -> Option<&'static str> {
+        let off = || {
+            let webhook = KEYS.iter().find(|key| key.name == "webhook");
+            matches!(webhook.and_then(|key| self.find(key)), Some((Ok(said), _)) if said.trim() == "off")
+        };
+        match key.name {
+            "reconcile-interval" if off() => Some("30s"),
+            "deliveries-interval" if off() => Some("off"),
+            _ => key.default,
+        }
     }
 
     pub(super) fn get(&mut self, name: &'static str) -> Option<(String, Origin)> {

@@ -38,3 +38,4 @@ mod rule_files;
 mod standing;
 mod stores;
 mod traps;
+mod webhooks_off;
