@@ -1,6 +1,7 @@
 //! The commands: one file each. Printing happens in this folder and nowhere else.
 
 mod access;
+mod completions;
 mod decisions;
 mod deliveries;
 #[cfg(feature = "demo")]
@@ -10,6 +11,7 @@ mod digest;
 mod doctor;
 mod filter;
 mod known;
+mod man;
 mod output;
 mod policy;
 mod replay;
@@ -19,6 +21,7 @@ mod rules;
 mod serve;
 mod settings;
 mod setup;
+mod store;
 mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -58,7 +61,7 @@ cannot be used; 3 something differs, where a command was asked to say so; 4 stop
 /// Judges requests for fine-grained personal access tokens by rules kept in a repository: approves, denies
 /// with a reason, or leaves them to people, and explains every decision.
 #[derive(Parser)]
-#[command(name = "patwarden", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "patwarden", version = env!("PATWARDEN_VERSION"), after_help = AFTER_HELP, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -110,6 +113,17 @@ enum Command {
     ///
     /// To have GitHub itself send a webhook again: `patwarden deliveries redeliver`.
     Replay(replay::Replay),
+    /// The record's files: copying them while patwarden runs, and seeing whether they are sound
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// What a shell completes after `patwarden`
+    ///
+    /// For bash, with bash-completion: `patwarden completions bash > ~/.local/share/bash-completion/completions/patwarden`.
+    /// For zsh: `patwarden completions zsh > DIR/_patwarden`, in a directory of $fpath. For fish:
+    /// `patwarden completions fish > ~/.config/fish/completions/patwarden.fish`.
+    Completions(completions::Completions),
+    /// The manual page; with --dir one of every command
+    Man(man::Man),
 }
 
 const DATABASE_HELP: &str =
@@ -256,5 +270,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Deliveries(command) => command.run().await,
         Command::Settings(command) => command.run(),
         Command::Replay(command) => command.run().await,
+        Command::Store(command) => command.run().await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }

@@ -4,6 +4,7 @@
 //! delivery is to wait for no other work. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
 //! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
 
+mod backup;
 mod changes;
 mod coverage;
 mod decisions;
@@ -38,6 +39,7 @@ mod tokens;
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
+pub use backup::{Looked, LookedAt};
 pub use changes::{ChangeRow, Reviewed, RunsLately, Said, Told};
 pub use coverage::JudgedToken;
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};

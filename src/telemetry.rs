@@ -57,10 +57,19 @@ fn aside(format: LogFormat, default: &str, say: impl FnOnce()) {
     subscriber::with_default(logging(format, EnvFilter::new(default)), say);
 }
 
+/// Whether colours are welcome there: on a terminal, unless `NO_COLOR` says something, <https://no-color.org>.
+pub(crate) fn colours(terminal: bool) -> bool {
+    welcome(terminal, std::env::var_os("NO_COLOR").as_deref())
+}
+
+fn welcome(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> bool {
+    terminal && no_color.is_none_or(std::ffi::OsStr::is_empty)
+}
+
 fn logging(format: LogFormat, filter: EnvFilter) -> Box<dyn Subscriber + Send + Sync> {
     let registry = tracing_subscriber::registry().with(filter);
     // The text form leaves hostile control characters escaped: fields are written with Debug or JSON.
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let colours = colours(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     match format {
         LogFormat::Text => {
             Box::new(registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)))
@@ -68,5 +77,18 @@ fn logging(format: LogFormat, filter: EnvFilter) -> Box<dyn Subscriber + Send + 
         LogFormat::Json => {
             Box::new(registry.with(fmt::layer().json().with_writer(std::io::stderr)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::welcome;
+
+    #[test]
+    fn colours_are_for_terminals_whose_owner_did_not_say_no() {
+        assert!(welcome(true, None));
+        assert!(welcome(true, Some("".as_ref())), "an empty variable says nothing");
+        assert!(!welcome(true, Some("1".as_ref())));
+        assert!(!welcome(false, None), "a file or a pipe");
     }
 }

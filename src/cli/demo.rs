@@ -56,6 +56,9 @@ pub(super) struct Demo {
     /// Keep the bot's record, rules and key in this new directory, to look at them afterwards
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Reach the fake GitHub as a GitHub Enterprise Server: below this path, and by another name of its host
+    #[arg(long, value_name = "PATH", hide = true)]
+    api_path: Option<String>,
 }
 
 /// Where the demonstration's files are.
@@ -98,7 +101,7 @@ impl Demo {
             }
         };
         let folder_path = folder.path().to_owned();
-        let mut stage = set_up(&folder_path).await?;
+        let mut stage = set_up(&folder_path, self.api_path.as_deref()).await?;
         let played = tokio::select! {
             played = play(&mut stage, self.once, &folder_path) => played,
             _ = tokio::signal::ctrl_c() => {
@@ -121,10 +124,17 @@ impl Demo {
     }
 }
 
-async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
-    let hub = Fakehub::start(Config::default().asks_by_issue())
-        .await
-        .context("the fake GitHub cannot be started")?;
+async fn set_up(folder: &Path, api_path: Option<&str>) -> anyhow::Result<Stage> {
+    let mut config = Config::default().asks_by_issue();
+    if api_path.is_some() {
+        // A server counts no calls, unless its administrator has it do so.
+        config.rate_limit = None;
+    }
+    let hub = Fakehub::start(config).await.context("the fake GitHub cannot be started")?;
+    let api_url = match api_path {
+        Some(path) => format!("{}{path}", hub.api_url().replace("127.0.0.1", "localhost")),
+        None => hub.api_url(),
+    };
     hub.world(fakehub::worlds::demo);
     hub.world(|world| {
         world.add_organization(ORGANIZATION).repository(Repo::private(REVIEWS));
@@ -138,7 +148,7 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
     });
     output::line(format_args!(
         "A fake GitHub at {} with the organization {ORGANIZATION}: {people} people, {repositories} repositories.",
-        hub.api_url()
+        api_url
     ));
     let policy = POLICY.replace("mode = \"shadow\"", "mode = \"enforce\"");
     let rules = folder.join("small-org.toml");
@@ -156,7 +166,7 @@ async fn set_up(folder: &Path) -> anyhow::Result<Stage> {
             .with_flags([
                 ("app-id", hub.app().id.to_string()),
                 ("private-key-path", key.display().to_string()),
-                ("api-url", hub.api_url()),
+                ("api-url", api_url),
                 ("database-url", format!("sqlite:{}", folder.join("demo.sqlite").display())),
                 ("rules", rules.display().to_string()),
                 ("listen", "127.0.0.1:0".to_owned()),

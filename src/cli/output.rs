@@ -75,7 +75,7 @@ pub(super) fn error(error: &anyhow::Error) {
 
 /// Whether colours are welcome.
 pub(super) fn colours() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    crate::telemetry::colours(std::io::stdout().is_terminal())
 }
 
 /// How many columns a table may take where the terminal does not say how many it has.

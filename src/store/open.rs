@@ -32,8 +32,8 @@ const MOST_WAITING: i64 = 32_768;
 const LONGEST_LOG: i64 = 65_536;
 
 /// One of the two files of a store.
-struct File {
-    path: PathBuf,
+pub(super) struct File {
+    pub(super) path: PathBuf,
     /// A table that it has and nobody else's file.
     mark: &'static str,
     /// In order, each with what it brings.
@@ -41,13 +41,13 @@ struct File {
 }
 
 /// Both files.
-struct Files {
-    record: File,
-    deliveries: File,
+pub(super) struct Files {
+    pub(super) record: File,
+    pub(super) deliveries: File,
 }
 
 impl Files {
-    fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         Self {
             record: File {
                 path: path.to_owned(),
@@ -169,7 +169,7 @@ impl Store {
 }
 
 /// What is at a path where a store may be.
-enum Found {
+pub(super) enum Found {
     /// No file, or one with nothing in it.
     Nothing,
     ThisVersion,
@@ -216,7 +216,7 @@ impl File {
     }
 
     /// Looks without changing anything: an error when it is no file of ours.
-    async fn look(&self) -> Result<Found, StoreError> {
+    pub(super) async fn look(&self) -> Result<Found, StoreError> {
         let path = &self.path;
         let not_ours = || {
             StoreError::Unfit(format!(
@@ -349,7 +349,7 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The file, its log and its index hold what organizations keep private.
-fn make_private(path: &Path) -> io::Result<()> {
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let mut rights = file.metadata()?.permissions();

@@ -1,0 +1,120 @@
+//! `patwarden store`: the record's two files. What is done to them stands in `store::backup`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{DATABASE_HELP, Exit, output};
+use crate::store::{Looked, Store};
+
+/// What is done with the files.
+#[derive(Subcommand)]
+pub(super) enum StoreCommand {
+    /// Copy both files into a new directory, while patwarden runs or not, and read the copies through
+    ///
+    /// Each copy is the file as it was at one moment, and the two belong together: the record is copied first, so
+    /// nothing that it has read is missing in the deliveries. They have the names of the originals; to restore, stop patwarden and put them
+    /// in the originals' place, and delete what lies there with `-wal` and `-shm` at its end.
+    Backup(Backup),
+    /// Read both files through: whether they are sound, and belong together
+    Check(Check),
+}
+
+#[derive(clap::Args)]
+struct Where {
+    #[arg(long, value_name = "URL", help = DATABASE_HELP)]
+    database_url: Option<String>,
+    /// A file with settings, in TOML [env: PATWARDEN_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where to, and of which store.
+#[derive(clap::Args)]
+pub(super) struct Backup {
+    /// A directory that does not exist yet, or is empty. It holds what the record holds: keep it as private
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    store: Where,
+}
+
+/// Which store.
+#[derive(clap::Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    store: Where,
+}
+
+impl StoreCommand {
+    pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Backup(backup) => backup.run().await,
+            Self::Check(check) => check.run().await,
+        }
+    }
+}
+
+impl Where {
+    /// Not opened, so that a store of another version can be copied and looked at as well.
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        let flags = self.database_url.iter().map(|url| ("database-url", url.clone()));
+        let sources = super::sources(self.config.as_ref()).with_flags(flags);
+        Ok(crate::settings::database(sources)?)
+    }
+
+    fn say(&self, looked: &Looked) -> anyhow::Result<()> {
+        if self.json {
+            return output::json(looked);
+        }
+        for file in &looked.files {
+            output::line(format_args!(
+                "  {}  {} kB",
+                file.path.display(),
+                file.bytes.div_ceil(1_000)
+            ));
+        }
+        if !looked.this_version {
+            output::line("Another version of patwarden wrote it.");
+        }
+        if looked.faults.is_empty() {
+            let last = looked
+                .last_decision_at
+                .map(|at| format!(", the last of {} UTC", at.strftime("%Y-%m-%d %H:%M")));
+            output::line(format_args!(
+                "Sound: {} requests, {} decisions{}; {} deliveries, {} of them not read yet.",
+                looked.requests,
+                looked.decisions,
+                last.unwrap_or_default(),
+                looked.deliveries,
+                looked.unread
+            ));
+        }
+        for fault in &looked.faults {
+            output::line(format_args!("WRONG  {}", output::cell(fault, 500)));
+        }
+        Ok(())
+    }
+}
+
+impl Backup {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let looked = Store::back_up(&self.store.path()?, &self.folder).await?;
+        if !self.store.json {
+            output::line("Copied, and the copies were read through:");
+        }
+        self.store.say(&looked)?;
+        Ok(Exit::Well)
+    }
+}
+
+impl Check {
+    async fn run(self) -> anyhow::Result<Exit> {
+        let looked = Store::look_through(&self.store.path()?).await?;
+        self.store.say(&looked)?;
+        Ok(if looked.faults.is_empty() { Exit::Well } else { Exit::NotWell })
+    }
+}
