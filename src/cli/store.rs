@@ -77,7 +77,7 @@ impl Where {
                 file.bytes.div_ceil(1_000)
             ));
         }
-        if !looked.this_version {
+        if !looked.this_version && looked.faults.is_empty() {
             output::line("Another version of patwarden wrote it.");
         }
         if looked.faults.is_empty() {

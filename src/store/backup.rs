@@ -85,7 +85,11 @@ impl Store {
     /// When there is no store, or a file of it is none.
     pub async fn look_through(path: &Path) -> Result<Looked, StoreError> {
         let files = Files::of(path);
-        let this_version = files.are_there().await?;
+        // A file may be too damaged to say whose it is: that is what is looked for.
+        let this_version = match files.are_there().await {
+            Err(StoreError::Database(_)) => false,
+            known => known?,
+        };
         files.look_through(this_version).await
     }
 }

@@ -1,0 +1,350 @@
+//! What docs/operations.md tells operators to do, done on the real program: copies and restoring, other versions, stopping,
+//! changing secrets, completions and manual pages.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use common::{
+    REVIEW, Scene, Set, administrating, harmless,
+    shell::{command, run, said},
+    soon, until,
+};
+use fakehub::Hold;
+use patwarden::{cli, store::Store};
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+
+fn patwarden(arguments: &[&str]) -> (String, String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patwarden"));
+    said(command.args(arguments).env_clear().output().unwrap())
+}
+
+async fn sql(file: &Path, statement: &'static str) {
+    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn number(file: &Path, query: &'static str) -> i64 {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut connection = options.connect().await.unwrap();
+    let number = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    number
+}
+
+fn rights(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn backup(scene: &Scene, name: &str) -> String {
+    format!("patwarden store backup {}", scene.path(name).display())
+}
+
+/// Puts the copies in the place of the store, as the recipe says: what lies there of the old one goes with it.
+fn restore(scene: &Scene, copy: &Path) {
+    for file in [scene.store_path(), scene.deliveries_path()] {
+        for ending in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{ending}", file.display()));
+        }
+        fs::copy(copy.join(file.file_name().unwrap()), &file).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_made_in_the_middle_of_a_review_goes_back_and_approves_nothing_twice() {
+    let mut scene = Set::default().open().await;
+    let before = scene.ask(harmless("kim"));
+    scene.until_it_stands(before.request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    // Recorded and sent, and no answer yet: what a copy knows least of.
+    let held = scene.hub.hold(Hold::before(REVIEW));
+    let amid = scene.ask(harmless("lee"));
+    soon("the review is on its way", held.reached()).await;
+    let (out, error, code) = run(&scene, &backup(&scene, "copy"), "").await;
+    assert_eq!((error.as_str(), code), ("", 0));
+    assert!(out.contains("Sound: 2 requests, 2 decisions"), "{out}");
+    let copy = scene.path("copy");
+    assert_eq!(rights(&copy), 0o700);
+    let mut names: Vec<_> = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap()).collect();
+    names.sort_by_key(fs::DirEntry::file_name);
+    for entry in &names {
+        assert_eq!(rights(&entry.path()), 0o600, "{:?}", entry.path());
+    }
+    let names: Vec<_> =
+        names.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["patwarden.sqlite", "patwarden.sqlite.deliveries"]);
+    // Another one does not go over it.
+    let (_, error, code) = run(&scene, &backup(&scene, "copy"), "").await;
+    assert!(error.contains("there is something in") && code == 1, "{error}");
+    held.release();
+    scene.until_it_stands(amid.request_id, "approved by a rule").await;
+    let after = scene.ask(harmless("ada"));
+    scene.until_it_stands(after.request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    scene.stop().await;
+    let seen = scene.calls(REVIEW);
+
+    restore(&scene, &copy);
+    scene.start().await;
+    scene.looked_around().await;
+    // GitHub says what came of it, and it is known as ours. That takes the time that lists may lag.
+    let row = scene.time_passes_until_settled(amid.request_id).await;
+    assert_eq!(row.state.to_string(), "approved by a rule");
+    for asked in [&before, &amid, &after] {
+        assert_eq!(scene.reviews(asked.request_id), (1, 0), "once, and not once more");
+        assert!(scene.has_access(asked.token_id));
+    }
+    assert_eq!(scene.calls(REVIEW), seen, "nothing was sent");
+    // What is lost: the decisions since.
+    assert!(scene.row(after.request_id).await.is_none());
+    assert!(scene.decisions(after.request_id).await.is_empty());
+    let later = scene.ask(harmless("ben"));
+    scene.until_it_stands(later.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_and_files_that_do_not_belong_together_are_told() {
+    let mut scene = Set::default().open().await;
+    scene.until_it_stands(scene.ask(harmless("kim")).request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    let (_, _, code) = run(&scene, &backup(&scene, "old"), "").await;
+    assert_eq!(code, 0);
+    scene.until_it_stands(scene.ask(harmless("lee")).request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    let (out, _, code) = run(&scene, "patwarden store check", "").await;
+    assert!(out.contains("Sound: 2 requests") && out.contains("0 of them not read yet"), "{out}");
+    assert_eq!(code, 0, "while it is at work");
+    scene.stop().await;
+
+    // Deliveries of yesterday beside a record of today.
+    let deliveries = fs::read(scene.deliveries_path()).unwrap();
+    fs::copy(scene.path("old/patwarden.sqlite.deliveries"), scene.deliveries_path()).unwrap();
+    let (out, _, code) = run(&scene, "patwarden store check --json", "").await;
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(json["faults"][0].as_str().unwrap().contains("older than the record"), "{out}");
+    assert_eq!((code, json["requests"].as_i64()), (1, Some(2)));
+    fs::write(scene.deliveries_path(), &deliveries).unwrap();
+    assert_eq!(run(&scene, "patwarden store check", "").await.2, 0);
+
+    // A disk that lost a quarter of it.
+    let mut record = fs::read(scene.store_path()).unwrap();
+    let most = record.len() / 4 * 3;
+    record[most..].fill(0xa5);
+    fs::write(scene.store_path(), &record).unwrap();
+    let (out, _, code) = run(&scene, "patwarden store check", "").await;
+    assert!(out.contains("WRONG") && out.contains("patwarden.sqlite") && code == 1, "{out}");
+    // It is not copied as if it were well, and no half of a copy stays.
+    let (out, error, code) = run(&scene, &backup(&scene, "bad"), "").await;
+    assert_eq!(code, 1, "{out}{error}");
+    assert!(!scene.path("bad").exists(), "{error}");
+    scene.leave().await;
+}
+
+#[tokio::test]
+async fn an_older_patwarden_leaves_the_store_of_a_newer_one_alone_and_says_so() {
+    let scene = Set::default().without_bot().await;
+    Store::open(&scene.store_path()).await.unwrap().close().await;
+    sql(
+        &scene.store_path(),
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'of a newer version', TRUE, x'00', 0)",
+    )
+    .await;
+    let before = fs::read(scene.store_path()).unwrap();
+    let (_, error, code) = said(serve(&scene).output().unwrap());
+    assert!(
+        error.contains("A store that a newer patwarden wrote needs that patwarden")
+            && error.contains("9999"),
+        "{error}"
+    );
+    assert_eq!(code, 1);
+    assert_eq!(fs::read(scene.store_path()).unwrap(), before);
+    // It can be copied all the same, before anything is done about it.
+    let (out, _, code) = run(&scene, &backup(&scene, "copy"), "").await;
+    assert!(out.contains("Another version of patwarden wrote it.") && code == 0, "{out}");
+    scene.leave().await;
+}
+
+/// `patwarden serve` on this scene, as anybody would run it.
+fn serve(scene: &Scene) -> Command {
+    let mut command = command(scene, "patwarden serve --listen 127.0.0.1:0 --write-interval 1ms");
+    command
+        .args(["--webhook-secret-path", &scene.path("secrets").display().to_string()])
+        .args([
+            "--most-at-once",
+            "100000",
+            "--inventory-interval",
+            "off",
+            "--deliveries-interval",
+            "off",
+        ])
+        .stdin(Stdio::null());
+    if !scene.path("secrets").exists() {
+        fs::write(scene.path("secrets"), &scene.hub.app().webhook_secret).unwrap();
+    }
+    command
+}
+
+/// The same, started; GitHub sends its webhooks there.
+fn started(scene: &Scene) -> Child {
+    let mut child = serve(scene).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let at = line.find("http://").unwrap_or_else(|| panic!("it does not start: `{line}`"));
+    scene.hub.set_webhook_url(line[at..].trim());
+    child
+}
+
+/// SIGTERM, and what it ended with.
+async fn terminated(child: Child) -> Output {
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let ended = tokio::task::spawn_blocking(|| child.wait_with_output());
+    soon("it ends when it is told to", ended).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_under_load_it_finishes_what_it_holds_and_the_next_goes_on() {
+    let scene = Set::default().without_bot().await;
+    let child = started(&scene);
+    let held = scene.hub.hold(Hold::before(REVIEW).skip(3));
+    let mut asked = Vec::new();
+    for number in 0..40 {
+        let spec = if number % 2 == 0 { harmless("kim") } else { administrating("lee") };
+        asked.push((number, scene.ask(spec.named(&format!("n{number}")))));
+    }
+    soon("a review is on its way", held.reached()).await;
+    let stopping = tokio::spawn(terminated(child));
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!stopping.is_finished(), "it waits for the answer");
+    // Meanwhile people go on asking.
+    asked.push((40, scene.ask(harmless("ada").named("n40"))));
+    held.release();
+    let ended = soon("it stops", stopping).await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let reviewed = scene.calls(REVIEW);
+    assert!((4..40).contains(&reviewed), "in the middle: {reviewed} of 41");
+    assert!(!scene.path("patwarden.sqlite-wal").exists(), "the log is in the file");
+    for (what, query) in [
+        ("no call is without its answer", "SELECT COUNT(*) FROM effects WHERE state = 'sent'"),
+        ("no lease is held", "SELECT COUNT(*) FROM leases WHERE holder <> ''"),
+    ] {
+        assert_eq!(number(&scene.store_path(), query).await, 0, "{what}");
+    }
+
+    let child = started(&scene);
+    until("all are decided", || async {
+        let pending = asked.iter().filter(|(_, ids)| scene.on_github(ids.request_id) == "pending");
+        (pending.count() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(terminated(child).await.status.code(), Some(0));
+    for (number, ids) in &asked {
+        assert_eq!(scene.reviews(ids.request_id), (1, 0), "n{number}: once");
+        let expected = if number % 2 == 0 { "approved" } else { "denied" };
+        assert_eq!(scene.on_github(ids.request_id), expected, "n{number}");
+    }
+    scene.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_secret_is_changed_without_a_gap() {
+    let scene = Set::default().without_bot().await;
+    let body = br#"{"action":"nonsense"}"#;
+    let accepted = async |url: &str, secret: &str| {
+        fs::write(scene.path("payload.json"), body).unwrap();
+        let line = format!("patwarden replay {}/payload.json --to {url}", scene.folder().display());
+        let mut command = command(&scene, &line);
+        command.env("GITHUB_WEBHOOK_SECRET", secret);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let (out, error, code) = said(soon("it is sent", output).await.unwrap().unwrap());
+        assert!(code == 0 || out.contains("401") || error.contains("401"), "{out}{error}");
+        code == 0
+    };
+    let running = async |secrets: &str| {
+        fs::write(scene.path("secrets"), secrets).unwrap();
+        let mut child = serve(&scene).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let at = line.find("http://").unwrap();
+        (child, line[at..].trim().to_owned())
+    };
+    // Step by step, as the recipe says: which of the two signs at each step is accepted.
+    for (secrets, old, new) in
+        [("old\n", true, false), ("old\nnew\n", true, true), ("new\n", false, true)]
+    {
+        let (child, url) = running(secrets).await;
+        assert_eq!(accepted(&url, "old").await, old, "{secrets:?}");
+        assert_eq!(accepted(&url, "new").await, new, "{secrets:?}");
+        assert_eq!(terminated(child).await.status.code(), Some(0));
+    }
+    scene.leave().await;
+}
+
+#[test]
+fn shells_complete_every_command_and_the_manual_has_a_page_of_each() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, error, code) = patwarden(&["completions", shell]);
+        assert_eq!((error.as_str(), code), ("", 0));
+        for command in cli::command().get_subcommands() {
+            assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (_, _, code) =
+        patwarden(&["man", "--dir", &folder.path().join("man1").display().to_string()]);
+    assert_eq!(code, 0);
+    let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+    assert!(page("patwarden-requests-approve.1").contains("override"));
+    assert!(page("patwarden.1").contains("patwarden\\-serve(1)"));
+    let (one, _, _) = patwarden(&["man"]);
+    assert!(one.starts_with(".ie") && one.contains(".TH patwarden 1"), "{one}");
+}
+
+#[test]
+fn the_version_is_told_and_nothing_is_coloured_for_a_pipe() {
+    let (version, _, code) = patwarden(&["--version"]);
+    assert!(version.starts_with(concat!("patwarden ", env!("CARGO_PKG_VERSION"))) && code == 0);
+    let rules = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    fs::write(rules.path(), "schema = 1\nfoo = 2\n").unwrap();
+    let path = rules.path().display().to_string();
+    for arguments in [vec!["--help"], vec!["rules", "check", &path], vec!["nonsense"]] {
+        let (out, error, _) = patwarden(&arguments);
+        assert!(
+            !out.contains('\u{1b}') && !error.contains('\u{1b}'),
+            "{arguments:?}: {out}{error}"
+        );
+    }
+}
+
+/// A GitHub Enterprise Server has its API below a path, counts no calls, and is known by a name.
+#[cfg(feature = "demo")]
+#[test]
+fn the_demonstration_passes_on_a_github_enterprise_server() {
+    let (out, error, code) = patwarden(&["demo", "--once", "--api-path", "/api/v3"]);
+    assert_eq!(code, 0, "{out}{error}");
+    let line = out.lines().next().unwrap();
+    let (_, rest) = line.split_once("A fake GitHub at http://localhost:").unwrap();
+    let (port, rest) = rest.split_once('/').unwrap();
+    assert!(rest.starts_with("api/v3 with"), "{line}");
+    assert!(out.contains("outcomes are in GitHub's state as the script says"), "{out}");
+    assert!(out.contains(&format!("http://localhost:{port}/organizations/acme")), "{out}");
+    assert!(!out.contains(&format!("127.0.0.1:{port}")), "by its name alone: {out}");
+    assert!(!out.contains(&format!("localhost:{port}/api/v3/organizations")), "{out}");
+}
