@@ -136,8 +136,11 @@ fn every_command_is_named_and_none_that_is_not_there() {
         "docs/rules.md",
         "docs/settings.md",
         "docs/operations.md",
+        "docs/threat-model.md",
         "rules/README.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
         "docs/decisions/0004-many-at-once.md",
     ] {
         let mut fenced = false;
@@ -331,6 +334,8 @@ fn what_the_pages_link_to_is_there() {
         "docs/open-questions.md",
         "docs/performance.md",
         "docs/threat-model.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
         "rules/README.md",
         "fakehub/README.md",
     ] {
