@@ -13,6 +13,7 @@ mod departures;
 mod digests;
 mod effects;
 mod escalations;
+mod forgetting;
 mod heard;
 mod holds;
 mod installations;
@@ -49,6 +50,7 @@ pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringToken, ToldToken
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use escalations::{EscalationRow, GroupRow, NewVote, VoteRow};
+pub use forgetting::{Forgotten, Person};
 pub use heard::Named;
 pub use holds::{Held, HoldRow};
 pub use installations::InstallationRow;

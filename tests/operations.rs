@@ -181,6 +181,74 @@ async fn an_older_patwarden_leaves_the_store_of_a_newer_one_alone_and_says_so() 
     scene.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_forgotten_once_nothing_is_under_way_and_what_was_decided_stays() {
+    let scene = Set::default().open().await;
+    let theirs = |spec: fakehub::TokenSpec| spec.named("zebra-fence").because("for the giraffe");
+    let approved = scene.ask(theirs(harmless("chiara")));
+    scene.until_it_stands(approved.request_id, "approved by a rule").await;
+    let denied = scene.ask(theirs(administrating("chiara")));
+    scene.until_it_stands(denied.request_id, "denied by a rule").await;
+    // Somebody else's, and the newest webhook.
+    let other = scene.ask(harmless("kim"));
+    scene.until_it_stands(other.request_id, "approved by a rule").await;
+    scene.until_idle().await;
+    let (_, _, code) = run(&scene, "patwarden tokens list --org acme --refresh", "").await;
+    assert_eq!(code, 0);
+
+    // A token of hers has access.
+    let (out, _, code) = run(&scene, "patwarden store forget chiara --yes", "").await;
+    assert!(out.contains("1 tokens with access: revoke them") && code == 1, "{out}");
+    let plan = "patwarden tokens revoke --org acme --owner chiara --reason leaving";
+    assert_eq!(run(&scene, plan, "").await.2, 0);
+    assert_eq!(run(&scene, "patwarden tokens revoke --plan 1 --apply --yes", "").await.2, 0);
+    scene.until_idle().await;
+
+    let named = async |copy: &str| {
+        let (_, error, code) = run(&scene, &backup(&scene, copy), "").await;
+        assert_eq!(code, 0, "{error}");
+        let mut found = Vec::new();
+        for file in ["patwarden.sqlite", "patwarden.sqlite.deliveries"] {
+            let bytes = fs::read(scene.path(copy).join(file)).unwrap();
+            for word in ["chiara", "zebra-fence", "for the giraffe"] {
+                if bytes.windows(word.len()).any(|some| some.eq_ignore_ascii_case(word.as_bytes()))
+                {
+                    found.push(format!("{word} in {file}"));
+                }
+            }
+        }
+        found
+    };
+    assert_eq!(named("before").await.len(), 6);
+    let (out, error, code) = run(&scene, "patwarden store forget Chiara --dry-run", "").await;
+    assert_eq!(code, 0, "{out}{error}");
+    assert!(out.contains("2  requests stay"), "{out}");
+    let (out, _, code) = run(&scene, "patwarden store forget chiara", "yes\n").await;
+    assert!(out.contains("Nothing was forgotten.") && code == 1, "{out}");
+    assert_eq!(named("still").await.len(), 6, "a look changes nothing");
+    let (_, asked) = out.split_once("Type ").unwrap();
+    let number = asked.split(' ').next().unwrap();
+    let (out, _, code) = run(&scene, "patwarden store forget chiara", &format!("{number}\n")).await;
+    assert!(out.contains(&format!("Forgotten: {number} rows")) && code == 0, "{out}");
+    assert_eq!(named("after").await, [""; 0]);
+
+    // What was decided stays, and can be read; so does everybody else's.
+    for (ids, rule) in [(approved, "approve.read"), (denied, "deny.administration")] {
+        let decisions = scene.decisions(ids.request_id).await;
+        assert_eq!(decisions[0].decision.by[0].as_str(), rule);
+        assert!(decisions[0].request.owner.login.as_str().starts_with("forgotten-"));
+        assert!(format!("{:?}", decisions[0].request.permissions).contains("contents"));
+        assert_eq!(scene.reviews(ids.request_id), (1, 0));
+    }
+    let (out, _, _) = run(&scene, "patwarden revocations show 1", "").await;
+    assert!(out.contains("forgotten-") && !out.contains("chiara"), "{out}");
+    let (out, _, _) = run(&scene, "patwarden requests list --org acme --all", "").await;
+    assert!(out.contains("kim-reads") && out.contains("forgotten-"), "{out}");
+    let (_, error, code) = run(&scene, "patwarden store forget chiara", "").await;
+    assert!(error.contains("knows nobody of this login") && code == 2, "{error}");
+    scene.end().await;
+}
+
 /// `patwarden serve` on this scene, as anybody would run it.
 fn serve(scene: &Scene) -> Command {
     let mut command = command(scene, "patwarden serve --listen 127.0.0.1:0 --write-interval 1ms");

@@ -1,5 +1,7 @@
 //! `patwarden store`: the record's two files. What is done to them stands in `store::backup`.
 
+mod forget;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -18,6 +20,12 @@ pub(super) enum StoreCommand {
     Backup(Backup),
     /// Read both files through: whether they are sound, and belong together
     Check(Check),
+    /// Forget a person: what was decided stays under a pseudonym, what names them goes
+    ///
+    /// It says what that comes to, and asks for the number before it does it. Refused while requests of theirs are open or tokens of
+    /// theirs have access. What it does not reach: the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them,
+    /// and copies of the store.
+    Forget(forget::Forget),
 }
 
 #[derive(clap::Args)]
@@ -54,6 +62,7 @@ impl StoreCommand {
         match self {
             Self::Backup(backup) => backup.run().await,
             Self::Check(check) => check.run().await,
+            Self::Forget(forget) => forget.run().await,
         }
     }
 }

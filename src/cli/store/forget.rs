@@ -1,0 +1,112 @@
+//! `patwarden store forget`: what forgetting a person comes to, and doing it once the number was typed.
+
+use crate::{
+    cli::{Exit, StoreArgs, Usage, output},
+    domain::UserId,
+    store::{Person, Store},
+};
+
+/// Whom.
+#[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["login", "user_id"]))]
+pub(in crate::cli) struct Forget {
+    /// By login
+    #[arg(value_name = "LOGIN")]
+    login: Option<String>,
+    /// By the number of the account, where several had the login
+    #[arg(long, value_name = "N")]
+    user_id: Option<i64>,
+    /// Say what it comes to, and end there
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask for no number
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+impl Forget {
+    pub(in crate::cli) async fn run(self) -> anyhow::Result<Exit> {
+        let store = self.store.open().await?;
+        let person = self.person(&store).await?;
+        let logins: Vec<&str> = person.logins.iter().map(String::as_str).collect();
+        output::line(format_args!(
+            "{}, number {}:",
+            output::cell(&logins.join(", "), 200),
+            person.id
+        ));
+        let under_way = store.under_way(&person).await?;
+        if !under_way.is_empty() {
+            for what in under_way {
+                output::line(format_args!("  {what}"));
+            }
+            output::line("Nothing is forgotten before that is over.");
+            return Ok(Exit::NotWell);
+        }
+        let would = store.would_forget(&person).await?;
+        for (what, count) in [
+            ("requests stay, under a pseudonym", would.requests),
+            ("decisions stay, with rules, permissions and repositories, under it", would.decisions),
+            ("answers to other requests stay, under it", would.answers),
+            ("tokens in reports of revocations stay, under it", would.reported),
+            ("tokens without access are deleted, with their history", would.tokens),
+            ("memberships of organizations and teams are deleted", would.memberships),
+            ("other texts and mails are cleared of them", would.texts),
+            ("bodies of webhooks are deleted", would.deliveries),
+        ] {
+            output::line(format_args!("  {count:>6}  {what}"));
+        }
+        if person.member {
+            output::line("They are still a member: the next inventory writes that down again.");
+        }
+        output::line(
+            "Not reached: the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them, copies of the store.",
+        );
+        if self.dry_run {
+            return Ok(Exit::Well);
+        }
+        if !self.yes && !confirmed(would.rows()).await? {
+            output::line("Nothing was forgotten.");
+            return Ok(Exit::NotWell);
+        }
+        let forgotten = store.forget(&person).await?;
+        store.close().await;
+        output::line(format_args!(
+            "Forgotten: {} rows. They are {} from now on.",
+            forgotten.rows(),
+            forgotten.pseudonym
+        ));
+        Ok(Exit::Well)
+    }
+
+    async fn person(&self, store: &Store) -> anyhow::Result<Person> {
+        let ids = match (&self.login, self.user_id) {
+            (Some(login), _) => store.people_called(login).await?,
+            (None, Some(id)) => vec![UserId(id)],
+            (None, None) => Vec::new(),
+        };
+        match ids.as_slice() {
+            [id] => match store.person(*id).await? {
+                Some(person) => Ok(person),
+                None => Err(Usage("the record knows nobody of this number".to_owned()).into()),
+            },
+            [] => Err(Usage("the record knows nobody of this login".to_owned()).into()),
+            several => {
+                let several: Vec<String> = several.iter().map(ToString::to_string).collect();
+                Err(Usage(format!(
+                    "several accounts had this login: name one by --user-id, of {}",
+                    several.join(", ")
+                ))
+                .into())
+            }
+        }
+    }
+}
+
+async fn confirmed(rows: u64) -> anyhow::Result<bool> {
+    output::line(format_args!(
+        "Type {rows} to forget them, which cannot be undone; anything else to leave it:"
+    ));
+    Ok(output::typed().await?.trim() == rows.to_string())
+}
