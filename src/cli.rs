@@ -143,10 +143,13 @@ struct StoreArgs {
 }
 
 impl StoreArgs {
-    async fn open(&self) -> anyhow::Result<crate::store::Store> {
+    fn path(&self) -> anyhow::Result<PathBuf> {
         let flags = self.database_url.iter().map(|url| ("database-url", url.clone()));
-        let path = crate::settings::database(sources(self.config.as_ref()).with_flags(flags))?;
-        Ok(crate::store::Store::open_existing(&path).await?)
+        Ok(crate::settings::database(sources(self.config.as_ref()).with_flags(flags))?)
+    }
+
+    async fn open(&self) -> anyhow::Result<crate::store::Store> {
+        Ok(crate::store::Store::open_existing(&self.path()?).await?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{DATABASE_HELP, Exit, output};
+use super::{Exit, StoreArgs, output};
 use crate::store::{Looked, Store};
 
 /// What is done with the files.
@@ -30,11 +30,8 @@ pub(super) enum StoreCommand {
 
 #[derive(clap::Args)]
 struct Where {
-    #[arg(long, value_name = "URL", help = DATABASE_HELP)]
-    database_url: Option<String>,
-    /// A file with settings, in TOML [env: PATWARDEN_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
     /// As JSON, for scripts
     #[arg(long)]
     json: bool,
@@ -47,14 +44,14 @@ pub(super) struct Backup {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
-    store: Where,
+    of: Where,
 }
 
 /// Which store.
 #[derive(clap::Args)]
 pub(super) struct Check {
     #[command(flatten)]
-    store: Where,
+    of: Where,
 }
 
 impl StoreCommand {
@@ -68,13 +65,6 @@ impl StoreCommand {
 }
 
 impl Where {
-    /// Not opened, so that a store of another version can be copied and looked at as well.
-    fn path(&self) -> anyhow::Result<PathBuf> {
-        let flags = self.database_url.iter().map(|url| ("database-url", url.clone()));
-        let sources = super::sources(self.config.as_ref()).with_flags(flags);
-        Ok(crate::settings::database(sources)?)
-    }
-
     fn say(&self, looked: &Looked) -> anyhow::Result<()> {
         if self.json {
             return output::json(looked);
@@ -111,19 +101,20 @@ impl Where {
 
 impl Backup {
     async fn run(self) -> anyhow::Result<Exit> {
-        let looked = Store::back_up(&self.store.path()?, &self.folder).await?;
-        if !self.store.json {
+        // Not opened, so that a store of another version can be copied as well.
+        let looked = Store::back_up(&self.of.store.path()?, &self.folder).await?;
+        if !self.of.json {
             output::line("Copied, and the copies were read through:");
         }
-        self.store.say(&looked)?;
+        self.of.say(&looked)?;
         Ok(Exit::Well)
     }
 }
 
 impl Check {
     async fn run(self) -> anyhow::Result<Exit> {
-        let looked = Store::look_through(&self.store.path()?).await?;
-        self.store.say(&looked)?;
+        let looked = Store::look_through(&self.of.store.path()?).await?;
+        self.of.say(&looked)?;
         Ok(if looked.faults.is_empty() { Exit::Well } else { Exit::NotWell })
     }
 }

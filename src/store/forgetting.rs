@@ -411,8 +411,8 @@ impl Tx {
         for row in &rows {
             let mut request = json_of(row, "request")?;
             traces.hide_owner(&mut request);
-            if request.get("reason").is_some_and(|reason| !reason.is_null()) {
-                request["reason"] = FORGOTTEN.into();
+            if let Some(reason) = request.get_mut("reason").filter(|reason| !reason.is_null()) {
+                *reason = FORGOTTEN.into();
             }
             let without = |column| {
                 let mut value = json_of(row, column)?;
