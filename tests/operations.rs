@@ -20,9 +20,9 @@ use std::{
 };
 
 use common::{
-    REVIEW, Scene, Set, administrating, harmless,
+    LIST, REVIEW, Scene, Set, administrating, harmless,
     shell::{command, run, said},
-    soon, until,
+    soon, until, writing,
 };
 use fakehub::Hold;
 use patwarden::{cli, store::Store};
@@ -443,6 +443,24 @@ fn the_version_is_told_and_nothing_is_coloured_for_a_pipe() {
             "{arguments:?}: {out}{error}"
         );
     }
+}
+
+/// The links to further pages name the server as it was asked for, with the path of its API.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_several_pages_are_read_to_their_end_on_a_github_enterprise_server() {
+    let mut scene = Set::default().hub(|hub| hub.rate_limit = None).without_bot().await;
+    let url = scene.hub.ghes_url().replace("127.0.0.1", "localhost");
+    scene.change(|set| set.flags.push(("api-url", url)));
+    let asked: Vec<_> =
+        (0..130).map(|number| scene.ask(writing("kim").named(&format!("n{number}")))).collect();
+    scene.start().await;
+    for ids in asked {
+        scene.until_left_to_people(ids.request_id).await;
+    }
+    let calls = scene.hub.calls_of(LIST);
+    assert!(calls.iter().any(|call| call.query.contains("page=2")));
+    assert!(calls.iter().all(|call| call.status == Some(200) && call.installation.is_some()));
+    scene.end().await;
 }
 
 /// A GitHub Enterprise Server has its API below a path, counts no calls, and is known by a name.
