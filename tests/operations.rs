@@ -194,7 +194,9 @@ async fn an_older_patwarden_leaves_the_store_of_a_newer_one_alone_and_says_so() 
     )
     .await;
     let before = fs::read(scene.store_path()).unwrap();
-    let (_, error, code) = said(serve(&scene).output().unwrap());
+    let mut command = serve(&scene);
+    let ended = tokio::task::spawn_blocking(move || command.output());
+    let (_, error, code) = said(soon("it does not start", ended).await.unwrap().unwrap());
     assert!(
         error.contains("A store that a newer patwarden wrote needs that patwarden")
             && error.contains("9999"),
