@@ -90,6 +90,7 @@ impl Stage {
             ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", path("patwarden.sqlite"))),
             ("PATWARDEN_RULES", path("rules.toml")),
             ("PATWARDEN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("PATWARDEN_OPS_LISTEN", "off".to_owned()),
             ("PATWARDEN_WRITE_INTERVAL", write_interval.to_owned()),
             ("PATWARDEN_INVENTORY_INTERVAL", "off".to_owned()),
             ("RUST_LOG", "error".to_owned()),

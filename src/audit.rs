@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::domain::{
-    GrantId, Login, Organization, OrganizationId, RequestId, TokenId, cut, for_people,
+use crate::{
+    domain::{GrantId, Login, Organization, OrganizationId, RequestId, TokenId, cut, for_people},
+    watch::Tally,
 };
 
 /// What happened.
@@ -173,6 +174,7 @@ impl Entry {
 #[derive(Clone)]
 pub struct Audit {
     file: Option<Arc<Mutex<fs::File>>>,
+    tally: Tally,
     watchers: broadcast::Sender<Entry>,
 }
 
@@ -187,7 +189,13 @@ impl Audit {
             .map(|path| fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path))
             .transpose()?
             .map(|file| Arc::new(Mutex::new(file)));
-        Ok(Self { file, watchers: broadcast::Sender::new(1024) })
+        Ok(Self { file, tally: Tally::default(), watchers: broadcast::Sender::new(1024) })
+    }
+
+    /// The same, with what happens counted there.
+    #[must_use]
+    pub fn counting(self, tally: Tally) -> Self {
+        Self { tally, ..self }
     }
 
     /// Watches what comes from now on. Whoever is too slow loses the oldest.
@@ -207,6 +215,7 @@ impl Audit {
             }
         };
         log(&entry);
+        self.tally.told(&entry);
         if let Some(file) = &self.file {
             let written = file.lock().map_err(|error| error.to_string()).and_then(|mut file| {
                 file.write_all(format!("{line}\n").as_bytes()).map_err(|e| e.to_string())

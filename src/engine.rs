@@ -34,7 +34,7 @@ mod worker;
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -59,7 +59,7 @@ pub use policy::{
     ENTERPRISE, EVERYBODY, Held, InForce, NoRules, Policies, read_sources, rules_at, trusted_as,
     whose_of,
 };
-pub use post::Post;
+pub use post::{MAIL_RESULTS, Post};
 pub use recipients::{Recipient, Recipients, RecipientsError};
 pub use reconcile::{ReconcileError, Reconciled};
 pub use replayed::on_record;
@@ -69,8 +69,8 @@ use turns::Turns;
 use crate::{
     audit::Audit,
     clock::Clock,
-    domain::{Login, Organization, OrganizationId},
-    github::{App, ClientOptions, InstallationClients},
+    domain::{InstallationId, Login, Organization, OrganizationId},
+    github::{App, ClientOptions, InstallationClients, Limits},
     rules::policy::DigestBlock,
     settings::{AddressBook, Retention},
     store::{RequestRow, Store, StoreError},
@@ -159,6 +159,8 @@ pub struct Engine {
     stopping: AtomicBool,
     /// GitHub said, since the start, where the App is installed.
     listed: AtomicBool,
+    /// When every organization was last reconciled.
+    reconciled_at: std::sync::Mutex<Option<Timestamp>>,
 }
 
 impl Engine {
@@ -191,7 +193,26 @@ impl Engine {
             departures: departures::Departures::default(),
             stopping: AtomicBool::new(false),
             listed: AtomicBool::new(false),
+            reconciled_at: std::sync::Mutex::default(),
         })
+    }
+
+    /// When a reconciliation last ended in which every organization could be asked.
+    #[must_use]
+    pub fn reconciled_at(&self) -> Option<Timestamp> {
+        *self.reconciled_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often that is to be.
+    #[must_use]
+    pub fn reconcile_every(&self) -> Duration {
+        self.options.reconcile_every
+    }
+
+    /// What GitHub's last answers said of the hourly limits.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(InstallationId, Limits)> {
+        self.clients.limits()
     }
 
     /// Says that something was stored.
@@ -403,6 +424,10 @@ impl Engine {
                         "reconciled"
                     );
                     failures = if round.failed.is_empty() { 0 } else { failures + 1 };
+                    if round.failed.is_empty() {
+                        *self.reconciled_at.lock().unwrap_or_else(PoisonError::into_inner) =
+                            Some(began);
+                    }
                     again = round.failed;
                     None
                 }

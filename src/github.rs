@@ -24,7 +24,7 @@ pub use changes::{
 };
 pub use conversion::{Conversion, ConversionError, NewApp};
 pub use deliveries::{HookDelivery, HookDeliveryDetail, HookDeliveryPage, HookMessage};
-pub use error::{CallError, SetupError};
+pub use error::{CALL_OUTCOMES, CallError, SetupError};
 pub use host::Host;
 pub use issues::{
     Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef,

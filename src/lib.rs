@@ -2,7 +2,7 @@
 //!
 //! The path of one request: [`server`] verifies and stores a delivery, [`engine`] looks the request up,
 //! gathers facts and asks [`rules`] (and, where those leave it to people, says so in the words of [`review`]), [`store`] records what was decided, [`github`] carries it out, and
-//! [`audit`] says so.
+//! [`audit`] says so. How all of it goes can be seen by [`watch`].
 
 pub mod audit;
 pub mod cli;
@@ -24,3 +24,4 @@ pub mod settings;
 pub mod setup;
 pub mod store;
 pub mod telemetry;
+pub mod watch;

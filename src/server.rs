@@ -1,6 +1,7 @@
-//! What listens: the router, its limits and deadlines. What a delivery is stands in `webhook`.
+//! What listens: the routers, their limits and deadlines. What a delivery is stands in `webhook`, what watchers see in `ops`.
 
 mod connection;
+mod ops;
 pub mod setup;
 mod webhook;
 
@@ -15,11 +16,20 @@ use hyper_util::rt::TokioTimer;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use webhook::{LARGEST_DELIVERY, Secrets, VerifiedDelivery};
+pub use ops::ops_router;
+pub use webhook::{LARGEST_DELIVERY, RESULTS, Secrets, VerifiedDelivery};
 
 use crate::{
     clock::Clock, domain::OrganizationId, engine::Engine, github::RepositoryEvent, store::Store,
+    watch::Tally,
 };
+
+/// The most connections at once on the webhook's address. Each takes a file descriptor, of which a process has 1,024 unless
+/// told otherwise, and the store and the calls to GitHub need some too: with none left nothing is decided at all.
+const MOST_CONNECTIONS: usize = 512;
+
+/// The same on the address for watchers.
+const MOST_WATCHERS: usize = 32;
 
 /// How long a client may take to send the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -44,6 +54,7 @@ pub struct Shared {
     secrets: Arc<Secrets>,
     budget: webhook::Budget,
     clock: Clock,
+    tally: Tally,
 }
 
 impl Shared {
@@ -79,7 +90,14 @@ impl Shared {
             secrets: Arc::new(secrets),
             budget: webhook::Budget::default(),
             clock,
+            tally: Tally::default(),
         }
+    }
+
+    /// The same, with what comes in counted there.
+    #[must_use]
+    pub fn counting(self, tally: Tally) -> Self {
+        Self { tally, ..self }
     }
 }
 
@@ -102,6 +120,7 @@ pub struct Bound {
     listener: std::net::TcpListener,
     /// Where it listens: the port is the real one also when any was asked for.
     pub address: SocketAddr,
+    door: connection::Door,
 }
 
 impl Bound {
@@ -110,10 +129,30 @@ impl Bound {
     /// # Errors
     /// When it is taken, or not ours to use.
     pub fn to(address: SocketAddr) -> io::Result<Self> {
+        Self::with_places(address, MOST_CONNECTIONS, Tally::default())
+    }
+
+    /// The same, with connections that were closed or refused for want of room counted there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn counting(address: SocketAddr, tally: Tally) -> io::Result<Self> {
+        Self::with_places(address, MOST_CONNECTIONS, tally)
+    }
+
+    /// Binds an address for those who watch: there are few.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn for_watchers(address: SocketAddr) -> io::Result<Self> {
+        Self::with_places(address, MOST_WATCHERS, Tally::default())
+    }
+
+    fn with_places(address: SocketAddr, places: usize, tally: Tally) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, door: connection::Door::to(places, tally) })
     }
 
     /// Serves until `stop`, then lets what is under way end.
@@ -127,10 +166,8 @@ impl Bound {
             stop.cancelled().await;
             stopping.graceful_shutdown(Some(DRAIN));
         });
-        let mut server = axum_server::from_tcp(self.listener)?
-            .acceptor(connection::Door::default())
-            .http1_only()
-            .handle(handle);
+        let mut server =
+            axum_server::from_tcp(self.listener)?.acceptor(self.door).http1_only().handle(handle);
         // Without a deadline for the head, and without fixing the protocol, a silent client would hold its
         // connection for ever.
         server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);

@@ -14,15 +14,18 @@ use crate::{
     engine::{Engine, EngineFailed, EngineOptions, Policies, Post},
     github::{App, AppCredentials, ClientOptions},
     notify::Mailer,
-    server::{Bound, Secrets, Shared, health, router},
+    server::{Bound, Secrets, Shared, health, ops_router, router},
     settings::{Settings, Webhooks},
     store::Store,
+    watch::{Tally, Watcher},
 };
 
 /// A bot that runs.
 pub struct Service {
     /// Where it receives webhooks; where there are none, where it says that it lives.
     pub address: SocketAddr,
+    /// Where those who watch may look, if anywhere.
+    pub ops_address: Option<SocketAddr>,
     /// Its record.
     pub store: Store,
     /// What works on requests.
@@ -31,6 +34,7 @@ pub struct Service {
     pub audit: Audit,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
+    ops: Option<JoinHandle<std::io::Result<()>>>,
     work: JoinHandle<Result<(), EngineFailed>>,
     post: Option<JoinHandle<()>>,
 }
@@ -57,18 +61,30 @@ impl Service {
         };
         let credentials =
             AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
+        let tally = Tally::default();
         let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?
-            .only(settings.allowed_organizations);
+            .only(settings.allowed_organizations)
+            .counting(tally.clone());
         for note in &settings.notes {
             tracing::warn!("{note}");
         }
         let mailer =
             settings.mail.as_ref().map(Mailer::new).transpose().map_err(anyhow::Error::msg)?;
         let audit = Audit::new(settings.audit_log.as_deref())
-            .context("the audit log cannot be opened: name a file that can be appended to")?;
+            .context("the audit log cannot be opened: name a file that can be appended to")?
+            .counting(tally.clone());
         // Bound before anything is opened: a second process with the same address ends here, harmlessly.
-        let bound = Bound::to(listen)
+        let bound = Bound::counting(listen, tally.clone())
             .with_context(|| format!("cannot listen on {listen}: is something else there?"))?;
+        let ops = settings.ops_listen.map(|address| {
+            Bound::for_watchers(address).with_context(|| {
+                format!(
+                    "cannot listen on {address} for those who watch: is something else there? `ops-listen` names another \
+                     address, and `off` none"
+                )
+            })
+        });
+        let ops = ops.transpose()?;
         let store = Store::open(&settings.database).await?;
         // Before anybody works on what the store remembers.
         store.forget_installations_unless(|login| app.allows(login), clock.now()).await?;
@@ -93,16 +109,23 @@ impl Service {
             options,
         );
         let stop = CancellationToken::new();
-        let post = mailer.map(|mailer| Post::new(store.clone(), mailer, clock.clone()));
+        let post = mailer
+            .map(|mailer| Post::new(store.clone(), mailer, clock.clone()).counting(tally.clone()));
         let post = post.map(|post| tokio::spawn(post.run(stop.clone())));
         let address = bound.address;
+        let ops_address = ops.as_ref().map(|ops| ops.address);
+        let watcher =
+            Watcher::new(store.clone(), Arc::clone(&engine), tally.clone(), clock.clone());
+        let ops = ops.map(|ops| tokio::spawn(ops.serve(ops_router(watcher), stop.clone())));
         let router = match secrets {
-            Some(secrets) => router(Shared::new(store.clone(), &engine, secrets, clock)),
+            Some(secrets) => {
+                router(Shared::new(store.clone(), &engine, secrets, clock).counting(tally))
+            }
             None => health(),
         };
         let server = tokio::spawn(bound.serve(router, stop.clone()));
         let work = tokio::spawn(Arc::clone(&engine).run(stop.clone()));
-        Ok(Self { address, store, engine, audit, stop, server, work, post })
+        Ok(Self { address, ops_address, store, engine, audit, stop, server, ops, work, post })
     }
 
     /// Stops taking deliveries, lets what is under way end, closes the store.
@@ -113,6 +136,9 @@ impl Service {
         self.stop.cancel();
         let served = self.server.await?;
         let worked = self.work.await?;
+        if let Some(ops) = self.ops {
+            ops.await??;
+        }
         if let Some(post) = self.post {
             post.await?;
         }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub rules: RulesSettings,
     /// Where webhooks are received.
     pub listen: SocketAddr,
+    /// Where those who watch may look; `None`: nowhere.
+    pub ops_listen: Option<SocketAddr>,
     /// How often pending requests are listed anyway.
     pub reconcile_interval: Duration,
     /// How often GitHub is asked which webhooks did not arrive; `None`: never.
@@ -130,10 +132,10 @@ impl Settings {
         let allowed_organizations = s.parsed("allowed-organizations", logins);
         let database = s.parsed("database-url", sqlite_path);
         let rules = rules::check(s);
-        let listen = s.parsed("listen", |text| {
-            text.parse().map_err(|_| {
-                format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000")
-            })
+        let listen = s.parsed("listen", address);
+        let ops_listen = s.parsed("ops-listen", |text| match text {
+            "off" => Ok(None),
+            text => address(text).map(Some),
         });
         let reconcile_interval = s.parsed("reconcile-interval", |text| span(text, (1, 24 * 3600)));
         let deliveries_interval = s.parsed("deliveries-interval", |text| match text {
@@ -172,6 +174,7 @@ impl Settings {
                 database: database?,
                 rules: rules?,
                 listen: listen?,
+                ops_listen: ops_listen?,
                 reconcile_interval: reconcile_interval?,
                 deliveries_interval: deliveries_interval?,
                 inventory_interval: inventory_interval?,
@@ -236,6 +239,11 @@ fn app_id(s: &mut Sources) -> Option<u64> {
         text.parse::<u64>().map_err(|_| format!("`{text}` is not an App id; that is a number (not the client id, which begins with `Iv`)"))
     });
     s.needed("app-id", id)
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an address; write IP:PORT, as 127.0.0.1:3000"))
 }
 
 /// Logins of organizations, separated by commas.

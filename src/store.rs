@@ -36,6 +36,7 @@ mod revocations;
 mod standing;
 mod teams;
 mod tokens;
+mod watched;
 
 use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
@@ -45,7 +46,9 @@ pub use changes::{ChangeRow, Reviewed, RunsLately, Said, Told};
 pub use coverage::JudgedToken;
 pub use decisions::{DecisionFilter, DecisionRow, NewDecision, ReplayFilter};
 pub(crate) use deliveries::StoredDelivery;
-pub use deliveries::{Accepted, Backlog, Delivery, UNNAMED_EVENT, UnreadDelivery, delivery_key};
+pub use deliveries::{
+    Accepted, Backlog, Delivery, Guid, UNNAMED_EVENT, UnreadDelivery, delivery_key,
+};
 pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringToken, ToldToken};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
@@ -70,6 +73,7 @@ pub use revocations::{
 };
 pub use standing::{NoticeMail, NoticeRow, Notified, StandingRun, StandingRunRow};
 pub use tokens::{Gone, TokenEventKind, TokenEventRow, TokenListingRow};
+pub use watched::{Inventoried, OpenEscalations, OpenRequests, OpenRevocations, Watched};
 
 /// How many rows share a transaction in background work: few enough that nothing else waits long for its turn.
 const ROWS_AT_ONCE: usize = 100;

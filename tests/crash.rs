@@ -81,7 +81,7 @@ impl Bot {
                 &format!("sqlite:{}", folder.join("patwarden.sqlite").display()),
             ])
             .args(["--rules", &folder.join("rules.toml").display().to_string()])
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", "127.0.0.1:0", "--ops-listen", "off"])
             .args([
                 "--reconcile-interval",
                 "2s",

@@ -101,6 +101,32 @@ fn the_page_says_of_revocations_what_the_help_says() {
     assert_eq!(listed.trim(), table.trim());
 }
 
+/// Every metric, as `docs/operations.md` lists them.
+fn metrics_table() -> String {
+    let mut table = String::from("| metric | labels | |\n|---|---|---|\n");
+    for metric in patwarden::watch::metrics::METRICS {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(table, "| `{}` | {} | {} |", metric.name(), labels.join(", "), metric.help)
+            .unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_page_on_operations_lists_every_metric() {
+    let page = read("docs/operations.md");
+    let (before, rest) = page.split_once("<!-- metrics -->\n").expect("the marker is there");
+    let (listed, after) = rest.split_once("<!-- /metrics -->").expect("and its end");
+    let table = metrics_table();
+    if std::env::var_os("UPDATE_DOCUMENTATION").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+        let text = format!("{before}<!-- metrics -->\n\n{table}\n<!-- /metrics -->{after}");
+        fs::write(path, text).unwrap();
+        return;
+    }
+    assert_eq!(listed.trim(), table.trim());
+}
+
 /// `rules new\|check` in the README's table means two commands.
 fn commands_of_the_readme() -> BTreeSet<String> {
     let readme = read("README.md");
@@ -137,6 +163,7 @@ fn every_command_is_named_and_none_that_is_not_there() {
         "docs/settings.md",
         "docs/operations.md",
         "docs/threat-model.md",
+        "deploy/alerts.yaml",
         "rules/README.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
@@ -350,4 +377,29 @@ fn what_the_pages_link_to_is_there() {
             assert!(folder.join(target).exists(), "{page} links to {target}, which is not there");
         }
     }
+}
+
+#[test]
+fn every_attack_in_the_threat_model_is_tried_by_a_test_that_is_there() {
+    fn collect(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, all);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                all.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut tests = String::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut tests);
+    let model = read("docs/threat-model.md");
+    let (_, table) = model.split_once("## Attacks, and where each is tried").expect("the section");
+    let mut named = 0;
+    for word in table.split('`').filter(|word| word.contains('_') && !word.contains(' ')) {
+        let is_one = tests.contains(&format!("fn {word}("));
+        assert!(is_one || word == "webhook_input", "there is no test `{word}`");
+        named += usize::from(is_one);
+    }
+    assert!(named > 20, "only {named} tests are named");
 }

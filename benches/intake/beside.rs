@@ -84,6 +84,7 @@ impl Stage {
             ("PATWARDEN_DATABASE_URL", format!("sqlite:{}", path(store))),
             ("PATWARDEN_RULES", path("rules.toml")),
             ("PATWARDEN_LISTEN", listen.to_owned()),
+            ("PATWARDEN_OPS_LISTEN", "off".to_owned()),
             ("PATWARDEN_WRITE_INTERVAL", "1ms".to_owned()),
             ("PATWARDEN_AUDIT_LOG", path("audit.jsonl")),
             ("RUST_LOG", "warn".to_owned()),

@@ -175,6 +175,8 @@ impl Court {
             .env("GITHUB_WEBHOOK_SECRET", text(&self.github["webhook_secret"]))
             .args([
                 "serve",
+                "--ops-listen",
+                "off",
                 "--listen",
                 "127.0.0.1:0",
                 "--reconcile-interval",

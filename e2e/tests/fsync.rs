@@ -124,7 +124,7 @@ fn the_logs_sync_returns_before_the_202_is_written() {
         .arg("-o")
         .arg(&trace)
         .arg(binary("patwarden"))
-        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "off"])
         .args(["--app-id", &github["app_id"].to_string()])
         .args(["--api-url", github["api_url"].as_str().unwrap()])
         .arg("--private-key-path")

@@ -83,6 +83,7 @@ impl Set {
             .env("PATWARDEN_DATABASE_URL", format!("sqlite:{}", at("bot.sqlite").display()))
             .env("PATWARDEN_RULES", at("rules.toml"))
             .env("PATWARDEN_LISTEN", "127.0.0.1:0")
+            .env("PATWARDEN_OPS_LISTEN", "off")
             .env("PATWARDEN_MAIL", format!("smtp://bot@localhost:{port}"))
             .env("PATWARDEN_MAIL_FROM", "patwarden <patwarden@example.com>")
             .env("PATWARDEN_MAIL_PASSWORD", "hunter2")

@@ -170,6 +170,7 @@ async fn set_up(folder: &Path, api_path: Option<&str>) -> anyhow::Result<Stage> 
                 ("database-url", format!("sqlite:{}", folder.join("demo.sqlite").display())),
                 ("rules", rules.display().to_string()),
                 ("listen", "127.0.0.1:0".to_owned()),
+                ("ops-listen", "off".to_owned()),
                 ("reconcile-interval", "4s".to_owned()),
                 ("mail", format!("folder:{}", folder.join("mail").display())),
                 ("mail-from", "patwarden <patwarden@acme.example>".to_owned()),

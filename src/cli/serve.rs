@@ -21,7 +21,8 @@ Secrets have no flags, since other users of the machine can see those:
 Where nothing is said of an App, it offers the page of `patwarden setup` first, on http://127.0.0.1:8181 or a free port, with the current \
 folder for what is written.
 
-Webhooks are received at /webhooks/github; /healthz answers when the process lives. Send SIGHUP to read the \
+Webhooks are received at /webhooks/github; /healthz answers when the process lives. On the address of --ops-listen, \
+/readyz says what is wrong and /metrics is for Prometheus. Send SIGHUP to read the \
 rules again at once; they are also read again within seconds of a change. Ctrl-c lets what is under way end; a second \
 one does not wait for it, and nothing is lost by that either.
 
@@ -93,6 +94,9 @@ impl Serve {
                 service.address,
                 crate::server::WEBHOOK_PATH
             )),
+        }
+        if let Some(address) = service.ops_address {
+            output::line(format_args!("patwarden can be watched at http://{address}/readyz"));
         }
         loop {
             tokio::select! {

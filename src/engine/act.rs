@@ -1,13 +1,14 @@
 //! The outbox: what was decided is sent, one call after the other, and what came of it is recorded.
 
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument as _;
 
 use super::{
     decide::Decided,
     escalate, judge,
     lifecycle::{Event, State, Verdict},
     record,
-    worker::{Stop, Worker, backoff},
+    worker::{Stop, Worker, backoff, span_of},
 };
 use crate::{
     audit,
@@ -78,7 +79,8 @@ impl Worker<'_> {
                 break;
             }
             sent_any = true;
-            let row = self.send(installation, &write, &row, now).await?;
+            let sent = self.send(installation, &write, &row, now).instrument(span_of(&row));
+            let row = sent.await?;
             approved.extend(row.filter(|row| matches!(row.state, State::Checking)));
         }
         Ok(approved)

@@ -2,11 +2,13 @@
 //!
 //! The one revocation that nobody confirmed, and the only one there ever is.
 
+use tracing::Instrument as _;
+
 use super::{
     judge::{self, Fit},
     lifecycle::{Event, State},
     record,
-    worker::{Stop, Worker, after, backoff, next_look},
+    worker::{Stop, Worker, after, backoff, next_look, span_of},
 };
 use crate::{
     audit,
@@ -43,9 +45,10 @@ impl Worker<'_> {
                     continue;
                 }
             };
+            let span = span_of(&row);
             match row.state {
-                State::Revoking => self.revoke(installation, row, grant).await?,
-                _ => self.compare(installation, read, row, grant).await?,
+                State::Revoking => self.revoke(installation, row, grant).instrument(span).await?,
+                _ => self.compare(installation, read, row, grant).instrument(span).await?,
             }
         }
         Ok(())

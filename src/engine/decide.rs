@@ -1,6 +1,7 @@
 //! Facts are gathered, the rules decide, and the decision is durable before anything is sent.
 
 use jiff::{SignedDuration, Timestamp};
+use tracing::Instrument as _;
 
 use super::{
     by_hand, escalate,
@@ -9,7 +10,7 @@ use super::{
     lifecycle::{Event, State, Verdict},
     look::Seen,
     record::{self, Happened},
-    worker::{Stop, Worker, after, backoff},
+    worker::{Stop, Worker, after, backoff, span_of},
 };
 use crate::{
     domain::{Fingerprint, TokenRequest},
@@ -79,7 +80,8 @@ impl Worker<'_> {
                 Some(_) => &by_hand::needs(Some(&policy)),
                 None => policy.needs(),
             };
-            let gathered = gather::gather(sources, request, needs).await?;
+            let span = span_of(row);
+            let gathered = gather::gather(sources, request, needs).instrument(span.clone()).await?;
             let oldest =
                 gather::oldest(&gathered.facts).map_or(looked_at, |read_at| read_at.min(looked_at));
             let held_back =
@@ -91,7 +93,8 @@ impl Worker<'_> {
                 && let Some(needs) = escalate::needs_for_people(&policy, request)
             {
                 // People decide about all that they are shown.
-                gathered = gather::gather(sources, request, &needs).await?;
+                let gathering = gather::gather(sources, request, &needs).instrument(span.clone());
+                gathered = gathering.await?;
                 judged = judge::judge(&policy, &held_back, request, gathered.facts);
             }
             let judged = match &review {
@@ -99,7 +102,8 @@ impl Worker<'_> {
                 None => judged,
             };
             let under = Under { policy: &policy, source: &in_force.source };
-            let row = self.record(row, request, &under, judged, &gathered.learned).await?;
+            let recording = self.record(row, request, &under, judged, &gathered.learned);
+            let row = recording.instrument(span).await?;
             decided.extend(
                 row.filter(|row| matches!(row.state, State::Decided(_)))
                     .map(|row| Decided { row, oldest }),

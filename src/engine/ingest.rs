@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use super::{
     changes::{MOST_RUNS, RUNS_WITHIN},
@@ -18,7 +19,7 @@ use crate::{
         ChangeEvent, Changed, IssueEvent, RequestEvent, RequestEventAction, parse_change_event,
         parse_issue_event, parse_request_event,
     },
-    store::{RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx, UNNAMED_EVENT},
+    store::{Guid, RequestKey, RequestRow, Store, StoreError, StoredDelivery, Tx, UNNAMED_EVENT},
 };
 
 /// How many deliveries share a transaction: few enough that nothing else waits long for its turn.
@@ -72,8 +73,12 @@ pub(super) async fn ingest(
         };
         some = true;
         // Before the turn to write is taken: others wait for it.
-        let said: Vec<_> =
-            read.deliveries.into_iter().map(|one| (one.seq, said(&one), one.event)).collect();
+        let said: Vec<_> = (read.deliveries.into_iter())
+            .map(|one| {
+                let span = tracing::info_span!("delivery", delivery = %Guid(&one.guid));
+                (span, one.seq, said(&one), one.event)
+            })
+            .collect();
         let now = clock.now();
         let mut tx = store.begin().await?;
         if !tx.processed(read.after, last).await? {
@@ -81,28 +86,31 @@ pub(super) async fn ingest(
             continue;
         }
         let (mut entries, mut known) = (Vec::new(), Known::new());
-        for (seq, said, event) in said {
+        for (span, seq, said, event) in said {
             match said {
                 // Whoever installs the App elsewhere is not served, and not even kept in mind.
                 Said::Request(event) if !counts(&event.organization.login) => {}
                 Said::Request(event) => {
                     look_around |= !note_where(&mut tx, &mut known, &event, now).await?;
-                    entries.extend(apply(&mut tx, event, now).await?);
+                    let told = apply(&mut tx, event, now).instrument(span.clone()).await?;
+                    entries.extend(told.into_iter().map(|entry| (span.clone(), entry)));
                 }
                 Said::Change(event) => note_change(&mut tx, &event, now).await?,
                 Said::Issue(event) => {
                     tx.look_at_issue(event.repository, event.number, now).await?;
                 }
                 Said::Installation => look_around = true,
-                Said::Unclear(why) => not_understood(&mut tx, seq, &event, &why, now).await?,
+                Said::Unclear(why) => {
+                    not_understood(&mut tx, seq, &event, &why, now).instrument(span).await?;
+                }
                 Said::Nothing => {}
             }
         }
         crate::crash::point("ingest-written");
         tx.commit().await?;
         crate::crash::point("ingest-committed");
-        for entry in entries {
-            audit.write(entry);
+        for (span, entry) in entries {
+            span.in_scope(|| audit.write(entry));
         }
     }
     Ok(Ingested { some, more: true, look_around })

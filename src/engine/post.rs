@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     notify::{Mail, MailError, Mailer},
     store::{MailRow, MailState, Store, StoreError},
+    watch::{Counter, Tally},
 };
 
 /// How often the outbox is looked at.
@@ -21,18 +22,28 @@ const SENT_AT_ONCE: i64 = 20;
 /// The longest pause before a mail is tried again.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(30);
 
+/// The words for what becomes of an attempt to send a mail.
+pub const MAIL_RESULTS: &[&str] = &["sent", "not_now", "refused"];
+
 /// Sends what is in the outbox.
 pub struct Post {
     store: Store,
     mailer: Mailer,
     clock: Clock,
+    tally: Tally,
 }
 
 impl Post {
     /// Sends what is in the outbox of `store` by `mailer`. Nothing happens before [`Post::run`].
     #[must_use]
     pub fn new(store: Store, mailer: Mailer, clock: Clock) -> Self {
-        Self { store, mailer, clock }
+        Self { store, mailer, clock, tally: Tally::default() }
+    }
+
+    /// The same, with what becomes of mails counted there.
+    #[must_use]
+    pub fn counting(self, tally: Tally) -> Self {
+        Self { tally, ..self }
     }
 
     /// Sends until `stop`.
@@ -65,13 +76,18 @@ impl Post {
         };
         let now = self.clock.now();
         let (state, note, due_at) = match sent {
-            Ok(()) => (MailState::Sent, String::new(), now),
+            Ok(()) => {
+                self.tally.count(Counter::Mails, ["sent"]);
+                (MailState::Sent, String::new(), now)
+            }
             Err(error @ MailError::Refused(_)) => {
                 tracing::error!(subject = row.subject, %error, "a mail will not be sent");
+                self.tally.count(Counter::Mails, ["refused"]);
                 (MailState::Refused, error.to_string(), now)
             }
             Err(error @ MailError::NotNow(_)) => {
                 tracing::warn!(subject = row.subject, %error, "a mail was not sent; it is tried again");
+                self.tally.count(Counter::Mails, ["not_now"]);
                 (MailState::Waiting, error.to_string(), after(now, pause(row.attempts)))
             }
         };

@@ -1,6 +1,7 @@
 //! One organization's work under its lease: look, decide, act, check. One thing after the other.
 
 use jiff::{SignedDuration, Timestamp};
+use tracing::Span;
 
 use super::{
     Engine,
@@ -18,6 +19,9 @@ const CLAIMED_AT_ONCE: i64 = 100;
 
 /// How many are judged before the first of them is sent.
 const JUDGED_AT_ONCE: usize = 10;
+
+/// Of how many requests that one call serves the log shows the numbers, when it fails.
+const SHOWN: usize = 20;
 
 /// How old a listing may be when something is judged on it.
 const LISTING_LASTS: SignedDuration = SignedDuration::from_secs(30);
@@ -132,7 +136,8 @@ impl Worker<'_> {
         let now = self.engine.clock.now();
         let organization =
             rows.first().map(|row| row.organization.login.to_string()).unwrap_or_default();
-        tracing::warn!(organization, requests = rows.len(), %error, "a call to GitHub failed; it is tried again");
+        let requests: Vec<i64> = rows.iter().take(SHOWN).map(|row| row.id.0).collect();
+        tracing::warn!(organization, count = rows.len(), ?requests, %error, "a call to GitHub failed; it is tried again");
         if let CallError::RateLimited { until } = error {
             self.park(rows, *until, &error.to_string()).await?;
             self.limited(installation, *until).await?;
@@ -231,6 +236,11 @@ impl Worker<'_> {
         tx.note_limits(installation, limits, Some(until)).await?;
         tx.commit().await
     }
+}
+
+/// What every line of the log says that is written while something is done for a request, be it by others than us.
+pub(super) fn span_of(row: &RequestRow) -> Span {
+    tracing::info_span!("request", organization = %row.organization.login, request = %row.id)
 }
 
 /// When a request is to be looked for again that was looked for in vain, and how often; `None`: often enough.

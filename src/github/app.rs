@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{
     call::{Caller, LARGEST_ANSWER},
     error::{CallError, SetupError},
-    limits::LimitsSeen,
+    limits::{Limits, LimitsSeen},
     read::Read,
     wire,
     write::Write,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{Installation, InstallationId, Login},
+    watch::Tally,
 };
 
 /// Who we are to GitHub.
@@ -82,6 +83,12 @@ impl App {
     #[must_use]
     pub fn only(self, organizations: Option<Vec<Login>>) -> Self {
         Self { allowed: organizations.map(Arc::from), ..self }
+    }
+
+    /// The same, with every call counted there.
+    #[must_use]
+    pub fn counting(self, tally: Tally) -> Self {
+        Self { caller: Caller { tally, ..self.caller }, ..self }
     }
 
     /// Whether an organization of this name counts.
@@ -159,8 +166,8 @@ pub(super) fn caller(
     let limits = Arc::new(LimitsSeen::default());
     // Two exchanges at most: the token, and the call itself.
     let deadline = options.timeout.saturating_mul(2);
-    let largest = LARGEST_ANSWER;
-    Ok(Caller { crab: Arc::new(crab), base_path, limits, clock, deadline, largest })
+    let (tally, largest) = (Tally::default(), LARGEST_ANSWER);
+    Ok(Caller { crab: Arc::new(crab), base_path, limits, clock, tally, deadline, largest })
 }
 
 /// Readers and writers, one client an installation, so that a token is fetched once and shared.
@@ -211,6 +218,16 @@ impl InstallationClients {
                 clients.insert(id, (caller, last_write));
             }
         }
+    }
+
+    /// What the last answers said of the hourly limits, of each installation that was called.
+    #[must_use]
+    pub fn limits(&self) -> Vec<(InstallationId, Limits)> {
+        let Ok(clients) = self.clients.lock() else { return Vec::new() };
+        clients
+            .iter()
+            .filter_map(|(id, (caller, _))| Some((*id, caller.limits.newest()?)))
+            .collect()
     }
 
     fn client(&self, id: InstallationId) -> Result<Client, CallError> {

@@ -11,6 +11,7 @@ use super::{error::CallError, limits, limits::LimitsSeen, link};
 use crate::{
     clock::Clock,
     domain::{cut, for_people},
+    watch::{Counter, Tally},
 };
 
 /// The largest answer that is read: a full page of a hundred repositories is some 600 KB.
@@ -26,6 +27,7 @@ pub(super) struct Caller {
     pub(super) base_path: Arc<str>,
     pub(super) limits: Arc<LimitsSeen>,
     pub(super) clock: Clock,
+    pub(super) tally: Tally,
     /// For the whole of a call, from the token that it may have to fetch first to the last byte.
     pub(super) deadline: Duration,
     /// The most bytes of an answer that are read.
@@ -136,6 +138,19 @@ impl Caller {
     }
 
     async fn call<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        asked: Asked<'_>,
+        body: Option<&B>,
+    ) -> Result<Answer, CallError> {
+        let answer = self.call_uncounted(method, path, asked, body).await;
+        let outcome = answer.as_ref().map_or_else(CallError::outcome, |_| "ok");
+        self.tally.count(Counter::Calls, [outcome]);
+        answer
+    }
+
+    async fn call_uncounted<B: Serialize + ?Sized>(
         &self,
         method: Method,
         path: &str,

@@ -48,7 +48,33 @@ pub enum CallError {
     },
 }
 
+/// The words for what a call comes to.
+pub const CALL_OUTCOMES: &[&str] = &[
+    "ok",
+    "rate_limited",
+    "forbidden",
+    "unauthorized",
+    "not_found",
+    "refused",
+    "no_answer",
+    "unreadable",
+];
+
 impl CallError {
+    /// One of [`CALL_OUTCOMES`].
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Unprocessable { .. } => "refused",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
     /// Whether a call that changes something may have changed it although it failed: then the state is
     /// read before anything is repeated.
     #[must_use]

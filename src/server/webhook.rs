@@ -14,11 +14,13 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use super::Shared;
 use crate::{
     github::{parse_departure_event, parse_issue_event, parse_repository_event},
-    store::{Accepted, Delivery, StoreError, UNNAMED_EVENT, delivery_key},
+    store::{Accepted, Delivery, Guid, StoreError, UNNAMED_EVENT, delivery_key},
+    watch::Counter,
 };
 
 /// The largest payload that GitHub sends, in bytes.
@@ -232,12 +234,63 @@ pub enum Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
+        Taken::Not(self).status().into_response()
+    }
+}
+
+/// What became of something that came to the webhook's address.
+enum Taken {
+    /// It is on the disk.
+    Stored,
+    /// It was there before.
+    SeenBefore,
+    /// Somebody was woken by it; it is not kept.
+    ActedOn,
+    /// It could not be stored.
+    NotStored,
+    /// It is no delivery that we keep.
+    Not(Rejection),
+}
+
+/// The words for what becomes of something that comes to the webhook's address.
+pub const RESULTS: &[&str] = &[
+    "stored",
+    "seen_before",
+    "acted_on",
+    "not_stored",
+    "not_signed",
+    "too_large",
+    "no_body",
+    "not_for_us",
+    "busy",
+];
+
+impl Taken {
+    const NOT_FOR_US: Self = Self::Not(Rejection::NotForUs);
+
+    fn status(&self) -> StatusCode {
         match self {
-            Self::NotSigned => StatusCode::UNAUTHORIZED.into_response(),
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-            Self::NoBody => StatusCode::REQUEST_TIMEOUT.into_response(),
-            Self::NotForUs => StatusCode::NO_CONTENT.into_response(),
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Stored | Self::SeenBefore | Self::ActedOn => StatusCode::ACCEPTED,
+            Self::NotStored | Self::Not(Rejection::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Not(Rejection::NotSigned) => StatusCode::UNAUTHORIZED,
+            Self::Not(Rejection::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Not(Rejection::NoBody) => StatusCode::REQUEST_TIMEOUT,
+            Self::Not(Rejection::NotForUs) => StatusCode::NO_CONTENT,
+        }
+    }
+
+    /// One of [`RESULTS`].
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::SeenBefore => "seen_before",
+            Self::ActedOn => "acted_on",
+            Self::NotStored => "not_stored",
+            Self::Not(Rejection::NotSigned) => "not_signed",
+            Self::Not(Rejection::TooLarge) => "too_large",
+            Self::Not(Rejection::NoBody) => "no_body",
+            Self::Not(Rejection::NotForUs) => "not_for_us",
+            Self::Not(Rejection::Busy) => "busy",
         }
     }
 }
@@ -361,51 +414,65 @@ fn guid_of_bytes(body: &[u8]) -> Vec<u8> {
     std::iter::once(0).chain(Sha256::digest(body)).collect()
 }
 
-/// Does what is to be done with an event of this kind, and answers.
+/// Does what is to be done with what came, counts what became of it, and answers.
 pub(super) async fn receive(
     State(shared): State<Shared>,
-    delivery: VerifiedDelivery,
+    delivery: Result<VerifiedDelivery, Rejection>,
 ) -> StatusCode {
+    let taken = match delivery {
+        Ok(delivery) => {
+            let span = tracing::info_span!("delivery", delivery = %Guid(&delivery.guid));
+            take(&shared, delivery).instrument(span).await
+        }
+        Err(rejection) => Taken::Not(rejection),
+    };
+    shared.tally.count(Counter::Webhooks, [taken.as_str()]);
+    taken.status()
+}
+
+/// Does what is to be done with an event of this kind.
+async fn take(shared: &Shared, delivery: VerifiedDelivery) -> Taken {
     match delivery.event.handling() {
-        Handling::Store => store(&shared, delivery).await,
+        Handling::Store => store(shared, delivery).await,
         Handling::StoreForRules => match parse_repository_event(&delivery.payload) {
-            Some(event) if (shared.holds_rules)(&event) => store(&shared, delivery).await,
-            _ => StatusCode::NO_CONTENT,
+            Some(event) if (shared.holds_rules)(&event) => store(shared, delivery).await,
+            _ => Taken::NOT_FOR_US,
         },
-        Handling::StoreForReviewers => store_for_reviewers(&shared, delivery).await,
-        Handling::WakeRules => wake_rules(&shared, &delivery),
+        Handling::StoreForReviewers => store_for_reviewers(shared, delivery).await,
+        Handling::WakeRules => wake_rules(shared, &delivery),
         Handling::WakeComparison => match parse_departure_event(&delivery.payload) {
             Some(organization) => {
                 (shared.somebody_left)(organization);
-                StatusCode::ACCEPTED
+                Taken::ActedOn
             }
-            None => StatusCode::NO_CONTENT,
+            None => Taken::NOT_FOR_US,
         },
     }
 }
 
 /// Has the repository looked at, where rules are in it. Nothing is kept.
-fn wake_rules(shared: &Shared, delivery: &VerifiedDelivery) -> StatusCode {
+fn wake_rules(shared: &Shared, delivery: &VerifiedDelivery) -> Taken {
     match parse_repository_event(&delivery.payload) {
-        Some(event) if (shared.repository_changed)(&event) => StatusCode::ACCEPTED,
-        _ => StatusCode::NO_CONTENT,
+        Some(event) if (shared.repository_changed)(&event) => Taken::ActedOn,
+        _ => Taken::NOT_FOR_US,
     }
 }
 
 /// Stores what is about an issue in which people are asked. Nothing else is kept.
-async fn store_for_reviewers(shared: &Shared, delivery: VerifiedDelivery) -> StatusCode {
-    let Ok(event) = parse_issue_event(&delivery.payload) else { return StatusCode::NO_CONTENT };
+async fn store_for_reviewers(shared: &Shared, delivery: VerifiedDelivery) -> Taken {
+    let Ok(event) = parse_issue_event(&delivery.payload) else { return Taken::NOT_FOR_US };
     let asked = shared.store.is_review_issue(event.repository, event.number);
     match tokio::time::timeout(ANSWER_DEADLINE, asked).await {
-        Ok(Ok(false)) => StatusCode::NO_CONTENT,
+        Ok(Ok(false)) => Taken::NOT_FOR_US,
         // Whether it is cannot be told: kept, it costs little.
         _ => store(shared, delivery).await,
     }
 }
 
-/// Stores a delivery and answers 202: when GitHub hears it, the delivery is on the disk.
-async fn store(shared: &Shared, delivery: VerifiedDelivery) -> StatusCode {
+/// Stores a delivery: when GitHub hears 202, the delivery is on the disk.
+async fn store(shared: &Shared, delivery: VerifiedDelivery) -> Taken {
     let (delivery, _budget) = delivery.into_delivery(shared.clock.now());
+    let event = delivery.event;
     let accepted = match tokio::time::timeout(ANSWER_DEADLINE, shared.store.accept(delivery)).await
     {
         Ok(accepted) => accepted,
@@ -413,13 +480,17 @@ async fn store(shared: &Shared, delivery: VerifiedDelivery) -> StatusCode {
     };
     match accepted {
         Ok(Accepted::New) => {
+            tracing::debug!(event, "a delivery is stored");
             (shared.wake)();
-            StatusCode::ACCEPTED
+            Taken::Stored
         }
-        Ok(Accepted::SeenBefore) => StatusCode::ACCEPTED,
+        Ok(Accepted::SeenBefore) => {
+            tracing::debug!(event, "a delivery came that is stored already");
+            Taken::SeenBefore
+        }
         Err(error) => {
             tracing::error!(%error, "a delivery could not be stored; GitHub is told so");
-            StatusCode::SERVICE_UNAVAILABLE
+            Taken::NotStored
         }
     }
 }

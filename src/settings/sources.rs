@@ -98,6 +98,13 @@ pub const KEYS: &[Key] = &[
         Some("127.0.0.1:3000"),
     ),
     key(
+        "ops-listen",
+        "PATWARDEN_OPS_LISTEN",
+        "where /readyz and /metrics are, for those who watch; nobody is asked who they are there, so keep it from strangers; \
+         `off`: nowhere",
+        Some("127.0.0.1:9464"),
+    ),
+    key(
         "highest-mode",
         "PATWARDEN_HIGHEST_MODE",
         "the most that any policy may do: shadow, approve-only or enforce",

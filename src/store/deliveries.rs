@@ -4,7 +4,7 @@
 //! the other file, beside what was made of them.
 
 use std::{
-    fmt::Write,
+    fmt::{self, Write as _},
     sync::{Arc, LazyLock},
 };
 
@@ -32,6 +32,28 @@ pub fn delivery_key(guid: &str) -> Option<Vec<u8>> {
     match hex::decode(&digits) {
         Ok(bytes) if uuid => Some(bytes),
         _ => printable.then(|| guid.as_bytes().to_vec()),
+    }
+}
+
+/// The GUID of a delivery as it is kept, written as GitHub writes it.
+pub struct Guid<'a>(pub &'a [u8]);
+
+impl fmt::Display for Guid<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() == 16 {
+            let digits = hex::encode(self.0);
+            let mut rest = digits.as_str();
+            for (place, length) in [8, 4, 4, 4, 12].into_iter().enumerate() {
+                let (part, others) = rest.split_at_checked(length).unwrap_or((rest, ""));
+                write!(f, "{}{part}", if place == 0 { "" } else { "-" })?;
+                rest = others;
+            }
+            return Ok(());
+        }
+        match std::str::from_utf8(self.0) {
+            Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => f.write_str(text),
+            _ => f.write_str(&hex::encode(self.0)),
+        }
     }
 }
 
@@ -64,6 +86,8 @@ pub enum Accepted {
 pub(crate) struct StoredDelivery {
     /// Its place.
     pub(crate) seq: i64,
+    /// `X-GitHub-Delivery`, as it is kept.
+    pub(crate) guid: Vec<u8>,
     /// `X-GitHub-Event`.
     pub(crate) event: String,
     /// The payload.
@@ -206,7 +230,7 @@ impl Store {
         }
         let Some(last) = last else { return Ok(Unprocessed { after, deliveries: Vec::new() }) };
         let rows = sqlx::query(
-            "SELECT seq, event, body FROM deliveries WHERE seq > $1 AND seq <= $2 ORDER BY seq",
+            "SELECT seq, guid, event, body FROM deliveries WHERE seq > $1 AND seq <= $2 ORDER BY seq",
         )
         .bind(after)
         .bind(last)
@@ -215,6 +239,7 @@ impl Store {
         let deliveries = rows.iter().map(|row| {
             Ok(StoredDelivery {
                 seq: get(row, "seq")?,
+                guid: get(row, "guid")?,
                 event: get(row, "event")?,
                 body: get(row, "body")?,
             })

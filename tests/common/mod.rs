@@ -235,6 +235,7 @@ impl Scene {
             ("database-url", format!("sqlite:{}", self.store_path().display())),
             ("rules", self.path("rules.toml").display().to_string()),
             ("listen", "127.0.0.1:0".to_owned()),
+            ("ops-listen", "off".to_owned()),
             ("reconcile-interval", "24h".to_owned()),
             ("write-interval", "1ms".to_owned()),
             // Scenes count calls; those that are about tokens list them.

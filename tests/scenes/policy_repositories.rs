@@ -121,7 +121,7 @@ async fn a_first_start_on_rules_in_a_repository_is_no_error() {
     let app = scene.hub.app();
     let log = std::fs::File::create(scene.path("log")).unwrap();
     let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_patwarden"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--rules", PLACE])
+        .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "off", "--rules", PLACE])
         .env_clear()
         .env("GITHUB_APP_ID", app.id.to_string())
         .env("GITHUB_APP_PRIVATE_KEY", &app.private_key_pem)
