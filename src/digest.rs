@@ -22,7 +22,7 @@ pub use render::{html, text};
 /// The most HTML that a digest comes to, in bytes: mail readers cut off what is longer than 102 kB.
 pub const MOST_HTML: usize = 100_000;
 
-/// How many days before a token expires its owner's tokens are listed, the soonest first.
+/// How many days before a token expires it is listed, the soonest first; at none of them before half of its life is over.
 pub const EXPIRES_IN_DAYS: [i64; 4] = [1, 7, 14, 30];
 
 /// After how many days without use a token counts as stale.
@@ -81,6 +81,8 @@ pub struct Day {
     pub coming: Vec<Coming>,
     /// Runs of standing policies that wait for somebody.
     pub runs: Vec<WaitingRun>,
+    /// Tokens that got more than was judged, and were revoked.
+    pub alarms: Few<Alarm>,
     /// What is broken or degraded.
     pub troubles: Vec<Trouble>,
     /// What people and other Apps decided outside patwarden, and tokens that nobody asked for.
@@ -114,6 +116,8 @@ pub struct Pages {
     pub requests: String,
     /// All tokens with access.
     pub tokens: String,
+    /// Who owns it, which every member may see.
+    pub owners: String,
 }
 
 impl Pages {
@@ -128,6 +132,7 @@ impl Pages {
         };
         let settings = format!("{site}/organizations/{organization}/settings");
         Self {
+            owners: format!("{site}/orgs/{organization}/people?query=role%3Aowner"),
             requests: format!("{settings}/personal-access-token-requests"),
             tokens: format!("{settings}/personal-access-tokens"),
         }
@@ -155,6 +160,10 @@ pub struct Waiting {
     pub decision: Option<Decision>,
     /// What is in the way, for people.
     pub note: String,
+    /// When silence denies it, if it does.
+    pub denies_at: Option<Timestamp>,
+    /// Where it is answered, where people are asked on an issue: GitHub's own address of that.
+    pub issue: Option<String>,
 }
 
 /// Whether something waits for too long.
@@ -178,6 +187,34 @@ pub struct Coming {
     pub tokens: u64,
     /// Whose: some of them.
     pub owners: Few<Login>,
+    /// Which: the first of them that are taken.
+    pub named: Vec<ComingToken>,
+    /// Whether using one keeps it.
+    pub use_keeps: bool,
+}
+
+/// A token that a standing policy takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ComingToken {
+    /// Its number at GitHub.
+    pub token: i64,
+    /// Whose.
+    pub owner: Login,
+    /// Its name: hostile text.
+    pub name: String,
+}
+
+/// A token that got more than was judged, and lost it at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alarm {
+    /// The number of its request.
+    pub request: i64,
+    /// Whose.
+    pub owner: Login,
+    /// Its name: hostile text.
+    pub token_name: String,
+    /// When it was revoked.
+    pub at: Timestamp,
 }
 
 /// A run of a standing policy that waits for somebody.
@@ -335,6 +372,7 @@ impl Day {
             && self.unconfirmed == 0
             && self.coming.is_empty()
             && self.runs.is_empty()
+            && self.alarms.is_none()
             && self.troubles.is_empty()
             && self.outside.is_none()
             && self.expiring.is_none()
@@ -356,6 +394,10 @@ impl Day {
     #[must_use]
     pub fn subject(&self) -> String {
         let mut parts = Vec::new();
+        // Of several things three are said: this one is always among them.
+        if self.alarms.all > 0 {
+            parts.push(many(self.alarms.all, "alarm"));
+        }
         if self.waiting.all > 0 {
             let overdue = match (self.overdue(), self.waiting.all) {
                 (0, _) => String::new(),

@@ -232,6 +232,11 @@ impl Engine {
         self.stocktake.notify_one();
     }
 
+    /// Whether something of an issue was done by our own bot, as far as it is known by now who that is.
+    pub fn did(&self, event: &crate::github::IssueEvent) -> bool {
+        self.app.did(event)
+    }
+
     /// Whether nothing new is to be begun.
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)

@@ -3,5 +3,6 @@
 pub mod command;
 pub mod escalation;
 pub mod issue;
+pub mod letter;
 pub mod markdown;
 pub mod reply;

@@ -20,7 +20,11 @@ pub use ops::ops_router;
 pub use webhook::{LARGEST_DELIVERY, RESULTS, Secrets, VerifiedDelivery};
 
 use crate::{
-    clock::Clock, domain::OrganizationId, engine::Engine, github::RepositoryEvent, store::Store,
+    clock::Clock,
+    domain::OrganizationId,
+    engine::Engine,
+    github::{IssueEvent, RepositoryEvent},
+    store::Store,
     watch::Tally,
 };
 
@@ -51,6 +55,8 @@ pub struct Shared {
     holds_rules: Arc<dyn Fn(&RepositoryEvent) -> bool + Send + Sync>,
     /// Told of every event that says that somebody left an organization or a team of it.
     somebody_left: Arc<dyn Fn(OrganizationId) + Send + Sync>,
+    /// Says whether something of an issue was done by our own bot, which needs not be told of it.
+    done_by_us: Arc<dyn Fn(&IssueEvent) -> bool + Send + Sync>,
     secrets: Arc<Secrets>,
     budget: webhook::Budget,
     clock: Clock,
@@ -62,12 +68,13 @@ impl Shared {
     #[must_use]
     pub fn new(store: Store, engine: &Arc<Engine>, secrets: Secrets, clock: Clock) -> Self {
         let (engine, policies) = (Arc::clone(engine), engine.policies().clone());
-        let leaving = Arc::clone(&engine);
+        let (leaving, doing) = (Arc::clone(&engine), Arc::clone(&engine));
         let shared = Self::waking(store, secrets, clock, move || engine.wake());
         let holding = policies.clone();
         Self {
             repository_changed: Arc::new(move |event| policies.heard_of(event)),
             somebody_left: Arc::new(move |organization| leaving.somebody_left(organization)),
+            done_by_us: Arc::new(move |event| doing.did(event)),
             holds_rules: Arc::new(move |event| !holding.held_by(event.id).is_empty()),
             ..shared
         }
@@ -87,6 +94,7 @@ impl Shared {
             repository_changed: Arc::new(|_| false),
             holds_rules: Arc::new(|_| false),
             somebody_left: Arc::new(|_| {}),
+            done_by_us: Arc::new(|_| false),
             secrets: Arc::new(secrets),
             budget: webhook::Budget::default(),
             clock,

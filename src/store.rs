@@ -31,6 +31,7 @@ mod policy_places;
 mod requests;
 mod retention;
 mod review_issues;
+mod review_remarks;
 mod reviews;
 mod revocations;
 mod standing;
@@ -49,7 +50,7 @@ pub(crate) use deliveries::StoredDelivery;
 pub use deliveries::{
     Accepted, Backlog, Delivery, Guid, UNNAMED_EVENT, UnreadDelivery, delivery_key,
 };
-pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringToken, ToldToken};
+pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringSpan, ExpiringToken, ToldToken};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use escalations::{EscalationRow, GroupRow, NewVote, VoteRow};
@@ -66,6 +67,7 @@ pub use policies_in_force::PolicyInForceRow;
 pub use policy_places::{Found, Pin, PinnedBy, PlaceIs, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 pub use review_issues::{CommentRow, IssueRow, IssueState};
+pub use review_remarks::{NewRemark, RemarkKind, Remarks};
 pub(crate) use reviews::NewReview;
 pub use reviews::{ReviewRow, Voice};
 pub use revocations::{

@@ -75,6 +75,7 @@ fn asked() -> impl Strategy<Value = Vec<Asked>> {
                 instead_of: instead_of.map(|of| GROUPS[of].to_owned()).filter(|of| of != name),
                 reached_at: reached.map(hour),
                 reminded_at: None,
+                denies_from: None,
             });
         asked.collect()
     })
@@ -162,6 +163,7 @@ proptest! {
             instead_of: None,
             reached_at: Some(hour(0)),
             reminded_at: None,
+            denies_from: None,
         };
         let quorum = i64::from(asked.group.quorum);
         // Each says it twice.

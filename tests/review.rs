@@ -22,12 +22,13 @@ use patwarden::{
     review::{
         command::{self, Said, Why},
         issue::{Audience, End, Ended, Group, Question, Silence, Voter, mark},
+        letter::{AskedFor, Letter},
         reply::Reply,
     },
     rules::{
-        Decision, Policy, RuleId, Trace, decide_with_trace,
+        Decision, Policy, RuleId, Trace, UnknownFact, decide_with_trace,
         facts::{Fact, Facts},
-        policy::{FinallyDecision, MayDecide},
+        policy::{Detail, FinallyDecision, MayDecide},
     },
 };
 use proptest::prelude::*;
@@ -156,6 +157,7 @@ impl Told {
             silence: Silence {
                 next: Some((at("2026-06-04T12:00:00Z"), "owners".to_owned())),
                 finally: Some((at("2026-06-08T12:00:00Z"), FinallyDecision::Deny)),
+                mute: false,
             },
             request,
         }
@@ -201,7 +203,7 @@ fn a_reviewer_who_knows_nothing_learns_all_that_a_decision_takes() {
     - **It may** `contents:write`, `workflows:write`
     - **On** 2 repositories: `web`, `api`
     - **Until** 2026-08-28 (90 days)
-    - **Asked** 2026-05-30 10:00 UTC
+    - **Asked** Sat 30 May 2026, 10:00 UTC
 
     The reason, in the requester's own words:
 
@@ -219,7 +221,7 @@ fn a_reviewer_who_knows_nothing_learns_all_that_a_decision_takes() {
 
     ### Who decides, and how
 
-    - **`security`**: 1 of 2 approvals (`olga`). May decide: members of the team `security`, owners of the organization; an approval needs a comment
+    - **`security`**: 1 of 2 approvals (`olga`). May decide: members of the team `security`, owners of the organization; an approval needs a comment, such as `/approve seen with Olga`
     - **`owners`**: 0 of 1 approval. May decide: members of the team `security`, owners of the organization
 
     Each of these groups must approve. One denial is enough to deny. The requester's own answer never counts. When the request is changed, earlier answers no longer count.
@@ -227,7 +229,7 @@ fn a_reviewer_who_knows_nothing_learns_all_that_a_decision_takes() {
     Write a comment with **one** of these at the start of a line:
 
     ```text
-    /approve [comment]   yes; with enough of these it is approved
+    /approve comment     yes; with enough of these it is approved
     /deny reason         no; it is denied, and the requester gets the reason
     /explain             shows how every rule judged the request
     /assign @login       asks one of those who may decide
@@ -235,8 +237,8 @@ fn a_reviewer_who_knows_nothing_learns_all_that_a_decision_takes() {
 
     For example: `/deny Please ask for 30 days.`
 
-    If nobody answers, `owners` is asked as well on 2026-06-04 12:00 UTC.
-    If nobody decides, it is **denied** on 2026-06-08 12:00 UTC.
+    If nobody decides until Thu 4 Jun 2026, 12:00 UTC, `owners` is asked too.
+    It is **denied** on Mon 8 Jun 2026, 12:00 UTC, unless somebody decides.
 
     Who owns the organization can also decide on [GitHub's own page](<https://github.com/organizations/acme/settings/personal-access-token-requests>).
 
@@ -286,7 +288,7 @@ fn in_a_public_repository_only_who_since_when_and_where_is_said() {
     Write a comment with **one** of these at the start of a line:
 
     ```text
-    /approve [comment]   yes; with enough of these it is approved
+    /approve comment     yes; with enough of these it is approved
     /deny reason         no; it is denied, and the requester gets the reason
     /explain             shows how every rule judged the request
     /assign @login       asks one of those who may decide
@@ -326,7 +328,7 @@ fn what_is_over_says_who_ended_it_and_how_and_asks_nobody_any_more() {
     assert_eq!(question.title(), "[denied] Token of kim");
     let body = question.body();
     assert!(
-        body.contains("**This request is over: denied by `olga`**, 2026-06-02 08:30 UTC."),
+        body.contains("**This request is over: denied by `olga`**, Tue 2 Jun 2026, 08:30 UTC."),
         "{body}"
     );
     assert!(body.contains("```text\nToo wide.\n@kim /approve\n```"), "{body}");
@@ -365,7 +367,122 @@ fn hostile(words: &str) -> Told {
     }
     told.groups[0].approved.push(Voter { id: UserId(1), login: Login::new(words) });
     words.clone_into(&mut told.groups[0].name);
+    told.groups[0].instead_of = Some(words.to_owned());
+    told.groups[0].may_decide.teams.extend(TeamRef::parse(words).ok());
+    told.silence.next = Some((at("2026-06-04T12:00:00Z"), words.to_owned()));
+    told.silence.mute = true;
+    told.decision.reason = Some(words.to_owned());
+    told.decision.unknown.push(UnknownFact {
+        fact: words.to_owned(),
+        why: words.to_owned(),
+        rule: RuleId::new(words),
+        retry: true,
+    });
     told
+}
+
+impl Told {
+    /// The mail about it, to one of the first group.
+    fn letter(&self, detail: Detail, issue: Option<&'static str>) -> Letter<'_> {
+        Letter {
+            organization: &self.request.organization.login,
+            requester: &self.request.owner.login,
+            group: &self.groups[0].name,
+            quorum: self.groups[0].quorum,
+            comment_required: self.groups[0].comment_required,
+            asked: Some(AskedFor {
+                request: &self.request,
+                repositories: self.repositories.as_deref(),
+                decision: &self.decision,
+            }),
+            silence: &self.silence,
+            issue,
+            page: PAGE,
+            reminds_of: None,
+            detail,
+        }
+    }
+}
+
+const PAGE: &str = "https://github.com/organizations/acme/settings/personal-access-token-requests";
+const ISSUE: &str = "https://github.com/acme/token-reviews/issues/7";
+
+#[test]
+fn a_mail_says_what_is_asked_why_people_are_how_to_decide_and_what_silence_does() {
+    let told = told();
+    let letter = told.letter(Detail::Full, Some(ISSUE));
+    assert_snapshot!(format!("Subject: {}\n\n{}", letter.subject(), letter.text()), @r#"
+    Subject: [patwarden acme] a token request of kim to decide
+
+    Hello,
+
+    kim asks for access to the organization acme with a personal access token. Its rules do not decide that by themselves, so people do, and you are one of them.
+
+    Asked for: contents:write, workflows:write on web, api for 90 d
+    The token's name: deploy-prod
+    The reason given: "CHG-004211 release job asked for by @olga"
+
+    Closest to passing was the rule approve.devs-write:
+      - lifetime: it lets pass at most 30d; found 90d
+      - permissions.repository.workflows: it lets pass not at all; found write
+
+    You decide with a comment on its issue: /approve comment, or /deny reason, at the start of a line. 2 approvals of security are needed; one denial denies, and the requester is told the reason.
+
+    If nobody decides until Thu 4 Jun 2026, 12:00 UTC, owners is asked too. It is denied on Mon 8 Jun 2026, 12:00 UTC, unless somebody decides.
+
+    Decide at: https://github.com/acme/token-reviews/issues/7
+
+    patwarden is a program that answers requests for tokens in acme by rules that its owners keep. You have this mail because those rules name you, or a group that you are in, for what they leave to people. Nothing is decided by answering it or by opening a link.
+    "#);
+}
+
+#[test]
+fn a_mail_that_is_not_private_names_nobody_and_nothing() {
+    let mut told = told();
+    told.groups[0].name = "secops".to_owned();
+    told.silence.next = Some((at("2026-06-04T12:00:00Z"), "directors".to_owned()));
+    let letter = told.letter(Detail::Minimal, None);
+    for text in [letter.subject(), letter.text(), letter.html()] {
+        for secret in
+            ["kim", "deploy-prod", "contents", "CHG-", "web", "devs-write", "secops", "directors"]
+        {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+    assert!(letter.text().contains("It is denied on Mon 8 Jun 2026, 12:00 UTC"));
+    assert!(letter.text().contains(PAGE));
+}
+
+/// Fails where a mail has a line, a link, an element or a sign of a stranger's.
+#[track_caller]
+fn assert_letter_harmless(words: &str) {
+    let (told, plain) = (hostile(words), hostile("kim"));
+    for detail in [Detail::Full, Detail::Minimal] {
+        let (letter, plain) = (told.letter(detail, Some(ISSUE)), plain.letter(detail, Some(ISSUE)));
+        let (subject, text, html) = (letter.subject(), letter.text(), letter.html());
+        assert_eq!(subject.lines().count(), 1, "{subject:?}");
+        assert_eq!(text.lines().count(), plain.text().lines().count(), "{words:?}: {text}");
+        let elements = |html: &str| html.matches('<').count();
+        assert_eq!(elements(&html), elements(&plain.html()), "{words:?}: {html}");
+        for written in [subject, text, html] {
+            assert!(!written.chars().any(|one| one.is_control() && one != '\n'), "{written:?}");
+            let ours = written.matches("https://github.com/acme/token-reviews/issues/7").count();
+            let letters: Vec<char> = written.chars().collect();
+            let address =
+                |four: &&[char]| four[0].is_alphanumeric() && four[1..] == [':', '/', '/'];
+            assert_eq!(letters.windows(4).filter(address).count(), ours, "{words:?}: {written}");
+            for sign in ["\u{202e}", "\u{200b}", "\u{2028}", "www.evil", "@evil.example"] {
+                assert!(!written.contains(sign), "{words:?}: {sign} in {written}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_stranger_wrote_takes_effect_in_a_mail() {
+    for words in HOSTILE {
+        assert_letter_harmless(words);
+    }
 }
 
 /// Every text that can be made of these words.
@@ -520,6 +637,10 @@ proptest! {
     fn no_words_take_effect(words in "[`~<>!\\[\\]()@#/\\\\&;:.\\-*_|\n\r\t apdeny0\u{202e}\u{0}]{0,60}") {
         for text in texts(&words) {
             assert_harmless(&text, &words);
+        }
+        // Words of nothing are as many lines as words.
+        if words.chars().any(char::is_alphanumeric) {
+            assert_letter_harmless(&words);
         }
     }
 

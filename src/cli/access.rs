@@ -23,7 +23,7 @@ use crate::{
 
 /// What a command logs beside its answer: what goes wrong with it. What there is to be said of the rules in general, `serve`
 /// and `rules check` say; that they cannot be used is an error, and shown.
-const LOGGED: &str = "warn,patwarden::engine::policy=error";
+const LOGGED: &str = "warn,octocrab=off,patwarden::engine::policy=error";
 
 /// Who the App is, and where the record is. The key itself comes from the environment or a file.
 #[derive(Args)]

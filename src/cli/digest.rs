@@ -100,6 +100,17 @@ impl Preview {
         let found =
             preview_digest(&store, &policies, by_settings, api_url, &organization, now).await;
         let preview = match found {
+            // No rules, no [digest] in them: what is wrong is the rules.
+            Err(DigestError::None(_)) if policies.in_force(&organization).policy.is_none() => {
+                let why = policies.in_force(&organization).broken;
+                let why = why.unwrap_or_else(|| "there are none".to_owned());
+                output::note(&format!(
+                    "no rules of {} can be used, so there is no [digest] either: {}",
+                    organization.login,
+                    output::cell(&why, 500)
+                ));
+                return Ok(Exit::NotWell);
+            }
             Err(error @ DigestError::None(_)) => {
                 output::note(&format!(
                     "{error}: add one, such as `to = [\"owners\"]` and `at = \"08:00 Europe/Vienna\"`"

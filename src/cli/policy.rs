@@ -22,7 +22,8 @@ pub(super) enum Policy {
     /// organization whose login belonged to another one.
     ///
     /// With --teams it is about teams instead: a slug in the rules means the team that had it when a rule first asked,
-    /// until somebody says that whichever team has it now is meant.
+    /// until somebody says that whichever team has it now is meant. With --reviews about the repositories in which reviewers
+    /// are asked: their names mean those that had them when people were first asked there.
     Trust(Trust),
 }
 
@@ -45,6 +46,9 @@ pub(super) struct Trust {
     /// Forget which teams the slugs in the rules meant: each means the team that has it when a rule next asks
     #[arg(long)]
     teams: bool,
+    /// Forget which repositories the rules meant for reviews: each name means the one that has it when people are next asked
+    #[arg(long, conflicts_with = "teams")]
+    reviews: bool,
     /// Do not ask: for scripts
     #[arg(long)]
     yes: bool,
@@ -55,6 +59,7 @@ impl Policy {
         match self {
             Self::List(list) => list.run().await,
             Self::Trust(trust) if trust.teams => trust.forget_teams().await,
+            Self::Trust(trust) if trust.reviews => trust.forget_review_repositories().await,
             Self::Trust(trust) => trust.accept().await,
         }
     }
@@ -286,6 +291,47 @@ impl Trust {
         Ok(Exit::Well)
     }
 
+    /// Lets the names in `notify` mean whichever repositories have them now.
+    async fn forget_review_repositories(&self) -> anyhow::Result<Exit> {
+        let store = self.store.open().await?;
+        let whose = self.whose(&store).await?;
+        let mut found = Vec::new();
+        for organization in organizations_under(&store, &whose, &self.org).await? {
+            let known = store.review_repositories(organization.id).await?;
+            let mut names: Vec<String> =
+                known.into_iter().map(|(name, id)| format!("{name} (number {id})")).collect();
+            names.sort();
+            if !names.is_empty() {
+                found.push((organization, names));
+            }
+        }
+        if found.is_empty() {
+            output::line(format_args!(
+                "Nobody was asked in a repository of {}'s yet: there is nothing to forget.",
+                output::cell(&self.org, 40)
+            ));
+            return Ok(Exit::Well);
+        }
+        for (organization, names) in &found {
+            output::line(format_args!(
+                "In {} each of these names will mean whichever repository has it when people are next asked there, and whoever \
+                 reads that sees what is asked: {}",
+                output::cell(organization.login.as_str(), 40),
+                output::cell(&names.join(", "), 1_000)
+            ));
+        }
+        if !self.confirmed().await? {
+            return Ok(Exit::NotWell);
+        }
+        for (organization, _) in found {
+            store
+                .forget_review_repositories(organization.id, crate::clock::Clock::system().now())
+                .await?;
+        }
+        output::line("Forgotten; people are asked within minutes.");
+        Ok(Exit::Well)
+    }
+
     /// Whether somebody says yes, here or by a flag.
     async fn confirmed(&self) -> anyhow::Result<bool> {
         let yes = self.yes || asked().await?;
@@ -303,20 +349,30 @@ async fn pinned_teams(
     login: &str,
 ) -> anyhow::Result<Vec<(Organization, Vec<String>)>> {
     let mut found = Vec::new();
-    for policy in store.policies_in_force().await? {
-        let concerned = whose == ENTERPRISE
-            || policy.whose.as_deref() == Some(whose)
-            || policy.organization.login == Login::new(login);
-        if concerned {
-            let teams = store.known_teams(policy.organization.id).await?;
-            let mut slugs: Vec<String> = teams.into_keys().collect();
-            slugs.sort();
-            if !slugs.is_empty() {
-                found.push((policy.organization, slugs));
-            }
+    for organization in organizations_under(store, whose, login).await? {
+        let teams = store.known_teams(organization.id).await?;
+        let mut slugs: Vec<String> = teams.into_keys().collect();
+        slugs.sort();
+        if !slugs.is_empty() {
+            found.push((organization, slugs));
         }
     }
     Ok(found)
+}
+
+/// Every organization under these rules.
+async fn organizations_under(
+    store: &Store,
+    whose: &str,
+    login: &str,
+) -> anyhow::Result<Vec<Organization>> {
+    let concerned = |policy: &PolicyInForceRow| {
+        whose == ENTERPRISE
+            || policy.whose.as_deref() == Some(whose)
+            || policy.organization.login == Login::new(login)
+    };
+    let policies = store.policies_in_force().await?.into_iter().filter(concerned);
+    Ok(policies.map(|policy| policy.organization).collect())
 }
 
 /// The organization that has the login now, where it is another than had it.

@@ -3,11 +3,14 @@
 //!
 //! Whatever comes from people is hostile: it becomes one line, bounded, and no address in it is one to click.
 
+mod coming;
+
+use coming::{alarms, coming};
 use jiff::SignedDuration;
 
 use super::{
-    By, Coming, Day, Decided, OutsideWhat, RuleCount, Trouble, Urgency, Waiting, WaitingRun,
-    expire, in_days, many, span,
+    By, Day, Decided, OutsideWhat, RuleCount, Trouble, Urgency, Waiting, expire, in_days, many,
+    span,
 };
 use crate::{
     domain::{Repository, RepositoryId, TokenRequest, cut, for_people},
@@ -68,6 +71,8 @@ pub struct Line {
     pub label: String,
     /// The rest.
     pub text: String,
+    /// Whether the rest is an address of GitHub's.
+    pub is_link: bool,
 }
 
 /// Whether something hurries.
@@ -97,6 +102,7 @@ pub(super) fn page(day: &Day, detail: Detail, most: usize) -> Page {
     let sections = [
         waiting(day, detail, most),
         coming(day, detail, most),
+        alarms(day, detail, most),
         troubles(day, detail, most),
         outside(day, detail, most),
         expiring(day, detail, most),
@@ -247,6 +253,13 @@ fn one_waiting(day: &Day, one: &Waiting) -> Item {
     if !for_people(reason).is_empty() {
         lines.push(labelled("says", format!("\"{}\"", line(reason, QUOTED))));
     }
+    if let Some(at) = one.denies_at {
+        let when = moment(day, at);
+        lines.push(labelled("silence", format!("denied {when}, unless somebody answers")));
+    }
+    if let Some(issue) = &one.issue {
+        lines.push(Line { is_link: true, ..labelled("answer", issue.clone()) });
+    }
     Item {
         mark: mark(one.urgency),
         head: format!(
@@ -306,83 +319,6 @@ fn why(decision: &Decision) -> Vec<String> {
         lines.push(format!("could not read {}: {}", unknown.fact, unknown.why));
     }
     lines.iter().map(|text| line(text, LINE)).collect()
-}
-
-fn coming(day: &Day, detail: Detail, most: usize) -> Option<Section> {
-    if day.coming.is_empty() && day.runs.is_empty() {
-        return None;
-    }
-    let runs = day.runs.iter().take(most).map(|run| one_run(day, run, detail));
-    let coming = day.coming.iter().take(most).map(|one| one_coming(day, one, detail));
-    let left = left_out(
-        (day.runs.len() + day.coming.len()) as u64,
-        day.runs.len().min(most) + day.coming.len().min(most),
-    );
-    Some(Section {
-        title: "Happens unless you object".to_owned(),
-        items: runs.chain(coming).collect(),
-        more: more(left, &day.pages.tokens),
-    })
-}
-
-fn one_run(day: &Day, run: &WaitingRun, detail: Detail) -> Item {
-    let mut lines = Vec::new();
-    if detail == Detail::Full {
-        lines.push(labelled("why", line(&run.why, LINE)));
-    }
-    lines.push(labelled("look", format!("patwarden revocations show {}", run.id)));
-    lines.push(labelled(
-        "confirm",
-        format!(
-            "patwarden revocations confirm {}; without that nothing is revoked, and it lapses {}",
-            run.id,
-            moment(day, run.lapses)
-        ),
-    ));
-    let by = policy(&run.policy, detail);
-    let head = format!("{by} would take {} and waits for you", many(run.tokens, "token"));
-    Item { mark: Mark::Urgent, head, lines }
-}
-
-fn one_coming(day: &Day, one: &Coming, detail: Detail) -> Item {
-    let days = day.days_until(one.at);
-    let (whose, object) = match detail {
-        Detail::Full => {
-            let shown = one.owners.shown.iter().map(|login| line(login.as_str(), NAME));
-            let shown: Vec<String> = shown.take(3).collect();
-            let more = match left_out(one.owners.all, shown.len()) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let id = one.policy.trim_start_matches("revoke.");
-            (
-                format!("{}{more}", shown.join(", ")),
-                format!(
-                    "patwarden revocations hold --org {} --policy {id} --until DAY --why WHY",
-                    day.organization
-                ),
-            )
-        }
-        Detail::Minimal => (people(one.owners.all), "patwarden revocations hold".to_owned()),
-    };
-    Item {
-        mark: if days <= 1 { Mark::Urgent } else { Mark::Plain },
-        head: format!(
-            "{} ({}): {} takes {} of {whose}",
-            in_days(days),
-            day_of(day, one.at),
-            policy(&one.policy, detail),
-            many(one.tokens, "token")
-        ),
-        lines: vec![labelled("object", object)],
-    }
-}
-
-fn policy(name: &str, detail: Detail) -> String {
-    match detail {
-        Detail::Full => line(name, NAME),
-        Detail::Minimal => "a standing policy".to_owned(),
-    }
 }
 
 fn troubles(day: &Day, detail: Detail, most: usize) -> Option<Section> {
@@ -553,8 +489,11 @@ fn decided(day: &Day, detail: Detail, most: usize) -> Option<Section> {
 
 /// `12 approved, 1 denied`.
 fn outcomes(count: &RuleCount) -> String {
-    let all =
-        [(count.approved, "approved"), (count.denied, "denied"), (count.revoked, "taken back")];
+    let all = [
+        (count.approved, "approved"),
+        (count.denied, "denied"),
+        (count.revoked, "revoked at once"),
+    ];
     let some = all.into_iter().filter(|(number, _)| *number > 0);
     some.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
 }
@@ -601,7 +540,7 @@ fn line(text: &str, limit: usize) -> String {
 }
 
 fn labelled(label: &str, text: impl Into<String>) -> Line {
-    Line { label: label.to_owned(), text: text.into() }
+    Line { label: label.to_owned(), text: text.into(), is_link: false }
 }
 
 fn plain(head: String) -> Item {

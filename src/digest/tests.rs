@@ -11,7 +11,7 @@ use crate::{
         Organization, OrganizationId, Owner, Permissions, RepositorySelection, RequestId,
         RequestedToken, TokenId, UserId,
     },
-    rules::{Effect, NearMiss, RuleId, Unmet, policy::Detail},
+    rules::{Effect, NearMiss, RuleId, UnknownFact, Unmet, policy::Detail},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -79,6 +79,17 @@ fn waiting(owner: &str, name: &str, reason: &str, since: &str, urgency: Urgency)
         repositories: Some(vec!["web".to_owned(), "api".to_owned()]),
         decision: Some(escalated()),
         note: String::new(),
+        denies_at: None,
+        issue: None,
+    }
+}
+
+impl Waiting {
+    /// The same, asked on an issue, where silence denies it.
+    fn asked_on_an_issue(mut self) -> Self {
+        self.denies_at = Some(at("2026-11-25T07:10:00Z"));
+        self.issue = Some("https://github.com/acme/token-reviews/issues/7".to_owned());
+        self
     }
 }
 
@@ -102,7 +113,8 @@ fn full() -> Day {
                     "CHG-004211 release job",
                     "2026-11-18T07:10:00Z",
                     Urgency::Overdue,
-                ),
+                )
+                .asked_on_an_issue(),
                 waiting("lee", "nightly", "", "2026-11-21T02:10:00Z", Urgency::InTime),
             ],
             all: 14,
@@ -113,7 +125,21 @@ fn full() -> Day {
             at: at("2026-11-22T07:00:00Z"),
             tokens: 3,
             owners: Few { shown: vec![Login::new("ann"), Login::new("bo")], all: 2 },
+            named: vec![
+                ComingToken { token: 41, owner: Login::new("ann"), name: "old-ci".to_owned() },
+                ComingToken { token: 57, owner: Login::new("bo"), name: "laptop".to_owned() },
+            ],
+            use_keeps: true,
         }],
+        alarms: Few {
+            shown: vec![Alarm {
+                request: 31,
+                owner: Login::new("viktor"),
+                token_name: "quick look".to_owned(),
+                at: at("2026-11-20T13:31:00Z"),
+            }],
+            all: 1,
+        },
         runs: vec![WaitingRun {
             id: 12,
             policy: "revoke.leavers".to_owned(),
@@ -198,6 +224,7 @@ fn full() -> Day {
 fn quiet() -> Day {
     let mut day = full();
     day.waiting = Few::default();
+    day.alarms = Few::default();
     day.coming.clear();
     day.runs.clear();
     day.troubles.clear();
@@ -215,11 +242,27 @@ fn hostile(text: &str) -> Day {
     one.note = text.to_owned();
     if let Some(near) = one.decision.as_mut().and_then(|decision| decision.near_miss.as_mut()) {
         near.unmet[0].found = text.to_owned();
+        near.unmet[0].expected = text.to_owned();
     }
-    day.waiting = Few { shown: vec![one; 20], all: 5_000 };
+    let mut held = one.clone();
+    if let Some(decision) = &mut held.decision {
+        decision.effect = Effect::Deny;
+        decision.reason = Some(text.to_owned());
+        decision.unknown = vec![UnknownFact {
+            fact: "owner.teams".to_owned(),
+            why: text.to_owned(),
+            rule: RuleId::new("escalate.x"),
+            retry: true,
+        }];
+    }
+    day.waiting = Few { shown: vec![one, held].into_iter().cycle().take(20).collect(), all: 5_000 };
     for coming in &mut day.coming {
         coming.owners.shown = vec![login(); 3];
+        let token = ComingToken { token: 7, owner: login(), name: text.to_owned() };
+        coming.named = vec![token; 20];
     }
+    let alarm = Alarm { request: 7, owner: login(), token_name: text.to_owned(), at: day.now };
+    day.alarms = Few { shown: vec![alarm; 20], all: 5_000 };
     day.runs[0].why = text.to_owned();
     day.troubles[0].detail = text.to_owned();
     day.troubles = vec![day.troubles[0].clone(); 20];
@@ -245,7 +288,7 @@ fn hostile(text: &str) -> Day {
 fn in_ten_seconds_an_owner_knows_what_to_do_first() {
     let page = Page::of(&full(), Detail::Full);
     insta::assert_snapshot!(format!("Subject: {}\n\n{}", page.subject, text(&page)), @r#"
-    Subject: [patwarden acme] 14 to decide (1 or more overdue), 3 revocations tomorrow, 1 run to confirm
+    Subject: [patwarden acme] 1 alarm, 14 to decide (1 or more overdue), 3 revocations tomorrow
 
     acme · Saturday, 21 November 2026
 
@@ -256,6 +299,8 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
          rules   closest approve.devs-write: lifetime 90d (allowed: at most 30d);
                  permissions.repository.workflows write (allowed: nothing)
          says    "CHG-004211 release job"
+         silence denied Wed 25 Nov, 08:10, unless somebody answers
+         answer  https://github.com/acme/token-reviews/issues/7
      - lee  "nightly"  waits 4 h
          wants   contents:write, workflows:write on web, api for 90 d, until
                  2027-02-16
@@ -271,8 +316,16 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
          confirm patwarden revocations confirm 12; without that nothing is
                  revoked, and it lapses Sun 22 Nov, 04:00
      ! tomorrow (Sun 22 Nov): revoke.unused takes 3 tokens of ann, bo
-         object  patwarden revocations hold --org acme --policy unused --until DAY
-                 --why WHY
+         tokens  ann "old-ci" (41), bo "laptop" (57), and 1 more
+         keep    using one keeps it; or one: patwarden revocations hold --org acme
+                 --token NUMBER --until 2026-12-22 --why WHY; all of them:
+                 --policy unused
+
+    ALARMS
+     ! viktor  "quick look"  was edited while its approval was on its way, had
+       more access than was judged, and was revoked (Fri 20 Nov, 14:31)
+         look    patwarden requests show 31
+         do      ask its owner whether that was meant
 
     BROKEN OR DEGRADED
      ! owner.teams could not be read for 2 of the requests that wait
@@ -314,7 +367,7 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
 fn those_whose_mail_is_not_private_are_told_numbers() {
     let page = Page::of(&full(), Detail::Minimal);
     insta::assert_snapshot!(format!("Subject: {}\n\n{}", page.subject, text(&page)), @r"
-    Subject: [patwarden acme] 14 to decide (1 or more overdue), 3 revocations tomorrow, 1 run to confirm
+    Subject: [patwarden acme] 1 alarm, 14 to decide (1 or more overdue), 3 revocations tomorrow
 
     acme · Saturday, 21 November 2026
 
@@ -329,7 +382,11 @@ fn those_whose_mail_is_not_private_are_told_numbers() {
          confirm patwarden revocations confirm 12; without that nothing is
                  revoked, and it lapses Sun 22 Nov, 04:00
      ! tomorrow (Sun 22 Nov): a standing policy takes 3 tokens of 2 people
-         object  patwarden revocations hold
+         keep    using one keeps it; or patwarden revocations hold --help
+
+    ALARMS
+     ! 1 token: was edited while its approval was on its way, had more access than
+       was judged, and was revoked
 
     BROKEN OR DEGRADED
      ! owner.teams could not be read for 2 of the requests that wait
@@ -374,6 +431,10 @@ fn those_whose_mail_is_not_private_are_told_numbers() {
         "web",
         "api (",
         "terraform",
+        "viktor",
+        "quick look",
+        "old-ci",
+        "token-reviews",
         "administer",
         "migration",
         "laptop",
@@ -394,7 +455,8 @@ fn what_rules_decided_by_themselves_is_no_news_and_anything_else_is() {
     let page = Page::of(&quiet(), Detail::Full);
     assert_eq!(page.subject, "[patwarden acme] all quiet: 19 decided");
     assert!(text(&page).contains("All quiet"));
-    let loud: [fn(&mut Day); 7] = [
+    let loud: [fn(&mut Day); 8] = [
+        |day| day.alarms = full().alarms,
         |day| day.waiting = full().waiting,
         |day| day.unconfirmed = 1,
         |day| day.coming = full().coming,
@@ -414,9 +476,10 @@ fn what_rules_decided_by_themselves_is_no_news_and_anything_else_is() {
 fn the_subject_says_what_to_do_first() {
     assert_eq!(
         full().subject(),
-        "[patwarden acme] 14 to decide (1 or more overdue), 3 revocations tomorrow, 1 run to confirm"
+        "[patwarden acme] 1 alarm, 14 to decide (1 or more overdue), 3 revocations tomorrow"
     );
     let mut day = full();
+    day.alarms = Few::default();
     day.waiting.all = 1;
     day.waiting.shown.truncate(1);
     day.runs.clear();

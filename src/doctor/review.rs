@@ -110,6 +110,7 @@ mod tests {
             default_branch: "main".to_owned(),
             public,
             private: !public,
+            archived: false,
             url: String::new(),
         };
         let level = |seen| about_a_place_for_reviews("acme", "acme/reviews", &seen).level;

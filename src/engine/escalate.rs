@@ -52,6 +52,9 @@ const USUAL_INTERVAL: i64 = 300;
 /// How often it is looked whether a mail arrived.
 const MAIL_EVERY: i64 = 30;
 
+/// What is noted where the rules name nobody's issue or address: people look at GitHub's list by themselves.
+pub(super) const NO_WAY: &str = "the rules name no way to reach reviewers";
+
 /// Why a step ended before its end.
 enum Trouble {
     /// GitHub.
@@ -98,8 +101,35 @@ impl Case<'_> {
         self.policy.reviewers().get(name).cloned().unwrap_or_else(nobody)
     }
 
+    /// Where it would stand if everybody were reached now who is not yet: what people are told before time counts.
+    fn expected(&self, standing: &Standing, now: Timestamp) -> Standing {
+        let mut expected = standing.clone();
+        for asked in expected.asked.iter_mut().filter(|_| self.enforced()) {
+            asked.reached_at = asked.reached_at.or(Some(now));
+        }
+        expected
+    }
+
     fn enforced(&self) -> bool {
         self.policy.mode() == Mode::Enforce && !self.request.unconfirmed
+    }
+}
+
+/// The groups that are asked, without those that were asked in a silent group's place and whom the rules in force do not name there
+/// any more: nobody decides for a group who was once meant to.
+fn in_their_place(mut groups: Vec<GroupRow>, policy: &Policy) -> Vec<GroupRow> {
+    loop {
+        let names: Vec<String> = groups.iter().map(|row| row.name.clone()).collect();
+        groups.retain(|row| {
+            row.instead_of.as_ref().is_none_or(|silent| {
+                let next = policy.reviewers().get(silent).and_then(|group| group.next.as_ref());
+                names.contains(silent) && next.is_some_and(|next| next.to == row.name)
+            })
+        });
+        // Whoever was asked in the place of one that is left out goes with it.
+        if groups.len() == names.len() {
+            return groups;
+        }
     }
 }
 
@@ -275,7 +305,7 @@ impl Worker<'_> {
         let Some(policy) = in_force.policy else {
             return Ok(self.rest(row, after(now, 30), "no valid policy").await?);
         };
-        let groups = engine.store.escalation_groups(row.key).await?;
+        let groups = in_their_place(engine.store.escalation_groups(row.key).await?, &policy);
         let row = row.clone();
         let case = Case { installation, read, write, row, request, policy, groups };
         if over {
@@ -319,23 +349,32 @@ impl Worker<'_> {
         if let Some(trouble) = failed {
             return Err(trouble);
         }
+        let now = self.engine.clock.now();
+        for issue in &mut issues {
+            let stale = |at: Timestamp| now.duration_since(at) >= LOOK_EVERY;
+            issue.look |= issue.looked_at.is_some_and(stale);
+        }
         let mut looked = self.read_answers(&case, &mut issues).await?;
+        // What was found there may keep people from answering.
+        self.note_reached(&mut case, &issues, &mailed).await?;
         loop {
             let standing = self.standing(&case).await?;
             let due = standing.due(self.engine.clock.now());
             let by_time = matches!(due, Due::Silence { .. } | Due::Ask { .. });
             if by_time && !looked {
-                // Somebody may have answered, and nobody told us.
+                // Somebody may have answered, and nobody told us; or nobody could.
                 issues.iter_mut().for_each(|issue| issue.look = true);
                 self.read_answers(&case, &mut issues).await?;
+                self.note_reached(&mut case, &issues, &mailed).await?;
                 looked = true;
                 continue;
             }
             return match due {
                 Due::Approve(votes) => self.say_approved(&case, &issues, votes).await,
                 Due::Deny(vote) => self.say_denied(&case, &issues, vote).await,
-                Due::Silence { group, after } => {
-                    self.say_silent(&case, &issues, &standing, &group, after).await
+                Due::Silence { group, after, since } => {
+                    let silence = say::Silence { group, after, since };
+                    self.say_silent(&mut case, &issues, &standing, &silence).await
                 }
                 Due::Ask { group, instead_of } => {
                     self.ask_next(&case, &issues, &group, &instead_of).await
@@ -346,6 +385,15 @@ impl Worker<'_> {
                         self.keep_up(&case, issue).await?;
                     }
                     issues.retain(|issue| issue.state != IssueState::Lost);
+                    let unreached = case.groups.iter().any(|row| row.reached_at.is_none());
+                    self.note_reached(&mut case, &issues, &mailed).await?;
+                    if unreached && case.groups.iter().all(|row| row.reached_at.is_some()) {
+                        // What was mended reaches them again, and what silence comes to is computed from that.
+                        let mut tx = self.begin().await?;
+                        tx.wake_escalation(case.row.key, self.engine.clock.now()).await?;
+                        return Ok(tx.commit().await?);
+                    }
+                    missing.extend(issues.iter().filter_map(IssueRow::why_mute));
                     missing.extend(mailed.missing.iter().cloned());
                     let missing = missing.join("; ");
                     self.until_then(&case, &issues, (&mailed, missing), (&standing, until)).await
@@ -363,6 +411,7 @@ impl Worker<'_> {
             instead_of: row.instead_of.clone(),
             reached_at: row.reached_at.filter(|_| case.enforced()),
             reminded_at: row.reminded_at,
+            denies_from: row.denies_from,
         });
         Ok(Standing {
             fingerprint: case.row.fingerprint.clone(),
@@ -373,7 +422,8 @@ impl Worker<'_> {
     }
 
     /// Notes since when a group is reached: the issue that asks it is there and shows what is asked, or a mail server has the mail.
-    /// A list of many does not reach anybody: nothing can be answered on it.
+    /// A list of many does not reach anybody: nothing can be answered on it. Nor does an issue on which nobody can answer, or that
+    /// says something else than we wrote: while it is so, silence says nothing, and afterwards time begins anew.
     /// While the rules are not enforced, no time counts.
     async fn note_reached(
         &self,
@@ -386,20 +436,27 @@ impl Worker<'_> {
         let mut changed = Vec::new();
         for row in &mut case.groups {
             let group = case.policy.reviewers().get(&row.name).cloned();
-            let by_issue = group.iter().flat_map(|group| &group.notify).any(|notify| {
-                matches!(notify, Notify::Issue { organization, repository } if issues.iter().any(|issue| {
-                    issue.state == IssueState::Open
-                        && issue.shows == case.row.fingerprint
-                        && issue.request.is_some()
-                        && issue.asks(organization, repository)
-                }))
-            });
+            let asking = |issue: &&IssueRow| {
+                issue.state == IssueState::Open
+                    && issue.request.is_some()
+                    && group.iter().flat_map(|group| &group.notify).any(|notify| {
+                        matches!(notify, Notify::Issue { organization, repository }
+                            if issue.asks(organization, repository))
+                    })
+            };
+            let mute = issues.iter().filter(asking).any(IssueRow::is_mute);
+            let by_issue =
+                issues.iter().filter(asking).any(|issue| issue.shows == case.row.fingerprint);
             let reached = enforced && (by_issue || mailed.arrived(&row.name));
             let since = if reached {
                 row.reached_at.or(Some(now))
             } else {
                 row.reached_at.filter(|_| enforced)
             };
+            let since = since.filter(|_| !mute);
+            if since.is_none() {
+                row.denies_from = None;
+            }
             let quorum = group.map_or(1, |group| group.quorum);
             if since != row.reached_at || quorum != row.quorum {
                 row.reached_at = since;
@@ -483,7 +540,7 @@ impl Worker<'_> {
         let nobody = !there && mailed.is_nothing();
         let named = !missing.is_empty();
         let note = match (nobody, missing.is_empty()) {
-            (true, true) => "the rules name no way to reach reviewers".to_owned(),
+            (true, true) => NO_WAY.to_owned(),
             (true, false) => format!("nobody can be reached: {missing}"),
             (false, _) => missing,
         };

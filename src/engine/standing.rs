@@ -62,6 +62,8 @@ pub(super) struct Standing<'a> {
     pub(super) policies: &'a Policies,
     /// Where owners are told before; `None`: no mail is sent.
     pub(super) addresses: Option<&'a AddressBook>,
+    /// GitHub's API: its pages are named by it.
+    pub(super) api_url: &'a str,
 }
 
 /// What one policy says of all tokens.
@@ -301,7 +303,8 @@ impl Standing<'_> {
         let new = |state, note| {
             Row { world, id, revocation, asked: &asked, active, now }.standing_at(state, note)
         };
-        let told = told::mails(self.addresses, &world.installation, (id, revocation), &sorted, now);
+        let book = (self.addresses, self.api_url);
+        let told = told::mails(book, &world.installation, (id, revocation), &sorted, now);
         let mut revocations = Vec::new();
         let mut reported = |tokens: &[&Selected], note: String| {
             if !tokens.is_empty() {

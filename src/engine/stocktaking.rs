@@ -52,7 +52,12 @@ impl Engine {
     }
 
     fn standing<'a>(&'a self, bulk: &'a Bulk) -> Standing<'a> {
-        Standing { bulk, policies: &self.policies, addresses: self.options.addresses.as_deref() }
+        Standing {
+            bulk,
+            policies: &self.policies,
+            addresses: self.options.addresses.as_deref(),
+            api_url: &self.options.api_url,
+        }
     }
 
     /// Lists tokens and members, wherever that was not done for so long, and asks standing policies what follows.

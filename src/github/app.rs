@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use octocrab::Octocrab;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     call::{Caller, LARGEST_ANSWER},
     error::{CallError, SetupError},
+    issues::Identity,
     limits::{Limits, LimitsSeen},
     read::Read,
     wire,
@@ -55,6 +57,8 @@ pub struct App {
     server: bool,
     /// The organizations that count; `None`: all.
     allowed: Option<Arc<[Login]>>,
+    /// Who we are, and when that was asked.
+    pub(super) identity: Mutex<Option<(Identity, Timestamp)>>,
 }
 
 impl App {
@@ -76,7 +80,7 @@ impl App {
         let caller = caller(api_url, options, clock, Some(identity))?;
         // Those have their API below a path; github.com and GHE.com have hosts of their own for it.
         let server = caller.base_path.trim_end_matches('/').ends_with("/v3");
-        Ok(Self { caller, server, allowed: None })
+        Ok(Self { caller, server, allowed: None, identity: Mutex::default() })
     }
 
     /// The same, for these organizations alone: whatever else the App is installed on is not even looked at. `None`: all.

@@ -1,7 +1,7 @@
 //! Issues on which people are asked, and what they answer there: found, opened, kept up to date, closed, commented.
 
 use http::{Method, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,6 +17,9 @@ pub const TITLE_LIMIT: usize = 256;
 
 /// The most characters of an issue's or a comment's text that GitHub takes.
 pub const BODY_LIMIT: usize = 65_536;
+
+/// How long it is believed who our App is.
+const IDENTITY_KEEPS: SignedDuration = SignedDuration::from_hours(1);
 
 /// Who our App is to GitHub: what it writes is known by that.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -207,12 +210,30 @@ impl From<WireComment> for Comment {
 }
 
 impl App {
-    /// Who we are.
+    /// Who we are: asked for once an hour at most, since an App may be renamed.
     ///
     /// # Errors
     /// Whatever the call came to.
     pub async fn identity(&self) -> Result<Identity, CallError> {
-        self.caller().get("/app").await
+        let now = self.caller().clock.now();
+        let known = self.identity.lock().ok().and_then(|known| known.clone());
+        let fresh = |at: Timestamp| now.duration_since(at).abs() < IDENTITY_KEEPS;
+        if let Some((identity, _)) = known.filter(|(_, at)| fresh(*at)) {
+            return Ok(identity);
+        }
+        let identity: Identity = self.caller().get("/app").await?;
+        if let Ok(mut known) = self.identity.lock() {
+            *known = Some((identity.clone(), now));
+        }
+        Ok(identity)
+    }
+
+    /// Whether something of an issue was done by our own bot, as far as we know by now who that is.
+    #[must_use]
+    pub fn did(&self, event: &IssueEvent) -> bool {
+        let Some(sender) = &event.sender else { return false };
+        let known = self.identity.lock().ok().and_then(|known| known.clone());
+        known.is_some_and(|(us, _)| sender.is_ours(&us))
     }
 }
 
@@ -426,7 +447,7 @@ fn seconds(at: Timestamp) -> String {
 }
 
 /// What an `issues` or `issue_comment` event says. It wakes; what is there decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueEvent {
     /// Where.
     pub repository: RepositoryId,
@@ -434,6 +455,8 @@ pub struct IssueEvent {
     pub number: i64,
     /// GitHub's own id of the issue.
     pub id: i64,
+    /// Who did it, where it is said.
+    pub sender: Option<Author>,
 }
 
 /// Reads as much of an `issues` or `issue_comment` event as we use.
@@ -445,6 +468,8 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
     struct Payload {
         repository: Id,
         issue: Numbered,
+        #[serde(default)]
+        sender: Option<WireUser>,
     }
     #[derive(Deserialize)]
     struct Id {
@@ -460,6 +485,7 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
         repository: RepositoryId(payload.repository.id),
         number: payload.issue.number,
         id: payload.issue.id,
+        sender: author(payload.sender, None),
     })
 }
 
@@ -488,7 +514,7 @@ mod tests {
     #[test]
     fn an_event_names_one_issue() {
         let text = br#"{"action": "created", "repository": {"id": 3}, "issue": {"id": 70, "number": 7, "x": 1}, "comment": {}}"#;
-        let event = IssueEvent { repository: RepositoryId(3), number: 7, id: 70 };
+        let event = IssueEvent { repository: RepositoryId(3), number: 7, id: 70, sender: None };
         assert_eq!(parse_issue_event(text), Ok(event));
         assert!(parse_issue_event(b"{}").is_err());
     }

@@ -30,6 +30,8 @@ pub struct RemoteRepository {
     pub public: bool,
     /// Whether only those can read it who were given access: not a whole enterprise.
     pub private: bool,
+    /// Whether nothing in it can be changed, and nothing be said there.
+    pub archived: bool,
     /// Where people see it.
     pub url: String,
 }
@@ -82,6 +84,8 @@ struct WireRepository {
     private: bool,
     #[serde(default)]
     visibility: Option<String>,
+    #[serde(default)]
+    archived: bool,
     html_url: String,
 }
 
@@ -103,6 +107,7 @@ impl From<WireRepository> for RemoteRepository {
             default_branch: wire.default_branch,
             private: wire.private && wire.visibility.as_deref().is_none_or(|one| one == "private"),
             public: !wire.private && wire.visibility.as_deref().is_none_or(|one| one == "public"),
+            archived: wire.archived,
             url: wire.html_url,
         }
     }

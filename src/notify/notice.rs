@@ -16,6 +16,10 @@ pub struct Notice {
     pub policy: String,
     /// How long after this mail.
     pub grace: Span,
+    /// That moment, if the mail arrives at once; if not, later.
+    pub not_before: Timestamp,
+    /// GitHub's page of the organization's owners: whom to ask.
+    pub owners: String,
     /// Whether using a token keeps it.
     pub use_keeps: bool,
     /// Which tokens.
@@ -49,14 +53,17 @@ impl Notice {
     pub fn text(&self) -> String {
         let Self { owner, organization, policy, .. } = self;
         let (grace, these) = (span(self.grace), these(self.tokens.len()));
-        letter::text(
+        let mut letter = letter::text(
             owner,
             &format!(
-                "In {grace} the access of {these} to the organization {organization} ends, by its rule {policy}:"
+                "In {grace}, not before {}, the access of {these} to the organization {organization} ends, by its rule {policy}:",
+                self.day()
             ),
             &self.lines(),
-            &[self.what_keeps(), STAYS.to_owned()],
-        )
+            &[self.what_keeps(), STAYS.to_owned(), self.who_sends()],
+        );
+        letter.push_str(&format!("\nThe owners of {organization}: {}\n", self.owners));
+        letter
     }
 
     /// The same, as HTML.
@@ -66,13 +73,35 @@ impl Notice {
         letter::html(
             &self.owner,
             &format!(
-                "In <strong>{grace}</strong> the access of {these} to the organization <strong>{}</strong> ends, by its \
+                "In <strong>{grace}</strong>, not before <strong>{}</strong>, the access of {these} to the organization <strong>{}</strong> ends, by its \
                  rule <code>{}</code>:",
+                self.day(),
                 escaped(self.organization.as_str()),
                 self.policy
             ),
             &self.lines(),
-            &[self.what_keeps(), STAYS.to_owned()],
+            &[self.what_keeps(), STAYS.to_owned(), self.who_sends()],
+        )
+        .replace(
+            "</body>",
+            &format!(
+                "<p><a href=\"{}\">The owners of {}</a></p></body>",
+                self.owners.replace('&', "&amp;").replace('"', "&quot;"),
+                escaped(self.organization.as_str())
+            ),
+        )
+    }
+
+    fn day(&self) -> String {
+        self.not_before.strftime("%A, %-d %B %Y (UTC)").to_string()
+    }
+
+    /// For whoever never heard of patwarden, and to whom they turn.
+    fn who_sends(&self) -> String {
+        format!(
+            "patwarden is a program that keeps the rules of {} for tokens. It reads no answers to this mail; if anything here is \
+             unclear or wrong, ask an owner of the organization.",
+            self.organization
         )
     }
 
@@ -214,7 +243,9 @@ fn span(span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Notice, NoticeToken};
+    use proptest::prelude::*;
+
+    use super::{Because, Notice, NoticeToken, Revoked};
     use crate::domain::Login;
 
     fn notice() -> Notice {
@@ -223,6 +254,8 @@ mod tests {
             owner: Login::new("kim"),
             policy: "revoke.unused".to_owned(),
             grace: crate::rules::Span(14 * 86_400),
+            not_before: "2026-12-06T08:00:00Z".parse().unwrap_or_default(),
+            owners: "https://github.com/orgs/acme/people?query=role%3Aowner".to_owned(),
             use_keeps: true,
             tokens: vec![NoticeToken {
                 name: "<b>x</b>\"\u{202e}\r\nBcc: a@b".to_owned(),
@@ -235,9 +268,14 @@ mod tests {
     #[test]
     fn a_notice_says_what_when_why_and_what_keeps_it() {
         let text = notice().text();
-        for part in
-            ["In 14 days", "acme", "revoke.unused", "unused for 94 days", "Use it before then"]
-        {
+        for part in [
+            "In 14 days, not before Sunday, 6 December 2026",
+            "people?query=role",
+            "acme",
+            "revoke.unused",
+            "unused for 94 days",
+            "Use it before then",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(notice().subject().lines().count(), 1);
@@ -251,6 +289,45 @@ mod tests {
         assert!(html.contains("&lt;b&gt;x&lt;/b&gt;&quot;"), "{html}");
         for text in [html, notice().text(), notice().subject()] {
             assert!(!text.contains('\u{202e}') && !text.contains("\nBcc"), "{text}");
+        }
+    }
+
+    /// How many addresses a reader of mail would make links of.
+    fn links(text: &str) -> usize {
+        let text: Vec<char> = text.chars().collect();
+        let begins = |four: &&[char]| matches!(four, [one, ':', '/', '/'] if one.is_alphanumeric());
+        text.windows(4).filter(begins).count()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+        /// Whatever a token is called, and whoever owns it: the same lines, elements and links.
+        #[test]
+        fn no_words_of_a_stranger_take_effect(
+            words in "[<>&\"'a-z0-9:/.@\r\n\t\u{202e}\u{200b}\u{2028}\u{0}]{0,40}",
+        ) {
+            let named = |words: &str| {
+                let token = NoticeToken { name: words.to_owned(), why: format!("used {words}"), last_used_at: None };
+                let because = Because::Said(words.to_owned());
+                let (organization, owner) = (Login::new("acme"), Login::new("kim"));
+                let revoked = Revoked { organization, owner, reason: because, tokens: vec![token.clone()], more: 0 };
+                let notice = Notice { tokens: vec![token], ..notice() };
+                [
+                    (notice.subject(), notice.text(), notice.html()),
+                    (revoked.subject(), revoked.text(), revoked.html()),
+                ]
+            };
+            for ((subject, text, html), (_, plain, plain_html)) in named(&words).into_iter().zip(named("x")) {
+                prop_assert_eq!(subject.lines().count(), 1);
+                prop_assert_eq!(text.lines().count(), plain.lines().count());
+                prop_assert_eq!(html.matches('<').count(), plain_html.matches('<').count());
+                for (written, plain) in [(text, plain), (html, plain_html)] {
+                    prop_assert_eq!(links(&written), links(&plain), "{}", written);
+                    let steers = written.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{0}', '\r']);
+                    prop_assert!(!steers);
+                }
+            }
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Asked {
     pub reached_at: Option<Timestamp>,
     /// When it was reminded last.
     pub reminded_at: Option<Timestamp>,
+    /// Before this moment its silence denies nothing: it is asked once more.
+    pub denies_from: Option<Timestamp>,
 }
 
 /// An answer of somebody who was found to be allowed to give it.
@@ -75,6 +77,8 @@ pub enum Due {
         group: String,
         /// For how long.
         after: Span,
+        /// Since when that is over.
+        since: Timestamp,
     },
     /// A group was silent for so long that another one is asked as well.
     Ask {
@@ -202,7 +206,7 @@ impl Standing {
             if let Some((at, after)) = denies_at(asked)
                 && is_due(Some(at))
             {
-                return Due::Silence { group: asked.name.clone(), after };
+                return Due::Silence { group: asked.name.clone(), after, since: at };
             }
         }
         for asked in &self.asked {
@@ -255,6 +259,7 @@ fn denies_at(asked: &Asked) -> Option<(Timestamp, Span)> {
     let finally = asked.group.finally.as_ref()?;
     let denies = finally.decision == FinallyDecision::Deny;
     let at = passed(asked.reached_at?, finally.after);
+    let at = asked.denies_from.map_or(at, |from| from.max(at));
     denies.then_some((at, finally.after))
 }
 

@@ -96,6 +96,8 @@ pub struct Silence {
     pub next: Option<(Timestamp, String)>,
     /// When it ends, and how.
     pub finally: Option<(Timestamp, FinallyDecision)>,
+    /// Whether nobody can answer on the issue now, so that no time counts.
+    pub mute: bool,
 }
 
 /// How a request ended.
@@ -231,7 +233,12 @@ impl Question<'_> {
              asked is not said here: see [GitHub's list of pending requests](<{}>).\n",
             link(self.page)
         );
-        how_to_decide(text);
+        how_to_decide(text, self.comment_needed());
+    }
+
+    /// Whether somebody's approval needs a comment: nobody who reads it is asked for less.
+    fn comment_needed(&self) -> bool {
+        self.groups.iter().any(|group| group.comment_required)
     }
 
     fn whole(&self, text: &mut String) {
@@ -267,7 +274,7 @@ impl Question<'_> {
         if self.ended.is_none() {
             text.push_str("### Who decides, and how\n\n");
             self.groups(text);
-            how_to_decide(text);
+            how_to_decide(text, self.comment_needed());
             self.what_silence_does(text);
         } else if !self.groups.is_empty() {
             text.push_str("### Who was asked\n\n");
@@ -379,12 +386,12 @@ impl Question<'_> {
             }
             let _ = write!(text, ". May decide: {}", whose(&group.may_decide));
             if group.comment_required {
-                text.push_str("; an approval needs a comment");
+                text.push_str("; an approval needs a comment, such as `/approve seen with Olga`");
             }
             if let Some(silent) = &group.instead_of {
                 let _ = write!(
                     text,
-                    "; asked because {} did not decide in time, and does for it",
+                    "; asked too because {} did not decide in time: either of the two is enough",
                     inline(silent)
                 );
             }
@@ -398,17 +405,24 @@ impl Question<'_> {
     }
 
     fn what_silence_does(&self, text: &mut String) {
+        if self.silence.mute {
+            text.push_str(
+                "**This issue is locked, or its repository archived, so nobody can answer here.** While that is so, no time \
+                 counts, and nobody's silence denies it; afterwards time begins anew.\n\n",
+            );
+        }
         if let Some((at, group)) = &self.silence.next {
             let _ = writeln!(
                 text,
-                "If nobody answers, {} is asked as well on {}.",
-                inline(group),
-                moment(*at)
+                "If nobody decides until {}, {} is asked too.",
+                moment(*at),
+                inline(group)
             );
         }
         match &self.silence.finally {
             Some((at, FinallyDecision::Deny)) => {
-                let _ = writeln!(text, "If nobody decides, it is **denied** on {}.", moment(*at));
+                let _ =
+                    writeln!(text, "It is **denied** on {}, unless somebody decides.", moment(*at));
             }
             Some((at, FinallyDecision::LeavePending)) => {
                 let _ = writeln!(
@@ -438,7 +452,7 @@ impl Question<'_> {
     }
 }
 
-fn how_to_decide(text: &mut String) {
+fn how_to_decide(text: &mut String, comment_needed: bool) {
     text.push_str(
         "One denial is enough to deny. The requester's own answer never counts. When the request is changed, earlier answers no \
          longer count.\n\n",
@@ -447,6 +461,11 @@ fn how_to_decide(text: &mut String) {
     let width = COMMANDS.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     text.push_str("```text\n");
     for (command, does) in COMMANDS {
+        let command = if comment_needed {
+            command.replace("[comment]", "comment")
+        } else {
+            command.to_owned()
+        };
         let _ = writeln!(text, "{command:width$}   {does}");
     }
     text.push_str("```\n\nFor example: `/deny Please ask for 30 days.`\n\n");
@@ -476,8 +495,9 @@ fn day(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
+/// A moment for people, with its weekday.
 pub(super) fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    at.strftime("%a %-d %b %Y, %H:%M UTC").to_string()
 }
 
 fn days_between(from: Timestamp, to: Timestamp) -> i64 {

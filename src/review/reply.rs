@@ -70,6 +70,13 @@ pub enum Reply<'a> {
         /// What happens in the end.
         finally: Option<(Timestamp, FinallyDecision)>,
     },
+    /// It was to be denied because nobody answered, and patwarden was not at work then.
+    AskedOnceMore {
+        /// When.
+        was: Timestamp,
+        /// Until when there is time now.
+        until: Timestamp,
+    },
     /// Another group is asked as well.
     AskedNext {
         /// Its name.
@@ -102,7 +109,7 @@ impl Reply<'_> {
         match self {
             Self::Over(_) => "This is over.".to_owned(),
             Self::Counted { by, .. } => format!("The approval of {} counts; more are needed.", name(by)),
-            Self::AskedNext { .. } => "Nobody has decided so far, so others are asked as well.".to_owned(),
+            Self::AskedNext { .. } => "Nobody has decided so far, so others are asked too.".to_owned(),
             Self::Unreadable { .. } => {
                 "Whether you may decide could not be read, so this does not count. Try again later.".to_owned()
             }
@@ -177,7 +184,7 @@ impl Reply<'_> {
                 let mut text = format!("This still waits for a decision, since {}.", moment(*since));
                 match finally {
                     Some((at, FinallyDecision::Deny)) => {
-                        let _ = write!(text, " If nobody decides, it is **denied** on {}.", moment(*at));
+                        let _ = write!(text, " It is **denied** on {}, unless somebody decides.", moment(*at));
                     }
                     Some((at, FinallyDecision::LeavePending)) => {
                         let _ = write!(text, " Reminders end on {}.", moment(*at));
@@ -186,8 +193,14 @@ impl Reply<'_> {
                 }
                 text
             }
+            Self::AskedOnceMore { was, until } => format!(
+                "This was to be denied on {}, because nobody had answered; patwarden was not at work then, so it asks once more. \
+                 It is **denied** on {}, unless somebody decides.",
+                moment(*was),
+                moment(*until)
+            ),
             Self::AskedNext { group } => {
-                format!("Nobody has decided so far, so {} is asked as well.", inline(group))
+                format!("Nobody has decided so far, so {} is asked too: either group is enough.", inline(group))
             }
         }
     }

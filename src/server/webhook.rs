@@ -461,6 +461,10 @@ fn wake_rules(shared: &Shared, delivery: &VerifiedDelivery) -> Taken {
 /// Stores what is about an issue in which people are asked. Nothing else is kept.
 async fn store_for_reviewers(shared: &Shared, delivery: VerifiedDelivery) -> Taken {
     let Ok(event) = parse_issue_event(&delivery.payload) else { return Taken::NOT_FOR_US };
+    // Each of our comments and edits comes back as one: nothing in it is news, and reading the issue for it costs calls.
+    if (shared.done_by_us)(&event) {
+        return Taken::NOT_FOR_US;
+    }
     let asked = shared.store.is_review_issue(event.repository, event.number);
     match tokio::time::timeout(ANSWER_DEADLINE, asked).await {
         Ok(Ok(false)) => Taken::NOT_FOR_US,

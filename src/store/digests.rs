@@ -1,6 +1,6 @@
 //! Which days' digests were made, and what a digest asks of the record: some rows of each kind, and how many there are.
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use sqlx::sqlite::SqliteRow;
 
 use super::{
@@ -84,8 +84,23 @@ pub struct ToldToken {
     pub token_id: TokenId,
     /// Whose.
     pub owner: Login,
+    /// Its name: hostile text.
+    pub name: String,
     /// When its owner was verifiably told.
     pub delivered_at: Timestamp,
+}
+
+/// Which tokens that expire are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpiringSpan {
+    /// They expire after this.
+    pub after: Timestamp,
+    /// And after the first of these, unless they were first seen after the second.
+    pub unless_known_after: (Timestamp, Timestamp),
+    /// And not after this.
+    pub to: Timestamp,
+    /// From being given to their end they have at least this long.
+    pub lasted: SignedDuration,
 }
 
 impl DigestState {
@@ -228,7 +243,7 @@ impl Store {
               AND t.access_granted_at = n.access_granted_at AND t.gone_at IS NULL \
             WHERE n.organization_id = $1 AND n.policy = $2";
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT t.token_id, t.owner_login, n.delivered_at {FROM} AND n.delivered_at IS NOT NULL \
+            "SELECT t.token_id, t.owner_login, t.token_name, n.delivered_at {FROM} AND n.delivered_at IS NOT NULL \
               ORDER BY n.delivered_at, n.grant_id LIMIT $3"
         )))
         .bind(organization.0)
@@ -248,44 +263,44 @@ impl Store {
         let told = rows.iter().map(|row| {
             let owner = Login::new(get::<String>(row, "owner_login")?);
             let token_id = TokenId(get(row, "token_id")?);
-            Ok(ToldToken { token_id, owner, delivered_at: time(row, "delivered_at")? })
+            let name = get(row, "token_name")?;
+            Ok(ToldToken { token_id, owner, name, delivered_at: time(row, "delivered_at")? })
         });
         let told = told.collect::<Result<_, StoreError>>()?;
         Ok((told, get(&counts, "told")?, get(&counts, "untold")?))
     }
 
-    /// The active tokens that expire after `from` and not after `to`, the soonest first: at most so many, and how many
-    /// there are.
+    /// The active tokens that expire within a span, the soonest first: at most so many, and how many there are.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn expiring_tokens(
         &self,
         organization: OrganizationId,
-        from: Timestamp,
-        to: Timestamp,
+        span: &ExpiringSpan,
         limit: i64,
     ) -> Result<(Vec<ExpiringToken>, i64), StoreError> {
-        let rows = sqlx::query(
-            "SELECT owner_login, token_name, expires_at FROM tokens \
-              WHERE organization_id = $1 AND gone_at IS NULL AND expires_at > $2 AND expires_at <= $3 \
-              ORDER BY expires_at, grant_id LIMIT $4",
+        const FROM: &str = "FROM tokens WHERE organization_id = $1 AND gone_at IS NULL \
+            AND expires_at > $2 AND expires_at <= $3 AND (expires_at > $4 OR first_seen_at > $5) \
+            AND expires_at - access_granted_at >= $6";
+        let (from, known_after) = span.unless_known_after;
+        let asked = |select: &str, then: &str| {
+            sqlx::query(sqlx::AssertSqlSafe(format!("{select} {FROM} {then}")))
+                .bind(organization.0)
+                .bind(span.after.as_millisecond())
+                .bind(span.to.as_millisecond())
+                .bind(from.as_millisecond())
+                .bind(known_after.as_millisecond())
+                .bind(i64::try_from(span.lasted.as_millis()).unwrap_or(i64::MAX))
+        };
+        let rows = asked(
+            "SELECT owner_login, token_name, expires_at",
+            "ORDER BY expires_at, grant_id LIMIT $7",
         )
-        .bind(organization.0)
-        .bind(from.as_millisecond())
-        .bind(to.as_millisecond())
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
-        let all = sqlx::query(
-            "SELECT COUNT(*) AS number FROM tokens \
-              WHERE organization_id = $1 AND gone_at IS NULL AND expires_at > $2 AND expires_at <= $3",
-        )
-        .bind(organization.0)
-        .bind(from.as_millisecond())
-        .bind(to.as_millisecond())
-        .fetch_one(&self.readers)
-        .await?;
+        let all = asked("SELECT COUNT(*) AS number", "").fetch_one(&self.readers).await?;
         let tokens = rows.iter().map(|row| {
             Ok(ExpiringToken {
                 owner: Login::new(get::<String>(row, "owner_login")?),
@@ -357,7 +372,8 @@ impl Store {
         rows.iter().filter_map(|row| EndedRequest::read(row).transpose()).collect()
     }
 
-    /// How many tokens have access, and how many of those were last used, or given access and never used, before `then`.
+    /// How many tokens have access and are not expired at `now`, and how many of those were last used, or given access and never
+    /// used, before `then`.
     ///
     /// # Errors
     /// When the database refuses.
@@ -365,14 +381,17 @@ impl Store {
         &self,
         organization: OrganizationId,
         then: Timestamp,
+        now: Timestamp,
     ) -> Result<(i64, i64), StoreError> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS active, \
                     COUNT(CASE WHEN COALESCE(last_used_at, access_granted_at) < $2 THEN 1 END) AS stale \
-               FROM tokens WHERE organization_id = $1 AND gone_at IS NULL",
+               FROM tokens WHERE organization_id = $1 AND gone_at IS NULL \
+                AND NOT expired AND (expires_at IS NULL OR expires_at > $3)",
         )
         .bind(organization.0)
         .bind(then.as_millisecond())
+        .bind(now.as_millisecond())
         .fetch_one(&self.readers)
         .await?;
         Ok((get(&row, "active")?, get(&row, "stale")?))

@@ -56,6 +56,8 @@ pub struct GroupRow {
     pub reached_at: Option<Timestamp>,
     /// When it was reminded last.
     pub reminded_at: Option<Timestamp>,
+    /// Before this moment its silence denies nothing.
+    pub denies_from: Option<Timestamp>,
 }
 
 /// An answer that is about to be recorded.
@@ -108,6 +110,7 @@ impl GroupRow {
             quorum: get(row, "quorum")?,
             reached_at: time_if_any(row, "reached_at")?,
             reminded_at: time_if_any(row, "reminded_at")?,
+            denies_from: time_if_any(row, "denies_from")?,
         })
     }
 }
@@ -352,7 +355,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Another group is asked because one was silent.
+    /// Another group is asked because one was silent. Where it was asked in somebody else's place before, and rules said
+    /// otherwise meanwhile, it is asked anew.
     pub(crate) async fn ask_instead(
         &mut self,
         key: RequestKey,
@@ -361,7 +365,8 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO escalation_groups (organization_id, request_id, name, instead_of) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (organization_id, request_id, name) DO UPDATE SET instead_of = excluded.instead_of, \
+                 reached_at = NULL, reminded_at = NULL, denies_from = NULL WHERE escalation_groups.instead_of IS NOT NULL",
         )
         .bind(key.organization.0)
         .bind(key.request.0)
@@ -379,7 +384,7 @@ impl Tx {
         row: &GroupRow,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE escalation_groups SET reached_at = $4, reminded_at = $5, quorum = $6 \
+            "UPDATE escalation_groups SET reached_at = $4, reminded_at = $5, quorum = $6, denies_from = $7 \
               WHERE organization_id = $1 AND request_id = $2 AND name = $3",
         )
         .bind(key.organization.0)
@@ -388,6 +393,7 @@ impl Tx {
         .bind(row.reached_at.map(Timestamp::as_millisecond))
         .bind(row.reminded_at.map(Timestamp::as_millisecond))
         .bind(row.quorum)
+        .bind(row.denies_from.map(Timestamp::as_millisecond))
         .execute(&mut *self.inner)
         .await?;
         Ok(())

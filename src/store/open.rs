@@ -63,6 +63,7 @@ impl Files {
                     ("digests", include_str!("migrations/sqlite/0009_digests.sql")),
                     ("escalations", include_str!("migrations/sqlite/0010_escalations.sql")),
                     ("missed", include_str!("migrations/sqlite/0011_missed.sql")),
+                    ("asking", include_str!("migrations/sqlite/0012_asking.sql")),
                 ],
             },
             deliveries: File {

@@ -230,6 +230,8 @@ impl Tx {
             "DELETE FROM listed_requests WHERE organization_id = $1 AND request_id = $2",
             "DELETE FROM review_comments WHERE issue_id IN \
                  (SELECT id FROM review_issues WHERE organization_id = $1 AND request_id = $2)",
+            "DELETE FROM review_remarks WHERE issue_id IN \
+                 (SELECT id FROM review_issues WHERE organization_id = $1 AND request_id = $2)",
             "DELETE FROM review_issues WHERE organization_id = $1 AND request_id = $2",
             "DELETE FROM requests WHERE organization_id = $1 AND request_id = $2",
         ] {

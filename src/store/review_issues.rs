@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{RequestKey, Store, StoreError, Tx, get, time, time_if_any};
 use crate::{
-    domain::{Fingerprint, OrganizationId, RepositoryId, RequestId},
+    domain::{Fingerprint, OrganizationId, RepositoryId, RequestId, UserId},
     github::IssueRef,
 };
 
@@ -35,6 +35,8 @@ pub struct IssueRow {
     pub organization: OrganizationId,
     /// About which request; `None`: it is a list of many.
     pub request: Option<RequestId>,
+    /// Of a list: whose requests it names.
+    pub owner: Option<UserId>,
     /// In which repository.
     pub repository: RepositoryId,
     /// What that was called: `owner/name`.
@@ -61,6 +63,8 @@ pub struct IssueRow {
     pub looked_at: Option<Timestamp>,
     /// How often somebody closed it while its request was pending.
     pub reopened: i64,
+    /// Whether nobody can answer there: it is locked, or its repository is archived.
+    pub locked: bool,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// When the call that makes it was begun last.
@@ -115,6 +119,7 @@ impl IssueRow {
             id: 0,
             organization: key.organization,
             request: Some(key.request),
+            owner: None,
             repository,
             repository_name,
             private,
@@ -128,6 +133,7 @@ impl IssueRow {
             look: true,
             looked_at: None,
             reopened: 0,
+            locked: false,
             recorded_at: now,
             sent_at: None,
         }
@@ -139,6 +145,7 @@ impl IssueRow {
             id: get(row, "id")?,
             organization: OrganizationId(get(row, "organization_id")?),
             request: get::<Option<i64>>(row, "request_id")?.map(RequestId),
+            owner: get::<Option<i64>>(row, "owner_id")?.map(UserId),
             repository,
             repository_name: get(row, "repository")?,
             private: get(row, "private")?,
@@ -154,6 +161,7 @@ impl IssueRow {
             look: get(row, "look")?,
             looked_at: time_if_any(row, "looked_at")?,
             reopened: get(row, "reopened")?,
+            locked: get(row, "locked")?,
             recorded_at: time(row, "recorded_at")?,
             sent_at: time_if_any(row, "sent_at")?,
         })
@@ -255,27 +263,30 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// How many issues about single requests were recorded in an organization since then.
+    /// How many issues about single requests were recorded in an organization since then: of this person, and of all.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn issues_since(
         &self,
         organization: OrganizationId,
+        owner: UserId,
         since: Timestamp,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<(i64, i64), StoreError> {
         let row = sqlx::query(
-            "SELECT COUNT(*) AS issues FROM review_issues \
-              WHERE organization_id = $1 AND request_id IS NOT NULL AND recorded_at > $2",
+            "SELECT COUNT(*) AS issues, COALESCE(SUM(r.owner_id = $3), 0) AS theirs FROM review_issues i \
+               JOIN requests r ON r.organization_id = i.organization_id AND r.request_id = i.request_id \
+              WHERE i.organization_id = $1 AND i.recorded_at > $2",
         )
         .bind(organization.0)
         .bind(since.as_millisecond())
+        .bind(owner.0)
         .fetch_one(&self.readers)
         .await?;
-        get(&row, "issues")
+        Ok((get(&row, "theirs")?, get(&row, "issues")?))
     }
 
-    /// The open list of a repository, if there is one.
+    /// The open list of a repository for one person's requests, if there is one.
     ///
     /// # Errors
     /// When the database refuses.
@@ -283,13 +294,15 @@ impl Store {
         &self,
         organization: OrganizationId,
         repository: RepositoryId,
+        owner: UserId,
     ) -> Result<Option<IssueRow>, StoreError> {
         let row = sqlx::query(
             "SELECT * FROM review_issues WHERE organization_id = $1 AND request_id IS NULL AND repository_id = $2 \
-                AND state NOT IN ('closed', 'lost') ORDER BY id DESC LIMIT 1",
+                AND owner_id = $3 AND state NOT IN ('closed', 'lost') ORDER BY id DESC LIMIT 1",
         )
         .bind(organization.0)
         .bind(repository.0)
+        .bind(owner.0)
         .fetch_optional(&self.readers)
         .await?;
         row.as_ref().map(IssueRow::read).transpose()
@@ -315,7 +328,7 @@ impl Tx {
     pub(crate) async fn record_issue(&mut self, new: &IssueRow) -> Result<i64, StoreError> {
         let row = sqlx::query(
             "INSERT INTO review_issues (organization_id, request_id, repository_id, repository, private, state, shows, \
-                 recorded_at, url) VALUES ($1, $2, $3, $4, $5, 'recorded', $6, $7, $8) RETURNING id",
+                 recorded_at, url, owner_id) VALUES ($1, $2, $3, $4, $5, 'recorded', $6, $7, $8, $9) RETURNING id",
         )
         .bind(new.organization.0)
         .bind(new.request.map(|request| request.0))
@@ -325,6 +338,7 @@ impl Tx {
         .bind(new.shows.as_str())
         .bind(new.recorded_at.as_millisecond())
         .bind(&new.url)
+        .bind(new.owner.map(|owner| owner.0))
         .fetch_one(&mut *self.inner)
         .await?;
         get(&row, "id")
@@ -334,7 +348,8 @@ impl Tx {
     pub(crate) async fn save_issue(&mut self, row: &IssueRow) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE review_issues SET repository = $2, private = $3, state = $4, number = $5, url = $6, written = $7, \
-                 shows = $8, shows_since = $9, read_to = $10, looked_at = $11, reopened = $12, sent_at = $13, github_id = $14 WHERE id = $1",
+                 shows = $8, shows_since = $9, read_to = $10, looked_at = $11, reopened = $12, sent_at = $13, github_id = $14, \
+                 locked = $15 WHERE id = $1",
         )
         .bind(row.id)
         .bind(&row.repository_name)
@@ -350,6 +365,7 @@ impl Tx {
         .bind(row.reopened)
         .bind(row.sent_at.map(Timestamp::as_millisecond))
         .bind(row.at.map(|at| at.id))
+        .bind(row.locked)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

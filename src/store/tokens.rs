@@ -292,6 +292,26 @@ impl Store {
         get(&row, "active")
     }
 
+    /// How many of them have expired by now: GitHub lists them still, and they open nothing.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn count_expired_tokens(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS expired FROM tokens \
+              WHERE organization_id = $1 AND gone_at IS NULL AND (expired OR expires_at <= $2)",
+        )
+        .bind(organization.0)
+        .bind(now.as_millisecond())
+        .fetch_one(&self.readers)
+        .await?;
+        get(&row, "expired")
+    }
+
     /// What happened to a token's access, oldest first.
     ///
     /// # Errors

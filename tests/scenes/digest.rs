@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fakehub::Fault;
+use fakehub::{Fault, Hold};
 use jiff::{SignedDuration, tz::TimeZone};
 use patwarden::store::{DigestRow, DigestState};
 
-use crate::common::{MEMBERS, Scene, Set, until, writing};
+use crate::common::{MEMBERS, REVIEW, Scene, Set, harmless, until, writing};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -302,5 +302,65 @@ async fn an_operator_sees_it_before_its_time_and_sends_it_beside_the_days_own() 
         let (_, noted, code) = command(&scene, arguments);
         assert!(code == 1 && noted.contains("no digest is set up for acme"), "{code}: {noted}");
     }
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expires_is_told_once_it_is_news_also_of_tokens_that_were_listed_after_the_last_one() {
+    let scene = opened(&rules("enforce", "[\"owners\"]"), OLGA, &[]).await;
+    assert_eq!(row(&scene).await.state, DigestState::Begun);
+    let given = |name: &str, days_ago: i64, days: u64| {
+        let since = scene.hub.now() - SignedDuration::from_hours(24 * days_ago);
+        let spec = harmless("kim").named(name).lasting_days(days).since(since);
+        scene.hub.grant_token("acme", spec).unwrap();
+    };
+    given("fresh-for-a-month", 0, 30);
+    given("ends-in-ten", 80, 90);
+    let installation = scene.installation().await;
+    let listed = async || scene.bulk().await.list_tokens(&installation, &()).await.unwrap();
+    listed().await;
+    the_next_morning(&scene).await;
+    let first = mails_are(&scene, 1).await.remove(0).1;
+    assert!(first.contains("EXPIRES SOON (1) - kim: \"ends-in-ten\""), "{first}");
+    assert!(!first.contains("\"fresh-for-a-month\" in"), "{first}");
+    // Between two digests, and over its mark already.
+    given("ends-in-five", 85, 90);
+    listed().await;
+    the_next_morning(&scene).await;
+    let second = mails_are(&scene, 2).await.remove(1).1;
+    assert!(second.contains("EXPIRES SOON (1) - kim: \"ends-in-five\""), "{second}");
+    // What has expired opens nothing, and is not counted among what does.
+    scene.both_clocks(7 * DAY);
+    listed().await;
+    let (out, error, _) =
+        crate::common::shell::run(&scene, "patwarden tokens list --org acme", "").await;
+    assert!(
+        out.contains("2 tokens with, and 1 expired ones that had, access to acme"),
+        "{out}{error}"
+    );
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_edited_and_revoked_is_an_alarm_and_comes_first() {
+    let approving = "[approve.read]\nwhen.owner.role = [\"member\"]\nallow.lifetime = \"90d\"\nallow.repositories = [\"*\"]\n\
+        allow.permissions.repository = { contents = \"read\" }\n";
+    let rules = format!("{}{approving}", rules("enforce", "[\"owners\"]"));
+    let scene = opened(&rules, OLGA, &[]).await;
+    assert_eq!(row(&scene).await.state, DigestState::Begun);
+    left_to_people(&scene, "ben").await;
+    let held = scene.hub.hold(Hold::before(REVIEW));
+    let kims = scene.ask(harmless("kim"));
+    crate::common::soon("the review is sent", held.reached()).await;
+    scene
+        .hub
+        .edit_request(kims.request_id, |spec| spec.repository_permission("contents", "write"))
+        .unwrap();
+    held.release();
+    scene.until_settled(kims.request_id).await;
+    the_next_morning(&scene).await;
+    let (subject, text) = mails_are(&scene, 1).await.remove(0);
+    assert!(subject.starts_with("[patwarden acme] 1 alarm, 1 to decide"), "{subject}");
+    assert!(text.contains("ALARMS ! kim \"kim-reads\" was edited while"), "{text}");
     scene.end().await;
 }

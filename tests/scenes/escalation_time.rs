@@ -31,10 +31,7 @@ async fn silence_reminds_then_asks_others_then_denies_also_across_a_restart() {
     let mut scene = opened(&rules(SILENT)).await;
     let (bens, issue) = asked(&scene, "ben").await;
     until_issue(&scene, issue, "says when it ends", |issue| {
-        issue
-            .body
-            .as_deref()
-            .is_some_and(|body| body.contains("If nobody decides, it is **denied** on"))
+        issue.body.as_deref().is_some_and(|body| body.contains("It is **denied** on"))
     })
     .await;
     passes(&scene, DAY + HOUR).await;
@@ -43,7 +40,7 @@ async fn silence_reminds_then_asks_others_then_denies_also_across_a_restart() {
     // Down over the next moment, and two reminders: one is sent.
     scene.both_clocks(DAY + DAY);
     scene.start().await;
-    let shown = until_said(&scene, issue, "`platform` is asked as well").await;
+    let shown = until_said(&scene, issue, "`platform` is asked too").await;
     assert!(ours(&shown).filter(|said| said.contains("This still waits")).count() <= 2);
     assert_eq!(scene.on_github(bens.request_id), "pending");
     passes(&scene, 3 * DAY).await;
@@ -105,7 +102,7 @@ async fn silence_denies_nothing_while_the_clocks_differ() {
     let scene = opened(&rules(SILENT)).await;
     let (bens, issue) = asked(&scene, "ben").await;
     // Ours alone is ahead.
-    scene.clock.push(8 * DAY);
+    scene.clock.push(7 * DAY + HOUR);
     scene.until_idle().await;
     until("it is noted", || async {
         let row =
@@ -114,7 +111,7 @@ async fn silence_denies_nothing_while_the_clocks_differ() {
     })
     .await;
     assert_eq!(scene.on_github(bens.request_id), "pending");
-    scene.hub.advance_for_all(8 * DAY);
+    scene.hub.advance_for_all(7 * DAY + HOUR);
     scene.both_clocks(HOUR);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "denied");
@@ -176,9 +173,10 @@ async fn where_everybody_reads_only_who_asks_is_said() {
 }
 
 #[tokio::test]
-async fn more_than_twenty_within_an_hour_become_one_list() {
+async fn more_than_twenty_of_one_person_within_an_hour_become_one_list_and_others_have_their_own_issue()
+ {
     let scene = opened(&rules(OWNERS)).await;
-    let all =
+    let mut all =
         scene.ask_together(25, |number| writing("kim").named(&format!("token-{number}"))).await;
     let list = until_issue(&scene, 21, "names five", |issue| {
         issue.body.as_deref().is_some_and(|body| body.matches("waiting").count() == 5)
@@ -186,6 +184,10 @@ async fn more_than_twenty_within_an_hour_become_one_list() {
     .await;
     scene.until_idle().await;
     assert_eq!(issues(&scene).len(), 21);
+    let (bens, bens_issue) = asked(&scene, "ben").await;
+    let shown = until_issue(&scene, bens_issue, "is open", |issue| issue.open).await;
+    assert!(shown.title.starts_with("ben asks"), "{}", shown.title);
+    all.push(bens);
     for ids in &all {
         scene.hub.cancel_request(ids.request_id).unwrap();
     }
@@ -336,7 +338,7 @@ async fn reviewers_are_told_by_mail_and_time_counts_once_a_mail_is_delivered() {
     .await;
     passes(&scene, DAY + HOUR).await;
     until("a reminder is there", || async { (mails().len() == 2).then_some(()) }).await;
-    scene.both_clocks(7 * DAY);
+    scene.both_clocks(6 * DAY);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "denied");
     assert!(issues(&scene).is_empty());
@@ -420,5 +422,33 @@ async fn the_command_line_tells_who_is_asked_who_answered_and_what_silence_comes
     }
     let (out, _, _) = crate::common::shell::run(&scene, "patwarden requests list", "").await;
     assert!(out.contains("asked: owners 1 of 2; denied "), "{out}");
+    say(&scene, issue, "martin", "/approve");
+    scene.until_settled(bens.request_id).await;
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.until_idle().await;
+    // What was asked, and who was, is told of what is over too.
+    let (out, _, _) = crate::common::shell::run(&scene, &show, "").await;
+    for part in [
+        "It asks for contents:write on web for 30 d, until 2",
+        "It says \"nightly build of the pages\".",
+        "People were asked from 2",
+        "owners: 2 of 2 approved; reached",
+        "token-reviews/issues/1",
+        "@martin (",
+    ] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+    assert!(!out.contains("Without an answer"), "{out}");
+    let nowhere = "patwarden digest preview --org acme --rules /nowhere/rules.toml";
+    let (out, error, code) = crate::common::shell::run(&scene, nowhere, "").await;
+    assert_eq!(code, 1, "{out}{error}");
+    assert!(
+        error.contains("no rules of acme can be used") && error.contains("/nowhere"),
+        "{error}"
+    );
+    let hold = "patwarden revocations hold --token 7 --until tomorrow --why later";
+    let (out, error, code) = crate::common::shell::run(&scene, hold, "").await;
+    assert_eq!(code, 2, "{out}{error}");
+    assert!(error.contains("a day is written as year, month and day, such as 2"), "{error}");
     scene.end().await;
 }

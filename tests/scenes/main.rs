@@ -20,6 +20,7 @@ mod deliveries_by_hand;
 mod digest;
 mod edits;
 mod escalation;
+mod escalation_abused;
 mod escalation_time;
 mod facts;
 mod failures;

@@ -10,7 +10,7 @@ use crate::{
     domain::RequestId,
     engine::lifecycle::Verdict,
     rules::render,
-    store::{IssueState, RequestRow, Store, StoreError},
+    store::{IssueRow, IssueState, RequestRow, Store, StoreError},
 };
 
 /// Show one request.
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Show {
 #[derive(Serialize)]
 pub(super) struct Asked {
     since: Timestamp,
+    /// When that was over.
+    ended_at: Option<Timestamp>,
     groups: Vec<Group>,
     answers: Vec<Answer>,
     issues: Vec<String>,
@@ -62,9 +64,13 @@ struct Answer {
 impl Asked {
     /// Who is asked about it, if people are.
     pub(super) async fn of(store: &Store, row: &RequestRow) -> Result<Option<Self>, StoreError> {
+        Ok(Self::ever(store, row).await?.filter(|asked| asked.ended_at.is_none()))
+    }
+
+    /// Who is or was asked about it.
+    pub(super) async fn ever(store: &Store, row: &RequestRow) -> Result<Option<Self>, StoreError> {
         let key = row.key();
-        let escalation = store.escalation(key).await?.filter(|row| row.ended_at.is_none());
-        let Some(escalation) = escalation else { return Ok(None) };
+        let Some(escalation) = store.escalation(key).await? else { return Ok(None) };
         let votes = store.votes(key).await?;
         let counts = |name: &str| {
             let mut users: Vec<_> = votes
@@ -91,7 +97,8 @@ impl Asked {
             })
             .collect();
         let issues = store.review_issues(key).await?.into_iter();
-        let issues = issues.filter(|issue| issue.state == IssueState::Open).map(|issue| issue.url);
+        let there = |issue: &IssueRow| matches!(issue.state, IssueState::Open | IssueState::Closed);
+        let issues = issues.filter(there).map(|issue| issue.url);
         let answers = votes.into_iter().map(|row| {
             let another = (row.vote.fingerprint != escalation.fingerprint)
                 .then(|| "the request was changed since".to_owned());
@@ -107,6 +114,7 @@ impl Asked {
         });
         Ok(Some(Self {
             since: escalation.asked_at,
+            ended_at: escalation.ended_at,
             groups,
             answers: answers.collect(),
             issues: issues.collect(),
@@ -155,7 +163,7 @@ impl Show {
         let decisions = super::decisions_of(&store, std::slice::from_ref(&row)).await?;
         let decision = row.decision_id.and_then(|id| decisions.get(&id));
         let review = store.reviews(row.key()).await?.pop();
-        let asked = Asked::of(&store, &row).await?;
+        let asked = Asked::ever(&store, &row).await?;
         let line = super::Line { asked, ..super::line(&row, decision, review) };
         if self.json {
             output::json(&serde_json::json!({ "request": line }))?;
@@ -170,6 +178,23 @@ impl Show {
             output::cell(&line.state, 300),
             line.since.strftime("%Y-%m-%d %H:%M")
         ));
+        let request = row.listed.as_ref().or(decision.map(|decision| &decision.request));
+        if let Some(request) = request {
+            let repositories = super::listed::repositories(request, decision);
+            let until = request.token.expires_at.map_or_else(
+                || "and never expires".to_owned(),
+                |at| format!("until {} UTC", minute(at)),
+            );
+            output::line(format_args!(
+                "It asks for {}, {until}.",
+                output::cell(&render::asked(request, repositories), 1_000)
+            ));
+            let says = request.reason.as_deref().map(|says| output::cell(says, 1_024));
+            output::line(match says.filter(|says| !says.is_empty()) {
+                Some(says) => format!("It says \"{says}\"."),
+                None => "It gives no reason.".to_owned(),
+            });
+        }
         if let Some(decision) = decision {
             let why = output::cell(&render::sentence(&decision.decision), 1_000);
             output::line(format_args!("Decision {}: {why}", decision.id));
@@ -189,15 +214,21 @@ impl Show {
 
 fn print(asked: &Asked) {
     output::line("");
-    output::line(format_args!("People are asked since {} UTC:", minute(asked.since)));
+    output::line(match asked.ended_at {
+        None => format!("People are asked since {} UTC:", minute(asked.since)),
+        Some(at) => {
+            format!("People were asked from {} to {} UTC:", minute(asked.since), minute(at))
+        }
+    });
     for group in &asked.groups {
         let instead = group.instead_of.as_ref();
         let instead =
             instead.map(|of| format!(", because {of} did not answer")).unwrap_or_default();
-        let reached = group.reached_at.map_or_else(
-            || "; not reached yet, so no time counts".to_owned(),
-            |at| format!("; reached {}", minute(at)),
-        );
+        let reached = match (group.reached_at, asked.ended_at) {
+            (Some(at), _) => format!("; reached {}", minute(at)),
+            (None, Some(_)) => "; not reached".to_owned(),
+            (None, None) => "; not reached yet, so no time counts".to_owned(),
+        };
         output::line(format_args!(
             "  {}: {} of {} approved{}{reached}",
             output::cell(&group.name, 60),
@@ -219,6 +250,9 @@ fn print(asked: &Asked) {
             answer.verdict,
             output::cell(&void.unwrap_or_default(), 300)
         ));
+    }
+    if asked.ended_at.is_some() {
+        return;
     }
     if let Some(at) = asked.asks_next_at {
         output::line(format_args!(

@@ -35,7 +35,7 @@ pub(in crate::cli) struct Hold {
     #[arg(long, value_name = "LOGIN")]
     org: Option<String>,
     /// The last day, such as 2027-01-31, in UTC; at most 180 days from now
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     until: Date,
     /// Why, for whoever reads the record
     #[arg(long, value_name = "TEXT")]
@@ -102,6 +102,17 @@ impl What {
             ),
         }
     }
+}
+
+/// A day as it is written in rules: no word such as `tomorrow`, which depends on who reads it where.
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| {
+        let in_a_month = Clock::system().now() + SignedDuration::from_hours(30 * 24);
+        format!(
+            "a day is written as year, month and day, such as {}",
+            in_a_month.strftime("%Y-%m-%d")
+        )
+    })
 }
 
 /// How it is called for people.

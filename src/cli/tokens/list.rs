@@ -113,7 +113,12 @@ impl List {
         }
         let found = out.end()?;
         // What was revoked since the listing has no access any more.
-        let active = store.count_tokens(organization.id).await?;
+        let expired = store.count_expired_tokens(organization.id, now).await?;
+        let active = store.count_tokens(organization.id).await? - expired;
+        let with = match expired {
+            0 => format!("{active} tokens with"),
+            expired => format!("{active} tokens with, and {expired} expired ones that had,"),
+        };
         let said = Said { cannot_say, unreadable_reaching, unreadable: listing.unreadable };
         if self.json || self.csv {
             said.lines().iter().for_each(|line| output::note(line));
@@ -123,9 +128,8 @@ impl List {
             output::line("");
         }
         output::line(format_args!(
-            "{found} of {} tokens {} access to {}, as listed at {} UTC{}.",
-            if self.gone { of.to_string() } else { active.to_string() },
-            if self.gone { "that have or had" } else { "with" },
+            "{found} of {} access to {}, as listed at {} UTC{}.",
+            if self.gone { format!("{of} tokens that have or had") } else { with },
             output::cell(organization.login.as_str(), 40),
             minute(listing.ended_at),
             if found > self.limit {

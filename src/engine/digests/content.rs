@@ -7,18 +7,22 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     digest::{
-        By, Coming, Day, Decided, Denial, EXPIRES_IN_DAYS, Expiring, Few, Outside, OutsideWhat,
-        Pages, PersonCount, RuleCount, STALE_AFTER_DAYS, Trend, Trouble, Urgency, Waiting,
-        WaitingRun,
+        Alarm, By, Coming, ComingToken, Day, Decided, Denial, EXPIRES_IN_DAYS, Expiring, Few,
+        Outside, OutsideWhat, Pages, PersonCount, RuleCount, STALE_AFTER_DAYS, Trend, Trouble,
+        Urgency, Waiting, WaitingRun,
     },
     domain::{Approval, Login, Organization, RequestId},
     engine::{
         InForce,
+        escalate::NO_WAY,
         lifecycle::{Outcome, SettledBy},
         revoke::PLANS_LAPSE,
     },
     rules::{Mode, Policy, facts::Fact},
-    store::{DigestRow, DigestState, EndedRequest, RequestRow, Store, StoreError},
+    store::{
+        DigestRow, DigestState, EndedRequest, ExpiringSpan, IssueRow, IssueState, RequestRow,
+        Store, StoreError, ToldToken,
+    },
 };
 
 /// How many things of a kind are read to be shown.
@@ -77,7 +81,7 @@ pub(super) async fn day(
     // Of the first day, what came before the first look counts as well.
     let begun = begun.map(|row| row.slot_at);
     let since = before.as_ref().map(|row| row.made_at).or(begun).unwrap_or(ago(frame.now, 24));
-    let (ended, outside, median_wait) = content.ended(since).await?;
+    let Ended { decided, outside, alarms, median_wait } = content.ended(since).await?;
     let waiting = content.waiting().await?;
     let mut troubles = content.troubles(since, &waiting).await?;
     troubles.extend(frame.unknown_recipients.into_iter().map(|detail| Trouble {
@@ -106,10 +110,19 @@ pub(super) async fn day(
         trend: content.trend(median_wait, before).await?,
         waiting,
         troubles,
-        decided: ended,
+        decided,
+        alarms,
         zone: frame.zone,
         without_address: frame.without_address,
     })
+}
+
+/// What is over, as a digest tells it.
+struct Ended {
+    decided: Decided,
+    outside: Few<Outside>,
+    alarms: Few<Alarm>,
+    median_wait: Option<i64>,
 }
 
 /// How many tokens have access, and how many of those nobody used for long: what the next digest compares with.
@@ -118,7 +131,7 @@ pub(super) async fn tokens(
     organization: &Organization,
     now: Timestamp,
 ) -> Result<(i64, i64), StoreError> {
-    store.count_stale_tokens(organization.id, ago(now, STALE_AFTER_DAYS * 24)).await
+    store.count_stale_tokens(organization.id, ago(now, STALE_AFTER_DAYS * 24), now).await
 }
 
 struct Content<'a> {
@@ -143,6 +156,7 @@ impl Content<'_> {
     }
 
     async fn one_waiting(&self, row: RequestRow) -> Result<Waiting, StoreError> {
+        let key = row.key();
         let judged = match row.decision_id {
             None => None,
             Some(id) => match self.store.decision(id).await {
@@ -164,6 +178,12 @@ impl Content<'_> {
             let reviewers = self.policy()?.reviewers().get(group)?;
             Some(SignedDuration::from_secs(reviewers.remind_every?.seconds()))
         });
+        let asked = self.store.escalation(key).await?.filter(|row| row.ended_at.is_none());
+        let denies_at = asked.as_ref().and_then(|asked| asked.denies_at);
+        let issues =
+            if asked.is_some() { self.store.review_issues(key).await? } else { Vec::new() };
+        let open = |issue: &IssueRow| issue.state == IssueState::Open && issue.request.is_some();
+        let issue = issues.into_iter().find(open).map(|issue| issue.url);
         let overdue = self.now.duration_since(since) > remind.min().unwrap_or(OVERDUE);
         Ok(Waiting {
             request: row.id.0,
@@ -175,6 +195,8 @@ impl Content<'_> {
             repositories,
             decision,
             note: row.note,
+            denies_at,
+            issue,
         })
     }
 
@@ -196,7 +218,7 @@ impl Content<'_> {
                 .told_tokens(self.organization.id, &name, Timestamp::MIN, TAKEN_SOON)
                 .await?;
             let beyond = unsigned(all).saturating_sub(told.len() as u64);
-            let mut days: BTreeMap<Date, (Timestamp, HashMap<Login, u64>)> = BTreeMap::new();
+            let mut days: BTreeMap<Date, Taken> = BTreeMap::new();
             for token in told {
                 if holds.iter().any(|hold| hold.is_of(&name, token.token_id)) {
                     continue;
@@ -204,12 +226,11 @@ impl Content<'_> {
                 let at = token.delivered_at.saturating_add(grace).unwrap_or(Timestamp::MAX);
                 let at = at.max(self.now);
                 let date = at.to_zoned(zone.clone()).date();
-                let (first, owners) = days.entry(date).or_insert_with(|| (at, HashMap::new()));
-                *first = at.min(*first);
-                *owners.entry(token.owner).or_default() += 1;
+                days.entry(date).or_insert_with(|| Taken::from(at)).add(at, token);
             }
             let last = days.keys().next_back().copied();
-            coming.extend(days.into_iter().map(|(date, (at, owners))| {
+            let use_keeps = revocation.is_about_use();
+            coming.extend(days.into_iter().map(|(date, Taken { at, owners, named })| {
                 let mut most: Vec<(Login, u64)> = owners.into_iter().collect();
                 most.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
                 let tokens: u64 = most.iter().map(|(_, tokens)| tokens).sum();
@@ -221,6 +242,8 @@ impl Content<'_> {
                     at,
                     tokens: tokens + beyond,
                     owners: Few { shown, all },
+                    named,
+                    use_keeps,
                 }
             }));
         }
@@ -319,6 +342,19 @@ impl Content<'_> {
             let what = format!("{fact} could not be read for {number} of the requests that wait");
             add(what, why.to_owned(), "it is read again until it can be");
         }
+        if let Some((hindered, why)) = store.hindered_escalations(organization.id, NO_WAY).await? {
+            let what = match hindered {
+                1 => "people could not be asked about 1 request, or could not answer".to_owned(),
+                many => {
+                    format!("people could not be asked about {many} requests, or could not answer")
+                }
+            };
+            add(
+                what,
+                why,
+                "no time counts against them meanwhile; patwarden requests show says more",
+            );
+        }
         let late = self.now.saturating_sub(WAITS_TOO_LONG).unwrap_or(Timestamp::MIN);
         let (refused, delayed) = store.undelivered_mails(organization.id, since, late).await?;
         if refused > 0 {
@@ -352,10 +388,7 @@ impl Content<'_> {
     }
 
     /// What ended since then: counted, what people decided, and the median of the waits in seconds.
-    async fn ended(
-        &self,
-        since: Timestamp,
-    ) -> Result<(Decided, Few<Outside>, Option<i64>), StoreError> {
+    async fn ended(&self, since: Timestamp) -> Result<Ended, StoreError> {
         let mut count = Count::default();
         let mut after = (since, RequestId(i64::MAX));
         loop {
@@ -392,7 +425,8 @@ impl Content<'_> {
     }
 
     /// Tokens that came so near to their ends since the last digest that they are to be listed: each at every such
-    /// distance once, whether a digest was missed or not.
+    /// distance once, whether a digest was missed or not, and those that were first seen since at the one that they are within.
+    /// What was given for a month is no news on its first day: at a distance only those are listed that had twice as long.
     async fn expiring(&self, since: Timestamp) -> Result<Few<Expiring>, StoreError> {
         let mut expiring = Few::default();
         let mut known = Timestamp::MIN;
@@ -400,11 +434,17 @@ impl Content<'_> {
             let ahead = SignedDuration::from_hours(days * 24);
             let moved = |at: Timestamp| at.saturating_add(ahead).unwrap_or(Timestamp::MAX);
             // After a long time the spans overlap; and what has expired already is no news.
-            let from = moved(since).max(self.now).max(known);
+            let after = self.now.max(known);
             known = moved(self.now);
+            let span = ExpiringSpan {
+                after,
+                unless_known_after: (moved(since).max(after), since),
+                to: known,
+                lasted: SignedDuration::from_hours(2 * days * 24),
+            };
             let left = EXPIRING - i64::try_from(expiring.shown.len()).unwrap_or(EXPIRING);
             let (tokens, all) =
-                self.store.expiring_tokens(self.organization.id, from, known, left.max(0)).await?;
+                self.store.expiring_tokens(self.organization.id, &span, left.max(0)).await?;
             expiring.all += unsigned(all);
             expiring.shown.extend(tokens.into_iter().map(|token| Expiring {
                 owner: token.owner,
@@ -426,9 +466,32 @@ impl Content<'_> {
     }
 }
 
+/// What a standing policy takes on a day.
+struct Taken {
+    at: Timestamp,
+    owners: HashMap<Login, u64>,
+    named: Vec<ComingToken>,
+}
+
+impl Taken {
+    fn from(at: Timestamp) -> Self {
+        Self { at, owners: HashMap::new(), named: Vec::new() }
+    }
+
+    fn add(&mut self, at: Timestamp, token: ToldToken) {
+        self.at = at.min(self.at);
+        if self.named.len() < SHOWN as usize {
+            let (owner, name) = (token.owner.clone(), token.name);
+            self.named.push(ComingToken { token: token.token_id.0, owner, name });
+        }
+        *self.owners.entry(token.owner).or_default() += 1;
+    }
+}
+
 /// What ended, as it is counted.
 #[derive(Default)]
 struct Count {
+    alarms: Few<Alarm>,
     rules: BTreeMap<String, RuleCount>,
     people: BTreeMap<String, PersonCount>,
     denials: Few<Denial>,
@@ -452,7 +515,18 @@ impl Count {
                 count.rule = rule.clone();
                 match outcome {
                     Outcome::Approved => count.approved += 1,
-                    Outcome::Revoked => count.revoked += 1,
+                    Outcome::Revoked => {
+                        count.revoked += 1;
+                        self.alarms.all += 1;
+                        if self.alarms.shown.len() < SHOWN as usize {
+                            self.alarms.shown.push(Alarm {
+                                request: ended.id.0,
+                                owner: ended.owner,
+                                token_name: ended.token_name,
+                                at: ended.ended_at,
+                            });
+                        }
+                    }
                     _ => {
                         count.denied += 1;
                         self.denials.all += 1;
@@ -516,7 +590,7 @@ impl Count {
         }
     }
 
-    fn into_parts(mut self) -> (Decided, Few<Outside>, Option<i64>) {
+    fn into_parts(mut self) -> Ended {
         self.waits.sort_unstable();
         let median = self.waits.get(self.waits.len().saturating_sub(1) / 2).copied();
         let mut by_rule: Vec<RuleCount> = self.rules.into_values().collect();
@@ -532,7 +606,7 @@ impl Count {
             cancelled: self.cancelled,
             otherwise: self.otherwise,
         };
-        (decided, self.outside, median)
+        Ended { decided, outside: self.outside, alarms: self.alarms, median_wait: median }
     }
 }
 

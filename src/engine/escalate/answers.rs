@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Case, Trouble, audience, issues, permission::May};
 use crate::{
-    domain::{Fingerprint, Login},
+    domain::{Fingerprint, Login, UserId},
     engine::{lifecycle::Verdict, worker::Worker},
     github::{Author, CallError, Comment, Issue},
     review::{
@@ -13,7 +15,7 @@ use crate::{
         escalation::{Due, Vote},
         reply::{self, Reply},
     },
-    store::{IssueRow, IssueState, NewVote},
+    store::{IssueRow, IssueState, NewRemark, NewVote, RemarkKind, Remarks, StoreError},
 };
 
 /// How often an issue is opened again that somebody closed while its request was pending.
@@ -22,18 +24,34 @@ const REOPENED: i64 = 3;
 const REOPENED_TEXT: &str = "Closing this issue decides nothing, and the request is still pending: so it is open again. \
     `/approve` or `/deny reason` in a comment of its own decides.";
 
+/// How many of one person's comments on an issue are answered within an hour, and how often what we wrote there is written anew;
+/// what is beyond that is in the record only. Each costs a call that changes something, and everybody gets a mail.
+const MOST_ANSWERED: i64 = 5;
+const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// What becomes of a comment.
 #[derive(Default)]
 struct Read {
     vote: Option<NewVote>,
     /// What is answered.
     answer: Option<String>,
+    /// Why it does not count, where it was a command.
+    remark: Option<RemarkKind>,
 }
 
 impl Read {
     fn answered(comment: &Comment, issue: &IssueRow, reply: &Reply<'_>) -> Self {
         let text = reply.text(&answer_key(comment), audience(issue));
-        Self { vote: None, answer: Some(text) }
+        let kind = match reply {
+            Reply::NotAReviewer(_) | Reply::OwnRequest(_) => RemarkKind::NotAllowed,
+            _ => RemarkKind::Answered,
+        };
+        Self { vote: None, answer: Some(text), remark: Some(kind) }
+    }
+
+    /// A command of somebody who was told often enough that it does not count: not even looked up.
+    fn not_heard() -> Self {
+        Self { remark: Some(RemarkKind::NotAllowed), ..Self::default() }
     }
 }
 
@@ -79,7 +97,8 @@ impl Worker<'_> {
         comments.sort_by_key(|comment| comment.id);
         let read_to = issue.read_to;
         for comment in comments.iter().filter(|comment| comment.id > read_to) {
-            let read = self.read_comment(case, issue, comment).await?;
+            let lately = self.remarks(issue, comment.author.as_ref().map(|one| one.id)).await?;
+            let read = self.read_comment(case, issue, comment, &lately).await?;
             let now = self.engine.clock.now();
             let mut after = issue.clone();
             after.read_to = comment.id;
@@ -87,8 +106,15 @@ impl Worker<'_> {
             if let Some(vote) = &read.vote {
                 tx.record_vote(case.row.key, vote, now).await?;
             }
-            if let Some(answer) = &read.answer {
+            let user = comment.author.as_ref().map(|author| author.id);
+            let answer = read.answer.as_ref().filter(|_| lately.answered < MOST_ANSWERED);
+            if let Some(answer) = answer {
                 tx.put_comment(issue.id, &answer_key(comment), answer, now).await?;
+            }
+            if let Some(kind) = read.remark {
+                let (id, answered) = (comment.id, answer.is_some());
+                let remark = NewRemark { issue: issue.id, id, user, kind, answered };
+                tx.note_remark(&remark, now).await?;
             }
             tx.save_issue(&after).await?;
             tx.commit().await?;
@@ -112,6 +138,7 @@ impl Worker<'_> {
     ) -> Result<(), Trouble> {
         let repository = case.read.repository_by_id(issue.repository).await?;
         issue.private = repository.private;
+        issue.locked = found.locked || repository.archived;
         let now = self.engine.clock.now();
         let mut tx = self.begin().await?;
         if !found.open && issue.reopened < REOPENED {
@@ -124,10 +151,6 @@ impl Worker<'_> {
         }
         tx.save_issue(issue).await?;
         tx.commit().await?;
-        if found.locked && case.row.note.is_empty() {
-            let what = format!("the issue {} is locked: reviewers cannot answer there", issue.url);
-            tracing::warn!(request = %case.row.key.request, what);
-        }
         let text = self.text_of(case, issue).await?;
         let same = |a: &str, b: &str| a.replace('\r', "").trim() == b.replace('\r', "").trim();
         let ours = same(&found.body, &text.body) && same(&found.title, &text.title);
@@ -136,11 +159,25 @@ impl Worker<'_> {
             // the other words does not count.
             issue.written.clear();
             issue.shows = Fingerprint::from_stored(issues::WITHDRAWN.to_owned());
+            let answered = self.remarks(issue, None).await?.rewritten < MOST_ANSWERED;
+            let (id, kind) = (now.as_millisecond(), RemarkKind::Rewritten);
+            let remark = NewRemark { issue: issue.id, id, user: None, kind, answered };
             let mut tx = self.begin().await?;
             tx.save_issue(issue).await?;
+            tx.note_remark(&remark, now).await?;
             tx.commit().await?;
         }
         Ok(())
+    }
+
+    /// What was written on an issue lately because of this person; of changes of what we wrote, because of anybody.
+    pub(super) async fn remarks(
+        &self,
+        issue: &IssueRow,
+        user: Option<UserId>,
+    ) -> Result<Remarks, StoreError> {
+        let since = self.engine.clock.now().saturating_sub(ANSWERED_WITHIN);
+        self.engine.store.remarks(issue.id, user, since.unwrap_or(Timestamp::MIN)).await
     }
 
     async fn read_comment(
@@ -148,6 +185,7 @@ impl Worker<'_> {
         case: &Case<'_>,
         issue: &IssueRow,
         comment: &Comment,
+        lately: &Remarks,
     ) -> Result<Read, Trouble> {
         // Bots, and whoever speaks through an App, order nothing; nor does an account that is gone.
         let Some(author) = comment.author.as_ref().filter(|author| author.in_person()) else {
@@ -164,6 +202,9 @@ impl Worker<'_> {
         }
         if issue.shows != case.row.fingerprint || comment.id < issue.shows_since {
             return Ok(answer(Reply::Outdated));
+        }
+        if lately.not_allowed >= MOST_ANSWERED {
+            return Ok(Read::not_heard());
         }
         match command {
             Command::Approve { comment: said } => {
@@ -254,7 +295,7 @@ impl Worker<'_> {
             comment_id: comment.id,
         };
         let vote = NewVote { vote, url: comment.url.clone() };
-        Ok(Read { vote: Some(vote), answer: None })
+        Ok(Read { vote: Some(vote), ..Read::default() })
     }
 
     /// Says how far it is, where an answer was counted and is not the last that is needed.

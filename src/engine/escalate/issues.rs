@@ -23,8 +23,11 @@ use crate::{
     store::{CommentRow, IssueRow, IssueState, RequestKey, StoreError},
 };
 
-/// More new ones than this within an hour become one list.
+/// More new ones than this about one person's requests within an hour become one list of theirs: nobody else's are on it.
 const MOST_AN_HOUR: i64 = 20;
+
+/// More than this of everybody's do too: GitHub takes 500 an hour from an App, and each of these is written to more than once.
+const MOST_OF_ALL: i64 = 200;
 
 /// How many issues about one request may be lost before no other is made: somebody deletes them on purpose.
 const MOST_LOST: i64 = 3;
@@ -45,6 +48,29 @@ impl IssueRow {
     /// Whether it stands in the repository that rules name so.
     pub(super) fn asks(&self, organization: &str, repository: &str) -> bool {
         self.repository_name.eq_ignore_ascii_case(&format!("{organization}/{repository}"))
+    }
+
+    /// Whether what people say there now cannot count, whatever they say.
+    pub(super) fn is_mute(&self) -> bool {
+        self.locked || self.is_left_rewritten()
+    }
+
+    /// Whether it says something else than we wrote, and that is not mended now.
+    fn is_left_rewritten(&self) -> bool {
+        self.state == IssueState::Open
+            && self.written.is_empty()
+            && self.shows.as_str() == WITHDRAWN
+    }
+
+    /// Why nobody can answer there.
+    pub(super) fn why_mute(&self) -> Option<String> {
+        let why = match (self.locked, self.is_left_rewritten()) {
+            (true, _) => "is locked, or its repository archived: nobody can answer there",
+            (false, true) => "was changed too often by others: nothing that is said there counts",
+            (false, false) => return None,
+        };
+        (self.state == IssueState::Open)
+            .then(|| format!("the issue {} {why}, and no time counts", self.url))
     }
 }
 
@@ -104,7 +130,19 @@ impl Worker<'_> {
         if found.owner.id != own.id {
             return Err(refused("it belongs to somebody else by now"));
         }
-        Ok(found)
+        if found.archived {
+            return Err(refused("it is archived: nobody can answer there"));
+        }
+        // Whoever may make repositories could otherwise have the questions come to one of theirs, once the name is free.
+        let known = self.engine.store.review_repositories(own.id).await;
+        let known = known.map_err(|error| CallError::Unreadable { why: error.to_string() })?;
+        match known.get(&name.to_ascii_lowercase()) {
+            Some(known) if *known != found.id => Err(refused(&format!(
+                "another repository has this name than before; `patwarden policy trust {} --reviews` accepts it",
+                own.login
+            ))),
+            _ => Ok(found),
+        }
     }
 
     /// Puts an issue of its own into the outbox; or, of too many at once, the request on a list.
@@ -118,19 +156,27 @@ impl Worker<'_> {
         let now = self.engine.clock.now();
         let key = case.row.key;
         let since = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
-        let many = store.issues_since(key.organization, since).await? >= MOST_AN_HOUR;
+        let owner = case.request.owner.id;
+        let (theirs, all) = store.issues_since(key.organization, owner, since).await?;
+        let many = theirs >= MOST_AN_HOUR || all >= MOST_OF_ALL;
         let place = (repository.id, name, repository.private);
         let url = repository.url.clone();
         let new = IssueRow::new(key, place, url, case.row.fingerprint.clone(), now);
-        let list =
-            if many { store.open_list(key.organization, repository.id).await? } else { None };
+        let list = if many {
+            store.open_list(key.organization, repository.id, owner).await?
+        } else {
+            None
+        };
         let mut tx = self.begin().await?;
+        let short = name_of(&new.repository_name).to_owned();
+        tx.note_review_repository(key.organization, &short, repository.id, now).await?;
         // A name that it had protects it under another one: see the rules' built-in veto.
         tx.note_name(key.organization, repository.id, &repository.name, now).await?;
         let issue = match list {
             Some(list) => list,
             None => {
-                let new = if many { IssueRow { request: None, ..new } } else { new };
+                let new =
+                    if many { IssueRow { request: None, owner: Some(owner), ..new } } else { new };
                 let id = tx.record_issue(&new).await?;
                 IssueRow { id, ..new }
             }
@@ -151,6 +197,10 @@ impl Worker<'_> {
         let text = self.text_of(case, issue).await?;
         if matches!(issue.state, IssueState::Recorded | IssueState::Sent) {
             self.make(case, issue, &text).await?;
+        }
+        if issue.is_left_rewritten() && self.remarks(issue, None).await?.left > 0 {
+            // Somebody does it again and again: it is left alone for a while, and nothing that is said there counts.
+            return self.write_comments(case, issue).await;
         }
         let another = issue.request.is_some() && issue.shows != case.row.fingerprint;
         if issue.written != hash(&text, "open") {
@@ -472,15 +522,26 @@ impl Worker<'_> {
             }
             let organization = &case.request.organization.login;
             let base = base_of(Some(&issue.url));
-            return Ok(words::list(issue.id, organization, &rows, (audience(issue), &base)));
+            let whose = &case.request.owner.login;
+            return Ok(words::list(
+                (issue.id, whose),
+                organization,
+                &rows,
+                (audience(issue), &base),
+            ));
         }
         let Some(decision) = self.readable_decision(case.row.decision_id).await? else {
             return Ok(words::unreadable(case, &base_of(Some(&issue.url))));
         };
-        let standing = self.standing(case).await?;
+        let mut standing = self.standing(case).await?;
+        if !issue.locked && (issue.at.is_none() || issue.written.is_empty()) {
+            // GitHub mails the first text, and time counts from when it stands there.
+            standing = case.expected(&standing, self.engine.clock.now());
+        }
         let ended = self.ended(case).await?;
         let base = base_of(Some(&issue.url));
-        Ok(words::issue(case, &standing, &decision, ended.as_ref(), (audience(issue), &base)))
+        let place = words::Place { audience: audience(issue), base: &base, mute: issue.locked };
+        Ok(words::issue(case, &standing, &decision, ended.as_ref(), &place))
     }
 
     /// How the request ended, once it has.
@@ -499,6 +560,11 @@ pub(super) fn hash(text: &words::Text, state: &str) -> String {
         hasher.update(part.as_bytes());
     }
     hex::encode(hasher.finalize())
+}
+
+/// The name of a repository without its owner's.
+fn name_of(full_name: &str) -> &str {
+    full_name.split_once('/').map_or(full_name, |(_, name)| name)
 }
 
 /// Until when an issue is left alone that cannot be asked in.

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::{Case, Trouble, base_of, words};
 use crate::{
     engine::{RecipientsError, worker::Worker},
+    review::letter::{AskedFor, Letter},
     rules::policy::{Detail, Notify},
-    store::{GroupRow, MailRow, MailsUnder},
+    store::{GroupRow, IssueRow, MailRow, MailsUnder},
 };
 
 /// Why somebody is told.
@@ -116,20 +117,39 @@ impl Worker<'_> {
         let decision = self.readable_decision(case.row.decision_id).await?;
         let standing = self.standing(case).await?;
         let issues = self.engine.store.review_issues(*key).await?;
-        let url = issues.into_iter().map(|issue| issue.url).find(|url| !url.is_empty());
+        // A list of many is none to answer on.
+        let asks = |issue: &IssueRow| issue.request.is_some() && issue.at.is_some();
+        let url = issues.into_iter().find(asks).map(|issue| issue.url);
         let base = base_of(url.as_deref());
         let now = self.engine.clock.now();
+        // Where time does not count before this mail has arrived, it says what it comes to from now on.
+        let silence = words::silence(&case.expected(&standing, now), false);
+        let group = case.defined(&row.name);
+        let organization = &case.request.organization.login;
+        let page = words::page(&base, organization);
+        let letter = Letter {
+            organization,
+            requester: &case.request.owner.login,
+            group: &row.name,
+            quorum: group.quorum,
+            comment_required: group.comment_required,
+            asked: decision.as_ref().map(|decision| AskedFor {
+                request: &decision.request,
+                repositories: decision.facts.repositories.value().map(Vec::as_slice),
+                decision: &decision.decision,
+            }),
+            silence: &silence,
+            issue: url.as_deref(),
+            page: &page,
+            reminds_of: match occasion {
+                Occasion::Asked => None,
+                Occasion::Reminded(_) => Some(case.row.asked_at),
+            },
+            detail: Detail::Full,
+        };
         let mut tx = self.begin().await?;
         for (address, most) in &reached {
-            let letter = words::Letter {
-                case,
-                standing: &standing,
-                decision: decision.as_ref(),
-                issue: url.as_deref(),
-                base: &base,
-                again: matches!(occasion, Occasion::Reminded(_)),
-                minimal: *most == Detail::Minimal,
-            };
+            let letter = Letter { detail: *most, ..letter.clone() };
             let mail = MailRow {
                 key: format!("{on}{address}"),
                 organization: key.organization,

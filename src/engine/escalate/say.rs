@@ -1,6 +1,8 @@
 //! Acting on an answer, or on silence: the request is looked at and judged by the rules of this moment, recorded, and only then
 //! sent, by the same way as everything. No answer gets past a hard rule, and silence approves nothing.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     audit,
     domain::{RepositorySelection, cut, for_people},
@@ -25,7 +27,13 @@ use crate::{
     store::{IssueRow, IssueState, NewReview, RequestRow, Voice},
 };
 
-use super::{Case, EscalationRow, Trouble, audience, permission::May, words};
+use super::{Case, EscalationRow, Trouble, audience, mails::Occasion, permission::May, words};
+
+/// How long after its end silence is not believed any more: nobody was at work here, or something was in the way.
+const TOO_LATE: SignedDuration = SignedDuration::from_hours(3);
+
+/// How long people have then, at most: as long as the rules gave them, where that is less.
+const ONCE_MORE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Somebody's word, or silence, about to be acted on.
 struct Word {
@@ -34,6 +42,14 @@ struct Word {
     voice: Voice,
     /// Who, and where they said it.
     by: String,
+}
+
+/// A group's silence that is over.
+pub(super) struct Silence {
+    pub(super) group: String,
+    pub(super) after: Span,
+    /// Since when.
+    pub(super) since: Timestamp,
 }
 
 /// What came of judging a request for somebody's word.
@@ -51,7 +67,7 @@ struct Judgement {
     in_force: InForce,
     judged: Judged,
     gathered: Gathered,
-    oldest: jiff::Timestamp,
+    oldest: Timestamp,
 }
 
 impl Worker<'_> {
@@ -167,16 +183,18 @@ impl Worker<'_> {
     }
 
     /// Nobody answered for as long as the rules say. It is denied only where nothing else keeps it waiting, and the clocks agree.
+    /// Where that was so long ago that nobody was at work here, people are asked once more first.
     pub(super) async fn say_silent(
         &self,
-        case: &Case<'_>,
+        case: &mut Case<'_>,
         issues: &[IssueRow],
         standing: &Standing,
-        group: &str,
-        after: Span,
+        silence: &Silence,
     ) -> Result<(), Trouble> {
+        let Silence { group, after, since } = silence;
         let Weighed::Same(judgement) = self.weigh(case).await? else { return Ok(()) };
         // The list that was just read says what time it is at GitHub.
+        let now = self.engine.clock.now();
         let in_the_way = match Bulk::clocks_agree(&case.read) {
             Err(error) => Some(error.to_string()),
             Ok(()) => in_the_way(&judgement, case).or_else(|| {
@@ -189,18 +207,20 @@ impl Worker<'_> {
             }),
         };
         if let Some(why) = in_the_way {
-            let now = self.engine.clock.now();
             let note = format!("{group} was silent for {after}, and it is not denied: {why}");
             if judgement.judged.decision.effect != Effect::Escalate {
                 return self.let_rules_decide(case, *judgement).await;
             }
             return Ok(self.rest(&case.row, super::issues::later(now), &note).await?);
         }
+        if now.duration_since(*since) > TOO_LATE {
+            return self.ask_once_more(case, issues, silence).await;
+        }
         let decision = &judgement.judged.decision;
         let reason =
             case.policy.silence_reason(group, &judgement.seen.1, decision.near_miss.as_ref());
         let Some(reason) = reason else { return Ok(()) };
-        let asked = standing.asked.iter().find(|asked| asked.name == group);
+        let asked = standing.asked.iter().find(|asked| asked.name == *group);
         let since = asked.and_then(|asked| asked.reached_at).unwrap_or(case.row.asked_at);
         let word = Word {
             verdict: Verdict::Deny,
@@ -209,6 +229,35 @@ impl Worker<'_> {
             by: format!("reviewers.{group}: no answer within {after} since {since:.0}"),
         };
         self.act_on(case, *judgement, word).await
+    }
+
+    /// Nobody was at work when it was to be denied, and perhaps not for long before. Of many that are found so, none is denied
+    /// before its reviewers had a reminder and a day.
+    async fn ask_once_more(
+        &self,
+        case: &mut Case<'_>,
+        issues: &[IssueRow],
+        Silence { group, after, since }: &Silence,
+    ) -> Result<(), Trouble> {
+        let now = self.engine.clock.now();
+        let wait = SignedDuration::from_secs(after.seconds()).min(ONCE_MORE);
+        let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+        let Some(row) = case.groups.iter_mut().find(|row| row.name == *group) else {
+            return Ok(());
+        };
+        (row.denies_from, row.reminded_at) = (Some(until), Some(now));
+        let asked = row.clone();
+        // Told before it is kept: whoever breaks off in between tells it again rather than never.
+        self.mail(case, &asked, Occasion::Reminded(now)).await?;
+        let text = Reply::AskedOnceMore { was: *since, until };
+        let mut tx = self.begin().await?;
+        tx.save_group(case.row.key, &asked).await?;
+        for issue in issues.iter().filter(|issue| issue.request.is_some()) {
+            let key = format!("once-more:{}", now.as_millisecond());
+            tx.put_comment(issue.id, &key, &text.text(&key, audience(issue)), now).await?;
+        }
+        tx.wake_escalation(case.row.key, now).await?;
+        Ok(tx.commit().await?)
     }
 
     /// An answer does not count any more, and whoever gave it is told why.

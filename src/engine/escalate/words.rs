@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Case;
 use crate::{
-    domain::{Login, cut, for_people, unlinked},
+    domain::{Login, cut, for_people},
     engine::{
         by_hand::Refusal,
         lifecycle::{Outcome, SettledBy, State},
@@ -17,7 +17,7 @@ use crate::{
         markdown::inline,
         reply::{self, Reply},
     },
-    rules::{policy::FinallyDecision, render},
+    rules::policy::FinallyDecision,
     store::{DecisionRow, RequestRow, ReviewRow, VoteRow},
 };
 
@@ -51,6 +51,15 @@ pub(super) fn finally(standing: &Standing) -> Option<(Timestamp, FinallyDecision
         .deadline()
         .map(|(at, _)| (at, FinallyDecision::Deny))
         .or_else(|| standing.given_up_at().map(|at| (at, FinallyDecision::LeavePending)))
+}
+
+/// What comes when nobody answers.
+pub(super) fn silence(standing: &Standing, mute: bool) -> Silence {
+    Silence {
+        next: standing.handing_on().map(|(at, group)| (at, group.to_owned())),
+        finally: finally(standing),
+        mute,
+    }
 }
 
 /// How a request ended, once it has.
@@ -123,7 +132,7 @@ pub(super) fn over(
 }
 
 /// Where GitHub shows pending requests.
-fn page(base: &str, organization: &Login) -> String {
+pub(super) fn page(base: &str, organization: &Login) -> String {
     format!("{base}/organizations/{organization}/settings/personal-access-token-requests")
 }
 
@@ -132,13 +141,22 @@ fn prefix(case: &Case<'_>) -> String {
     format!("<!-- patwarden:{}:{}:", case.request.organization.id, case.request.id)
 }
 
+/// Where a text stands.
+pub(super) struct Place<'a> {
+    pub(super) audience: Audience,
+    /// Where GitHub is.
+    pub(super) base: &'a str,
+    /// Whether nobody can answer there.
+    pub(super) mute: bool,
+}
+
 /// The title and the text of an issue about one request.
 pub(super) fn issue(
     case: &Case<'_>,
     standing: &Standing,
     decision: &DecisionRow,
     ended: Option<&Ended>,
-    (audience, base): (Audience, &str),
+    place: &Place<'_>,
 ) -> Text {
     let votes = standing.approvals_by_group();
     let groups: Vec<Group> = standing
@@ -158,11 +176,8 @@ pub(super) fn issue(
                 .collect(),
         })
         .collect();
-    let silence = Silence {
-        next: standing.handing_on().map(|(at, group)| (at, group.to_owned())),
-        finally: finally(standing),
-    };
-    let page = page(base, &case.request.organization.login);
+    let silence = silence(standing, place.mute);
+    let page = page(place.base, &case.request.organization.login);
     let question = Question {
         request: &decision.request,
         fingerprint: &case.row.fingerprint,
@@ -173,7 +188,7 @@ pub(super) fn issue(
         silence: &silence,
         ended,
         page: &page,
-        audience,
+        audience: place.audience,
     };
     Text { title: question.title(), body: question.body(), mark: prefix(case), all_ended: false }
 }
@@ -193,7 +208,7 @@ pub(super) fn unreadable(case: &Case<'_>, base: &str) -> Text {
 
 /// The title and the text of a list of many.
 pub(super) fn list(
-    id: i64,
+    (id, whose): (i64, &Login),
     organization: &Login,
     rows: &[RequestRow],
     (audience, base): (Audience, &str),
@@ -204,8 +219,10 @@ pub(super) fn list(
     let waiting = rows.iter().filter(open).count();
     let link = page(base, organization);
     let mut body = format!(
-        "{mark}\nMany requests came at once, so they stand here and not each in an issue of its own. Comments here decide \
-         nothing: an owner decides in [GitHub's list]({link}), an operator with `patwarden requests approve` or `deny`.\n\n"
+        "{mark}\nMany requests of {} came at once, so these stand here and not each in an issue of its own. Comments here \
+         decide nothing: an owner decides in [GitHub's list](<{link}>), an operator with `patwarden requests approve` or \
+         `deny`. Nobody's silence denies them.\n\n",
+        inline(whose.as_str())
     );
     for row in rows.iter().take(LISTED) {
         let stands = match (open(&row), audience) {
@@ -219,111 +236,12 @@ pub(super) fn list(
         let _ = writeln!(body, "- and {more} more");
     }
     Text {
-        title: "Token requests that came at once".to_owned(),
+        title: cut(
+            &format!("Token requests of {} that came at once", for_people(whose.as_str())),
+            200,
+        ),
         body,
         mark,
         all_ended: waiting == 0,
     }
-}
-
-/// A mail to a reviewer.
-pub(super) struct Letter<'a> {
-    pub(super) case: &'a Case<'a>,
-    pub(super) standing: &'a Standing,
-    pub(super) decision: Option<&'a DecisionRow>,
-    pub(super) issue: Option<&'a str>,
-    pub(super) base: &'a str,
-    pub(super) again: bool,
-    pub(super) minimal: bool,
-}
-
-impl Letter<'_> {
-    pub(super) fn subject(&self) -> String {
-        let request = &self.case.request;
-        let again = if self.again { "Reminder: " } else { "" };
-        let who = if self.minimal { String::new() } else { format!(" of {}", request.owner.login) };
-        format!("[patwarden {}] {again}a token request{who} to decide", request.organization.login)
-    }
-
-    fn paragraphs(&self) -> Vec<String> {
-        let request = &self.case.request;
-        let mut paragraphs = vec![if self.minimal {
-            format!("A token request in {} is left to you.", request.organization.login)
-        } else {
-            format!(
-                "{} asks for a token in {}, and it is left to you.",
-                request.owner.login, request.organization.login
-            )
-        }];
-        if let Some(decision) = self.decision.filter(|_| !self.minimal) {
-            paragraphs.push(asks(decision));
-            paragraphs
-                .push(format!("Not decided by a rule: {}.", render::sentence(&decision.decision)));
-        }
-        if let Some((at, _)) = self.standing.deadline() {
-            paragraphs.push(format!(
-                "Unless somebody decides, it is denied at {}.",
-                at.strftime("%Y-%m-%d %H:%M UTC")
-            ));
-        }
-        paragraphs
-    }
-
-    /// Where it is decided.
-    fn where_to(&self) -> String {
-        let organization = &self.case.request.organization.login;
-        self.issue.map_or_else(|| page(self.base, organization), str::to_owned)
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        for paragraph in self.paragraphs() {
-            for one in paragraph.lines() {
-                let _ = writeln!(text, "{}", unlinked(&cut(&for_people(one), 500)));
-            }
-            text.push('\n');
-        }
-        let _ = writeln!(text, "Decide at: {}", self.where_to());
-        text
-    }
-
-    pub(super) fn html(&self) -> String {
-        let escaped = |text: &str| {
-            unlinked(&cut(&for_people(text), 500))
-                .replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;")
-                .replace('"', "&quot;")
-                .replace('\'', "&#39;")
-        };
-        let paragraphs: String = self
-            .paragraphs()
-            .iter()
-            .map(|paragraph| {
-                let lines: Vec<String> = paragraph.lines().map(escaped).collect();
-                format!("<p>{}</p>", lines.join("<br>"))
-            })
-            .collect();
-        let link = self.where_to().replace('&', "&amp;").replace('"', "&quot;");
-        format!(
-            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\">\
-             <meta name=\"color-scheme\" content=\"light dark\"></head>\
-             <body style=\"font-family:system-ui,sans-serif;line-height:1.5;max-width:600px;margin:0 auto;padding:16px\">\
-             {paragraphs}<p><a href=\"{link}\">Decide on GitHub</a></p></body></html>\n"
-        )
-    }
-}
-
-/// What is asked for, and what the requester says: text for a fence or a mail.
-fn asks(decision: &DecisionRow) -> String {
-    let request = &decision.request;
-    let repositories = decision.facts.repositories.value().map(Vec::as_slice);
-    let says = request.reason.as_deref().map(for_people).filter(|says| !says.is_empty());
-    format!(
-        "{}\ntoken: {}\nsays: {}",
-        render::asked(request, repositories),
-        cut(&for_people(&request.token.name), 200),
-        says.map_or_else(|| "nothing".to_owned(), |says| cut(&says, 2_000))
-    )
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Selected, Sorted, named, outcome::Reach};
 use crate::{
+    digest::Pages,
     domain::{Login, UserId},
     notify::{Notice, NoticeToken},
     rules::revocation::Revocation,
@@ -27,7 +28,7 @@ pub(super) fn reach(addresses: Option<&AddressBook>, owner: &Login) -> Reach {
 
 /// The mails to the owners who are to be told.
 pub(super) fn mails(
-    addresses: Option<&AddressBook>,
+    (addresses, api_url): (Option<&AddressBook>, &str),
     installation: &InstallationRow,
     (id, revocation): (&str, &Revocation),
     sorted: &Sorted<'_>,
@@ -46,6 +47,10 @@ pub(super) fn mails(
             owner: owner.login.clone(),
             policy: named(id),
             grace: revocation.grace,
+            not_before: now
+                .saturating_add(SignedDuration::from_secs(revocation.grace.seconds()))
+                .unwrap_or(now),
+            owners: Pages::of(api_url, &organization.login).owners,
             use_keeps: revocation.is_about_use(),
             tokens: tokens.iter().map(|one| token(one)).collect(),
         };

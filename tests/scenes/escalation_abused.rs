@@ -1,0 +1,311 @@
+//! Who is asked, and who is not, while somebody tries to have silence, floods, noise or a stolen name decide.
+
+use std::time::Duration;
+
+use fakehub::{Repo, Review};
+
+use crate::{
+    common::{Scene, TEAM, shell, until, writing},
+    escalation::{
+        OWNERS, REVIEWS, asked, issues, opened, ours, rules, say, until_issue, until_said,
+    },
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Nobody's answer within a week denies; after two days others are asked as well.
+const SILENT: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
+    next = { after = \"2d\", to = \"platform\" }\n\
+    finally = { after = \"7d\", decision = \"deny\", reason = \"Nobody answered.\" }\n\
+    [reviewers.platform]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.teams = [\"platform\"]\nquorum = 2\n";
+
+async fn passes(scene: &Scene, by: Duration) {
+    scene.both_clocks(by);
+    scene.until_idle().await;
+}
+
+/// What is noted to be in the way of asking people about a request.
+async fn note(scene: &Scene, request: u64) -> String {
+    let key = scene.key(request).await;
+    scene.store().escalation(key).await.unwrap().map(|row| row.note).unwrap_or_default()
+}
+
+async fn until_noted(scene: &Scene, request: u64, text: &str) {
+    until(&format!("`{text}` is noted"), || async {
+        note(scene, request).await.contains(text).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_an_issue_that_is_locked_nobody_is_silent() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    passes(&scene, DAY).await;
+    scene.hub.lock_issue("acme", REVIEWS, issue, "martin", true).unwrap();
+    until_noted(&scene, bens.request_id, "is locked").await;
+    assert_eq!(scene.alarms(bens.request_id), 1);
+    let body = until_issue(&scene, issue, "says that it is locked", |issue| {
+        issue.body.as_deref().is_some_and(|body| body.contains("nobody can answer here"))
+    })
+    .await
+    .body
+    .unwrap();
+    assert!(!body.contains("**denied**"), "{body}");
+    for _ in 0..3 {
+        passes(&scene, 3 * DAY).await;
+    }
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.hub.lock_issue("acme", REVIEWS, issue, "martin", false).unwrap();
+    until_issue(&scene, issue, "says when silence denies", |issue| {
+        issue.body.as_deref().is_some_and(|body| body.contains("**denied**"))
+    })
+    .await;
+    // The whole of the time again, and not what was left of it.
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.both_clocks(DAY + HOUR);
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "denied");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_no_webhook_told_is_found_before_silence_denies() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    scene.hub.drop_webhooks(true);
+    scene.hub.lock_issue("acme", REVIEWS, issue, "martin", true).unwrap();
+    scene.hub.drop_webhooks(false);
+    passes(&scene, DAY + HOUR).await;
+    until_noted(&scene, bens.request_id, "is locked").await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.hub.cancel_request(bens.request_id).unwrap();
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_written_any_more_nobody_is_silent() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, _) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    scene.hub.archive("acme", REVIEWS, true).unwrap();
+    passes(&scene, DAY + HOUR).await;
+    until("it is noted", || async {
+        (!note(&scene, bens.request_id).await.is_empty()).then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        passes(&scene, 3 * DAY).await;
+    }
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.hub.archive("acme", REVIEWS, false).unwrap();
+    scene.hub.cancel_request(bens.request_id).unwrap();
+    scene.end_with_work_left().await;
+}
+
+#[tokio::test]
+async fn who_is_not_to_be_asked_any_more_decides_for_nobody() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    passes(&scene, 2 * DAY + HOUR).await;
+    until_said(&scene, issue, "`platform` is asked too").await;
+    say(&scene, issue, "kim", "/approve");
+    until_said(&scene, issue, "`platform`: 1 of 2").await;
+    let alone = SILENT.replace("next = { after = \"2d\", to = \"platform\" }\n", "");
+    scene.new_rules(&rules(&alone));
+    say(&scene, issue, "lee", "/approve");
+    until_said(&scene, issue, "`lee` is not among those who may decide").await;
+    let shown = until_issue(&scene, issue, "asks the owners alone", |issue| {
+        issue.body.as_deref().is_some_and(|body| !body.contains("**`platform`**"))
+    })
+    .await;
+    assert!(shown.open);
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    // Named again, they are asked again.
+    scene.new_rules(&rules(SILENT));
+    say(&scene, issue, "lee", "/approve");
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn whoever_writes_nonsense_again_and_again_is_answered_five_times_and_looked_up_no_more() {
+    let team = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.teams = [\"platform\"]\n";
+    let scene = opened(&rules(team)).await;
+    let (adas, issue) = asked(&scene, "ada").await;
+    for _ in 0..12 {
+        say(&scene, issue, "ben", "/approve let it pass");
+    }
+    for _ in 0..12 {
+        say(&scene, issue, "chiara", "/explain");
+    }
+    scene.until_idle().await;
+    let shown = until_said(&scene, issue, "How every rule judged it").await;
+    let said = |text: &str| ours(&shown).filter(|said| said.contains(text)).count();
+    assert_eq!(said("`ben` is not among those who may decide"), 5);
+    assert_eq!(said("How every rule judged it"), 5);
+    assert_eq!(scene.calls(TEAM), 5, "whether ben may decide");
+    // What is silence to them stops nobody else.
+    say(&scene, issue, "kim", "/approve");
+    scene.until_settled(adas.request_id).await;
+    assert_eq!(scene.on_github(adas.request_id), "approved");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_issue_that_is_rewritten_again_and_again_is_left_alone_and_nothing_said_there_counts() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    let edits = || scene.calls("issues/update");
+    for round in 0..12 {
+        let text = format!("ben asks for nothing much ({round})");
+        scene.hub.edit_issue("acme", REVIEWS, issue, "martin", None, Some(&text)).unwrap();
+        scene.until_idle().await;
+    }
+    assert!(edits() <= 8, "{} edits", edits());
+    say(&scene, issue, "olga", "/approve");
+    until_said(&scene, issue, "The request was changed after this was written").await;
+    until_noted(&scene, bens.request_id, "was changed too often").await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    // Once it is over, it is mended.
+    scene
+        .both_clocks_until("it is written anew", HOUR / 4, || async {
+            let issue = issues(&scene).remove(0);
+            issue.body.is_some_and(|body| body.contains("contents:write"))
+        })
+        .await;
+    scene.until_idle().await;
+    say(&scene, issue, "olga", "/approve");
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn our_own_comments_and_edits_come_back_and_cost_nothing() {
+    let scene = opened(&rules(OWNERS)).await;
+    let (_, issue) = asked(&scene, "kim").await;
+    scene.hub.reset_calls();
+    say(&scene, issue, "olga", "/deny");
+    until_said(&scene, issue, "needs a reason").await;
+    crate::common::soon("all webhooks arrive", scene.hub.webhooks_sent()).await;
+    scene.until_idle().await;
+    let last = scene.hub.deliveries().last().unwrap().clone();
+    assert_eq!((last.event.as_str(), last.status_code), ("issue_comment", 204));
+    // Once for what olga wrote.
+    assert_eq!(scene.calls("issues/list-comments"), 1);
+    // Who we are is asked for once, however many issues there are.
+    asked(&scene, "lee").await;
+    asked(&scene, "ada").await;
+    assert_eq!(scene.calls("apps/get-authenticated"), 0);
+    scene.end_with_work_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_repository_under_the_name_is_not_asked_in_before_somebody_trusts_it() {
+    let digest = "[digest]\nto = \"owners\"\nat = \"08:00 UTC\"\n";
+    let scene = opened(&rules(&format!("{OWNERS}{digest}"))).await;
+    let (kims, first) = asked(&scene, "kim").await;
+    scene.hub.rename_repository("acme", REVIEWS, "token-reviews-of-old").unwrap();
+    // A repository follows its old name until another one takes it.
+    let (lees, _) = {
+        let lees = scene.ask(writing("lee"));
+        let old = || scene.hub.issues("acme", "token-reviews-of-old");
+        until("asked where it is now", || async { (old().len() == 2).then_some(()) }).await;
+        (lees, ())
+    };
+    scene.hub.world(|world| {
+        world.add_organization("acme").repository(Repo::private(REVIEWS));
+    });
+    let bens = scene.ask(writing("ben"));
+    until_noted(&scene, bens.request_id, "another repository has this name than before").await;
+    assert!(issues(&scene).is_empty());
+    assert_eq!(scene.alarms(bens.request_id), 1);
+    let digest = "patwarden digest preview --org acme";
+    let (out, error, _) = shell::run(&scene, digest, "").await;
+    assert!(out.contains("could not be asked"), "{out}{error}");
+    assert!(out.contains("policy trust acme --reviews"), "{out}{error}");
+    let trust = "patwarden policy trust acme --reviews --yes";
+    let (out, error, code) = shell::run(&scene, trust, "").await;
+    assert_eq!(code, 0, "{out}{error}");
+    assert!(out.contains("token-reviews"), "{out}");
+    scene.bot().engine.wake();
+    let issue = until_issue(&scene, 1, "is open", |issue| issue.open).await.number;
+    say(&scene, issue, "olga", "/approve");
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    // What was asked where the repository is now is answered there.
+    scene.hub.comment("acme", "token-reviews-of-old", first, "olga", "/approve").unwrap();
+    scene.until_settled(kims.request_id).await;
+    assert_eq!(scene.on_github(kims.request_id), "approved");
+    scene.hub.review_as("olga", lees.request_id, Review::Approve).unwrap();
+    scene.until_settled(lees.request_id).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn what_was_to_be_denied_while_nobody_was_at_work_is_asked_once_more_first() {
+    let mut scene = opened(&rules(SILENT)).await;
+    let mut all = Vec::new();
+    for login in ["ada", "ben", "chiara"] {
+        all.push(asked(&scene, login).await);
+    }
+    scene.stop().await;
+    scene.both_clocks(30 * DAY);
+    scene.start().await;
+    for (ids, issue) in &all {
+        until_said(&scene, *issue, "so it asks once more").await;
+        assert_eq!(scene.on_github(ids.request_id), "pending");
+    }
+    scene.until_idle().await;
+    // An answer counts as ever.
+    say(&scene, all[0].1, "olga", "/approve");
+    scene.until_settled(all[0].0.request_id).await;
+    assert_eq!(scene.on_github(all[0].0.request_id), "approved");
+    passes(&scene, 23 * HOUR).await;
+    assert_eq!(scene.on_github(all[1].0.request_id), "pending");
+    scene.both_clocks(HOUR + HOUR / 2);
+    for (ids, issue) in &all[1..] {
+        scene.until_settled(ids.request_id).await;
+        assert_eq!(scene.on_github(ids.request_id), "denied");
+        let closed = until_issue(&scene, *issue, "is closed", |issue| !issue.open).await;
+        assert_eq!(ours(&closed).filter(|said| said.contains("asks once more")).count(), 1);
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn another_team_that_takes_the_slug_decides_nothing() {
+    let team = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.teams = [\"platform\"]\nquorum = 2\n";
+    let scene = opened(&rules(team)).await;
+    let (adas, issue) = asked(&scene, "ada").await;
+    say(&scene, issue, "kim", "/approve");
+    until_said(&scene, issue, "1 of 2").await;
+    scene.hub.rename_team("acme", "platform", "platform of old").unwrap();
+    scene.hub.world(|world| {
+        world.add_organization("acme").team("platform", ["kim", "ben"]);
+    });
+    say(&scene, issue, "ben", "/approve");
+    until_said(&scene, issue, "names another team than before").await;
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(adas.request_id), "pending");
+    scene.hub.cancel_request(adas.request_id).unwrap();
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
