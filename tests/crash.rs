@@ -630,3 +630,84 @@ async fn a_review_by_hand_that_is_killed_before_or_after_its_call_counts_once() 
         reviewed_in_spite_of("review-answered"),
     );
 }
+
+/// A request that people are asked about: the bot stops there, and the next one goes on. One issue, one comment of each kind, one
+/// decision.
+#[cfg(feature = "crash-points")]
+async fn asked_in_spite_of(crash_point: &str) {
+    let rules = "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
+        [reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n";
+    let scene = Set::default()
+        .rules(rules)
+        .hub(|hub| {
+            *hub = hub.clone().asks_by_issue();
+            hub.rate_limit = None;
+        })
+        .without_bot()
+        .await;
+    scene.hub.world(|world| {
+        world.add_organization("acme").repository(fakehub::Repo::private("token-reviews"));
+    });
+    let run = Run { hub: scene.hub.clone(), scene, asked: Vec::new(), kills: 0 };
+    let issues = || run.hub.issues("acme", "token-reviews");
+    let say = |text: &str| run.hub.comment("acme", "token-reviews", 1, "olga", text).unwrap();
+    let before_it_is_asked = crash_point.starts_with("issue-");
+    let bot = Bot::start(&run.hub, run.scene.folder(), Some(crash_point));
+    let asked = run.scene.ask(writing("kim"));
+    if !before_it_is_asked {
+        until_within(SETTLED_WITHIN, "it is asked", || async {
+            (issues().len() == 1).then_some(())
+        })
+        .await;
+        say(if crash_point.starts_with("comment-") { "/deny" } else { "/approve" });
+    }
+    assert!(bot.ended_by_itself(Duration::from_secs(60)).await, "{crash_point} was never passed");
+    let bot = run.bot();
+    until_within(SETTLED_WITHIN, "it is asked", || async { (issues().len() == 1).then_some(()) })
+        .await;
+    let said = |text: &str| {
+        let issue = issues().remove(0);
+        let ours = issue.comments.iter().filter(|one| one.author == fakehub::Author::App);
+        ours.filter(|one| one.body.contains(text)).count()
+    };
+    if crash_point.starts_with("comment-") {
+        until_within(SETTLED_WITHIN, "it is answered", || async {
+            (said("needs a reason") > 0).then_some(())
+        })
+        .await;
+    }
+    if !crash_point.starts_with("answer-") {
+        // An answer counts once the bot has it on record that the issue is there.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        until_within(SETTLED_WITHIN, "an answer counts", || async {
+            say("/approve");
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            (on_github(&run.hub, asked.request_id) != "pending").then_some(())
+        })
+        .await;
+    }
+    until_within(SETTLED_WITHIN, "it is approved and the issue closed", || async {
+        let approved = on_github(&run.hub, asked.request_id) == "approved";
+        (approved && !issues()[0].open).then_some(())
+    })
+    .await;
+    bot.kill();
+    let reviews = run.hub.reviews(asked.request_id);
+    assert_eq!(reviews.len(), 1, "{crash_point}: {reviews:?}");
+    assert_eq!(issues().len(), 1, "{crash_point}");
+    assert_eq!(said("This is over"), 1, "{crash_point}");
+    let slips = usize::from(crash_point.starts_with("comment-"));
+    assert_eq!(said("needs a reason"), slips, "{crash_point}");
+    run.scene.leave().await;
+}
+
+#[cfg(feature = "crash-points")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_people_that_is_killed_before_or_after_a_call_asks_once_and_decides_once() {
+    tokio::join!(
+        asked_in_spite_of("issue-sending"),
+        asked_in_spite_of("issue-answered"),
+        asked_in_spite_of("comment-sending"),
+        asked_in_spite_of("answer-recorded"),
+    );
+}
