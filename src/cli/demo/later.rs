@@ -1,25 +1,29 @@
-//! The second act: what happens to tokens that nobody uses. Their owners are told, two weeks pass, one of them uses hers.
+//! The second act: what happens to what nobody answers and to tokens that nobody uses. Owners have their digest, a week passes and
+//! silence denies; two weeks after their owners were told one of the tokens is revoked, and one was used.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
+use fakehub::{Actor, Outcome};
+use jiff::SignedDuration;
 
 use super::{ORGANIZATION, PATIENCE, Stage, output};
-use crate::store::{MailRow, MailState};
+use crate::store::{MailRow, MailState, RequestFilter};
 
 const POLICY: &str = "revoke.unused";
 
-/// The policy's `grace`, and a minute.
-const TWO_WEEKS: Duration = Duration::from_secs(14 * 86_400 + 60);
+/// What is left of the policy's `grace` after the week in which nobody answered, and a day.
+const ANOTHER_WEEK: Duration = Duration::from_secs(8 * 86_400);
 
-const A_DAY: Duration = Duration::from_secs(86_400);
+/// When the rules have the digest sent, and where.
+const DIGEST_AT: (i8, &str) = (8, "Europe/Vienna");
 
 /// Who has not used a token for long: she who uses it when she is told, and he who does not.
 const USES_IT: (&str, &str) = ("yara", "laptop");
 const LETS_IT_GO: (&str, &str) = ("jonas", "old-dashboard");
 
 /// How many outcomes are compared.
-pub(super) const OUTCOMES: usize = 3;
+pub(super) const OUTCOMES: usize = 4;
 
 /// Plays it. Gives what went wrong.
 pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<String>> {
@@ -38,15 +42,16 @@ pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<Str
         output::line(format_args!("     | {line}"));
     }
     output::line("");
-    time_passes(stage, A_DAY);
+    time_passes(stage, until_morning(stage)?).await?;
     digest(stage).await?;
+    wrong.extend(silence(stage).await?);
     let hers = token(stage, USES_IT).context("her token is not there")?;
     stage.hub.use_token(hers)?;
     output::line(format_args!(
-        "{} uses hers. Two weeks pass, for GitHub and for patwarden.",
+        "{} uses hers. Another week passes, for GitHub and for patwarden: it is two since their owners were told.",
         USES_IT.0
     ));
-    time_passes(stage, TWO_WEEKS);
+    time_passes(stage, ANOTHER_WEEK).await?;
     match mails(stage, "no access any more", 1).await {
         Ok(after) => {
             for mail in after {
@@ -83,10 +88,64 @@ pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<Str
     Ok(wrong)
 }
 
-/// Here and at GitHub.
-fn time_passes(stage: &Stage, span: Duration) {
+/// Here and at GitHub, once what is to be sent by now is sent: else it would be late by as much.
+async fn time_passes(stage: &Stage, span: Duration) -> anyhow::Result<()> {
+    let store = &stage.service.store;
+    let began = tokio::time::Instant::now();
+    while !store.mails(MailState::Waiting, 1).await?.is_empty()
+        || store.unwritten_comments().await? > 0
+    {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "the outbox is not empty");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     stage.hub.advance_for_all(span);
     stage.clock.push(span);
+    Ok(())
+}
+
+/// How long it is until the next digest, and a moment.
+fn until_morning(stage: &Stage) -> anyhow::Result<Duration> {
+    let (hour, zone) = DIGEST_AT;
+    let now = stage.clock.now().to_zoned(jiff::tz::TimeZoneDatabase::bundled().get(zone)?);
+    let today = now.with().hour(hour).minute(0).second(2).subsec_nanosecond(0).build()?;
+    let morning = if today > now { today } else { today.checked_add(jiff::Span::new().days(1))? };
+    Ok(Duration::try_from(now.duration_until(&morning))?)
+}
+
+/// What nobody answers is denied when the rules say. Gives what went wrong.
+async fn silence(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let store = &stage.service.store;
+    let filter = RequestFilter { organization: None, open_only: true, limit: 50 };
+    for row in store.requests(&filter).await? {
+        let Some(asked) = store.escalation(row.key()).await? else { continue };
+        let Some(at) = asked.denies_at else { continue };
+        output::line(format_args!(
+            "Nobody answers {} \"{}\". A week passes, with a reminder; the rules say what comes of that.",
+            row.owner.login,
+            output::cell(&row.token_name, 40)
+        ));
+        let left = at.duration_since(stage.clock.now()) + SignedDuration::from_secs(30);
+        time_passes(stage, Duration::try_from(left).unwrap_or_default()).await?;
+        let began = tokio::time::Instant::now();
+        let request = u64::try_from(row.id.0)?;
+        loop {
+            if let Outcome::Denied { by: Actor::App, reason, .. } = stage.hub.outcome(request) {
+                output::line(format_args!(
+                    "   DENIED   by silence, and told {}: {}",
+                    row.owner.login,
+                    output::cell(&reason.unwrap_or_default(), 200)
+                ));
+                output::line("");
+                return Ok(Vec::new());
+            }
+            if began.elapsed() > PATIENCE {
+                let outcome = stage.hub.outcome(request);
+                return Ok(vec![format!("silence was to deny {}, and it is {outcome:?}", row.id)]);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(vec!["nothing was left that silence could deny".to_owned()])
 }
 
 /// Waits for the digest of the next morning, and shows it.
