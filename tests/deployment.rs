@@ -71,9 +71,9 @@ fn of_a_path(character: char) -> bool {
     character.is_ascii_lowercase() || "/-".contains(character)
 }
 
-/// What `serve` listens on where nobody says otherwise.
-fn port() -> u16 {
-    let listen = KEYS.iter().find(|key| key.name == "listen").unwrap();
+/// What `serve` listens on where nobody says otherwise, by the setting's name.
+fn port(name: &str) -> u16 {
+    let listen = KEYS.iter().find(|key| key.name == name).unwrap();
     listen.default.unwrap().parse::<SocketAddr>().unwrap().port()
 }
 
@@ -160,21 +160,23 @@ async fn every_path_that_a_proxy_or_a_probe_calls_is_served() {
         }
     }
     let paths: BTreeSet<&str> = called.iter().map(|(_, path)| path.as_str()).collect();
-    assert!(paths.contains("/healthz") && paths.contains("/webhooks/github"), "{paths:?}");
-    let scene = Set::default().open().await;
-    let address = scene.bot().address;
-    assert_eq!(status(address, "/nonsense"), 404);
+    for path in ["/healthz", "/readyz", "/webhooks/github"] {
+        assert!(paths.contains(path), "{path} is not in {paths:?}");
+    }
+    let scene = Set::default().flag("ops-listen", "127.0.0.1:0").open().await;
+    let (address, ops) = (scene.bot().address, scene.bot().ops_address.unwrap());
+    assert_eq!((status(address, "/nonsense"), status(ops, "/nonsense")), (404, 404));
     for (file, path) in called {
         // 405: it is there, for POST.
-        let status = status(address, &path);
+        let status = status(if path == "/readyz" { ops } else { address }, &path);
         assert!(matches!(status, 200 | 405), "{file} calls {path}: {status}");
     }
     scene.end().await;
 }
 
 #[test]
-fn all_ports_are_the_one_that_it_listens_on() {
-    let port = port();
+fn all_ports_are_those_that_it_listens_on() {
+    let (port, ops) = (port("listen"), port("ops-listen"));
     for (path, there) in [
         ("deploy/Dockerfile", format!("EXPOSE {port}")),
         ("deploy/Dockerfile", format!("PATWARDEN_LISTEN=0.0.0.0:{port}")),
@@ -182,6 +184,10 @@ fn all_ports_are_the_one_that_it_listens_on() {
         ("deploy/compose.yaml", format!("- \"{port}\"")),
         ("deploy/helm/templates/deployment.yaml", format!("containerPort: {port}")),
         ("deploy/helm/templates/deployment.yaml", format!("value: 0.0.0.0:{port}")),
+        ("deploy/compose.yaml", format!("PATWARDEN_OPS_LISTEN: 0.0.0.0:{ops}")),
+        ("deploy/compose.yaml", format!("- \"{ops}\"")),
+        ("deploy/helm/templates/deployment.yaml", format!("containerPort: {ops}")),
+        ("deploy/helm/templates/deployment.yaml", format!("value: 0.0.0.0:{ops}")),
         ("deploy/proxy/Caddyfile", format!("127.0.0.1:{port}")),
         ("deploy/proxy/nginx.conf", format!("http://127.0.0.1:{port};")),
     ] {

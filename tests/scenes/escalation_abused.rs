@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fakehub::{Repo, Review};
+use fakehub::{Fault, Repo, Review};
 
 use crate::{
     common::{Scene, TEAM, shell, until, writing},
@@ -164,6 +164,32 @@ async fn whoever_writes_nonsense_again_and_again_is_answered_five_times_and_look
     scene.until_settled(adas.request_id).await;
     assert_eq!(scene.on_github(adas.request_id), "approved");
     until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+/// GitHub fails when the issue is to show the first of two answers; then somebody changes what it shows.
+#[tokio::test]
+async fn an_issue_that_is_rewritten_while_ours_waits_to_be_written_does_not_deceive_the_second() {
+    let two = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\nquorum = 2\n";
+    let scene = opened(&rules(two)).await;
+    let (kims, issue) = asked(&scene, "kim").await;
+    let down = scene.hub.fault(Fault::on("issues/update").status(502));
+    say(&scene, issue, "olga", "/approve");
+    until("the answer cannot be shown", || async {
+        (scene.hub.fault_fired(down) > 0).then_some(())
+    })
+    .await;
+    scene.hub.drop_webhooks(true);
+    let harmless = Some("kim asks for contents:read on one repository.");
+    scene.hub.edit_issue("acme", REVIEWS, issue, "kim", None, harmless).unwrap();
+    scene.hub.drop_webhooks(false);
+    scene.hub.clear_fault(down);
+    say(&scene, issue, "martin", "/approve");
+    until_said(&scene, issue, "only what is answered from here on counts").await;
+    assert_eq!(scene.on_github(kims.request_id), "pending");
+    say(&scene, issue, "martin", "/approve");
+    scene.until_settled(kims.request_id).await;
+    assert_eq!(scene.on_github(kims.request_id), "approved");
     scene.end().await;
 }
 

@@ -19,7 +19,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* Settings as the TOML file that PATWARDEN_CONFIG names. */}}
 {{- define "patwarden.settings" -}}
-{{- $own := list "database-url" "listen" "private-key" "private-key-path" "webhook-secret" "webhook-secret-path" "mail-password" "mail-password-path" }}
+{{- $own := list "database-url" "listen" "ops-listen" "private-key" "private-key-path" "webhook-secret" "webhook-secret-path" "mail-password" "mail-password-path" }}
 {{- range $name, $value := .Values.settings }}
 {{- if has $name $own }}{{ fail (printf "settings.%s is the chart's to say" $name) }}{{ end }}
 {{- if kindIs "map" $value }}{{ fail (printf "settings.%s is no single value" $name) }}{{ end }}

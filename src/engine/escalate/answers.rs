@@ -151,15 +151,30 @@ impl Worker<'_> {
         }
         tx.save_issue(issue).await?;
         tx.commit().await?;
-        let text = self.text_of(case, issue).await?;
-        let same = |a: &str, b: &str| a.replace('\r', "").trim() == b.replace('\r', "").trim();
-        let ours = same(&found.body, &text.body) && same(&found.title, &text.title);
-        if issue.written == issues::hash(&text, "open") && !ours {
+        self.note_rewriting(case, issue, found).await
+    }
+
+    /// Somebody changed what we wrote. To be asked before it is written anew as well: otherwise nobody would know that people
+    /// answered to something else.
+    pub(super) async fn note_rewriting(
+        &self,
+        case: &Case<'_>,
+        issue: &mut IssueRow,
+        found: &Issue,
+    ) -> Result<(), Trouble> {
+        // Compared with what we wrote last, whatever we would write by now; and with that as well, since the answer to our
+        // last edit may be lost.
+        let there = issues::hash_of(&found.title, &found.body, "open");
+        let ours = issue.written.is_empty()
+            || there == issue.written
+            || there == issues::hash(&self.text_of(case, issue).await?, "open");
+        if !ours {
             // Whoever may edit the issue may have made it say something else: it is written anew, and what was answered to
             // the other words does not count.
             issue.written.clear();
             issue.shows = Fingerprint::from_stored(issues::WITHDRAWN.to_owned());
             let answered = self.remarks(issue, None).await?.rewritten < MOST_ANSWERED;
+            let now = self.engine.clock.now();
             let (id, kind) = (now.as_millisecond(), RemarkKind::Rewritten);
             let remark = NewRemark { issue: issue.id, id, user: None, kind, answered };
             let mut tx = self.begin().await?;

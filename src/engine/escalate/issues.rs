@@ -202,6 +202,17 @@ impl Worker<'_> {
             // Somebody does it again and again: it is left alone for a while, and nothing that is said there counts.
             return self.write_comments(case, issue).await;
         }
+        if issue.written != hash(&text, "open")
+            && issue.state == IssueState::Open
+            && let Some(at) = issue.at.filter(|_| issue.request.is_some())
+        {
+            match case.read.issue(at).await {
+                Ok(found) => self.note_rewriting(case, issue, &found).await?,
+                // The edit finds that out as well.
+                Err(CallError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         let another = issue.request.is_some() && issue.shows != case.row.fingerprint;
         if issue.written != hash(&text, "open") {
             let edit = IssueEdit::to(&text.title, &text.body);
@@ -554,8 +565,14 @@ impl Worker<'_> {
 
 /// What stands for a text that was written.
 pub(super) fn hash(text: &words::Text, state: &str) -> String {
+    hash_of(&text.title, &text.body, state)
+}
+
+/// The same of what is there. Line ends and blanks around it do not count: GitHub keeps them as it likes.
+pub(super) fn hash_of(title: &str, body: &str, state: &str) -> String {
     let mut hasher = Sha256::new();
-    for part in [text.title.as_str(), text.body.as_str(), state] {
+    let kept = |text: &str| text.replace('\r', "").trim().to_owned();
+    for part in [kept(title), kept(body), state.to_owned()] {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
