@@ -34,7 +34,8 @@ async fn the_readmes_way_of_taking_tokens_back_works_as_it_is_written() {
     }
     let spec = writing("lee").named("=cmd()\u{202e}\u{1b}[31m").never_expires().since(long_ago);
     scene.hub.grant_token("acme", spec).unwrap();
-    let used = scene.hub.grant_token("acme", writing("ada").since(long_ago)).unwrap();
+    let used =
+        scene.hub.grant_token("acme", writing("ada").never_expires().since(long_ago)).unwrap();
     scene.hub.use_token(used.token_id).unwrap();
 
     let (out, _, code) = run(&scene, list, "").await;

@@ -89,6 +89,16 @@ pub(super) async fn before_serving(sources: Sources) -> anyhow::Result<Option<Re
         let what = "nothing is said of an App, and patwarden.toml is there: start with --config patwarden.toml";
         return Err(Usage(what.to_owned()).into());
     }
+    // A record is of an App that there is: whoever opens the page first could put one of theirs in its place.
+    let record = settings::database(sources.clone())?;
+    if record.exists() {
+        let what = format!(
+            "nothing is said of an App, and there is a record at {}: say the App's settings again (GITHUB_APP_ID, \
+             GITHUB_APP_PRIVATE_KEY_PATH), or run `patwarden setup` where another App is meant",
+            record.display()
+        );
+        return Err(Usage(what).into());
+    }
     output::line(
         "Nothing is said of an App (GITHUB_APP_ID and the rest are not set), so it is registered first.",
     );
@@ -129,6 +139,12 @@ pub(super) async fn register(
     output::line(format_args!("Open {} in a browser, to register the App.", open.url));
     if let Some(code) = &open.code {
         output::line(format_args!("It asks for this code: {code}"));
+        if !open.url.starts_with("https://") {
+            output::note(
+                "Warning: nothing is encrypted on the way there. Whoever can read along can take the App's key. Let ssh bring the \
+                 page to your browser instead: `patwarden setup --help`.",
+            );
+        }
     }
     output::line("Ctrl-c ends it.");
     let stop = CancellationToken::new();

@@ -108,7 +108,7 @@ impl Silent {
         waiting.connections.insert(number, leave.clone());
         drop(waiting);
         let silent = self.clone();
-        Head { number, silent, leave: Box::pin(leave.cancelled_owned()), line_ends: 0 }
+        Head { number, silent, leave: Box::pin(leave.cancelled_owned()), line_ends: None }
     }
 
     /// Gives whether there was one.
@@ -126,8 +126,9 @@ struct Head {
     number: u64,
     silent: Silent,
     leave: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// How many ends of lines came in a row: at the second, the head is whole.
-    line_ends: u8,
+    /// How many ends of lines came in a row: at the second, the head is whole. Those before its first word do not count, as
+    /// the parser skips them: `None` until then.
+    line_ends: Option<u8>,
 }
 
 impl Head {
@@ -135,11 +136,11 @@ impl Head {
     fn is_whole_with(&mut self, bytes: &[u8]) -> bool {
         bytes.iter().any(|byte| {
             match byte {
-                b'\n' => self.line_ends += 1,
+                b'\n' => self.line_ends = self.line_ends.map(|ends| ends.saturating_add(1)),
                 b'\r' => {}
-                _ => self.line_ends = 0,
+                _ => self.line_ends = Some(0),
             }
-            self.line_ends == 2
+            self.line_ends == Some(2)
         })
     }
 }

@@ -254,7 +254,7 @@ impl fmt::Display for Origin {
 }
 
 /// What was found in flags, environment and file, not yet checked.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     flags: BTreeMap<&'static str, String>,
     /// By key name: under which variable, and what it says.

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOp
 
 use super::{
     Store, StoreError, get,
-    open::{File, Files, Found, make_private},
+    open::{File, Files, Found, make_new},
     time_if_any,
 };
 
@@ -223,7 +223,7 @@ impl File {
     async fn copy_to(&self, copy: &Self) -> Result<(), StoreError> {
         let partial = copy.partial();
         // Before anything is in it: SQLite writes into a file that is there and empty, and keeps its rights.
-        make_private(&partial).map_err(|error| copy.unusable(&error))?;
+        make_new(&partial).map_err(|error| copy.unusable(&error))?;
         let mut reader = self.reader().await?;
         sqlx::query("VACUUM INTO $1")
             .bind(partial.to_string_lossy().into_owned())

@@ -349,6 +349,12 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Makes an empty file that only its owner can read, where nothing is yet: not even a link.
+pub(super) fn make_new(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).map(drop)
+}
+
 /// The file, its log and its index hold what organizations keep private.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

@@ -115,9 +115,9 @@ impl List {
         // What was revoked since the listing has no access any more.
         let expired = store.count_expired_tokens(organization.id, now).await?;
         let active = store.count_tokens(organization.id).await? - expired;
-        let with = match expired {
-            0 => format!("{active} tokens with"),
-            expired => format!("{active} tokens with, and {expired} expired ones that had,"),
+        let besides = match expired {
+            0 => String::new(),
+            expired => format!(" (and {expired} expired)"),
         };
         let said = Said { cannot_say, unreadable_reaching, unreadable: listing.unreadable };
         if self.json || self.csv {
@@ -128,8 +128,12 @@ impl List {
             output::line("");
         }
         output::line(format_args!(
-            "{found} of {} access to {}, as listed at {} UTC{}.",
-            if self.gone { format!("{of} tokens that have or had") } else { with },
+            "{found} of {} access to {}{besides}, as listed at {} UTC{}.",
+            if self.gone {
+                format!("{of} tokens that have or had")
+            } else {
+                format!("{active} tokens with")
+            },
             output::cell(organization.login.as_str(), 40),
             minute(listing.ended_at),
             if found > self.limit {
