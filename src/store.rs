@@ -53,7 +53,7 @@ pub use deliveries::{
 pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringSpan, ExpiringToken, ToldToken};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
-pub use escalations::{EscalationRow, GroupRow, NewVote, VoteRow};
+pub use escalations::{EscalationRow, GroupRow, NOBODY_REACHED, NewVote, VoteRow};
 pub use forgetting::{Forgotten, Person};
 pub use heard::Named;
 pub use holds::{Held, HoldRow};

@@ -16,6 +16,7 @@ use common::{
     soon, until,
 };
 use fakehub::{ContentType, Fault, Repo};
+use patwarden::store::PolicyInForceRow;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What it says with these changes to the environment, and its exit code.
@@ -203,4 +204,36 @@ async fn rules_that_one_person_can_change_and_a_place_for_reviews_that_is_not_th
         assert!(said.contains("asked in acme/questions, which is not there"), "{said}");
         scene.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_rules_in_a_repository_it_says_what_serve_found_out() {
+    let mut scene = Set::default()
+        .hub(|hub| *hub = std::mem::take(hub).rules_in_a_repository())
+        .flag("rules", "github:acme/rules/rules.toml")
+        .without_bot()
+        .await;
+    scene.hub.world(|world| {
+        let repository = Repo::private("rules").file("rules.toml", RULES);
+        world.add_organization("acme").repository(repository);
+    });
+    scene.start().await;
+    scene.looked_around().await;
+    let place = ("PATWARDEN_RULES", "github:acme/rules/rules.toml");
+    let recorded = async |broken: bool| {
+        until("it is on record", || async {
+            let rows = scene.store().policies_in_force().await.unwrap();
+            let is = |row: &PolicyInForceRow| row.hash.is_some() && row.broken.is_some() == broken;
+            rows.iter().any(is).then_some(())
+        })
+        .await;
+        doctor(&scene, &[place]).await.0
+    };
+    let said = recorded(false).await;
+    assert!(said.contains("rules in force, mode"), "{said}");
+    let broken = [("rules.toml", Some("schema = 1\n[approve.all]\nwhen.everything = true\n"))];
+    scene.hub.commit("acme", "rules", "main", "olga", "oops", broken).unwrap();
+    let said = recorded(true).await;
+    assert!(said.contains("ERROR    acme: its rules"), "{said}");
+    scene.end().await;
 }

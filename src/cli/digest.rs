@@ -94,7 +94,7 @@ impl Preview {
         let looking = Looking::check(sources.with_flags(self.rules.flags()))?;
         let store = Store::open_existing(&looking.database).await?;
         let organization = known::organization(&store, self.org.as_deref()).await?.organization;
-        let policies = Policies::look_into(looking.rules, &store).await?;
+        let policies = Policies::as_recorded(looking.rules, &store).await?;
         let now = Clock::system().now();
         let (by_settings, api_url) = (looking.digest.as_ref(), &looking.api_url);
         let found =

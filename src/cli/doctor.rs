@@ -190,7 +190,7 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
     let mut needed = needed_by_settings(&settings.rules, hearing);
     let mut policies = None;
     if let Some(store) = &store {
-        match Policies::look_into(settings.rules, store).await {
+        match Policies::as_recorded(settings.rules, store).await {
             Ok(found) => {
                 needed_by_rules(&mut needed, &found, store).await;
                 policies = Some(found);
@@ -360,8 +360,8 @@ fn examine_policy(report: &mut Report, engine: &Engine, one: &Granted) {
         (None, why) => {
             let why = why.map_or("the settings name none", String::as_str);
             let what = format!("no rules are in force: {why}");
-            let mend =
-                "Name them with --rules, or let `patwarden serve` read the repository they are in.";
+            let mend = "Name them with --rules, or mend them: `patwarden rules check` names each place. Those in a repository are \
+                        read by `patwarden serve`.";
             report.found(Level::Error, login, [&what, nothing, mend]);
         }
         (Some(policy), None) => {

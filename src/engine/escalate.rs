@@ -33,7 +33,8 @@ use crate::{
         policy::{Notify, Reviewers},
     },
     store::{
-        EscalationRow, GroupRow, InstallationRow, IssueRow, IssueState, RequestRow, StoreError, Tx,
+        EscalationRow, GroupRow, InstallationRow, IssueRow, IssueState, NOBODY_REACHED, RequestRow,
+        StoreError, Tx,
     },
 };
 
@@ -541,7 +542,7 @@ impl Worker<'_> {
         let named = !missing.is_empty();
         let note = match (nobody, missing.is_empty()) {
             (true, true) => NO_WAY.to_owned(),
-            (true, false) => format!("nobody can be reached: {missing}"),
+            (true, false) => format!("{NOBODY_REACHED}: {missing}"),
             (false, _) => missing,
         };
         // Where the rules name no way at all, people look at GitHub's list by themselves.

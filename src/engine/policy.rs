@@ -160,7 +160,25 @@ impl Policies {
     /// # Errors
     /// When the store refuses.
     pub async fn look_into(settings: RulesSettings, store: &Store) -> Result<Self, StoreError> {
-        let inner = Inner::of(settings);
+        Self::looking(settings, store, Vec::new()).await
+    }
+
+    /// The same for a process that tells people how things are and does nothing by it: whether rules in a repository are as they
+    /// were is what `serve` last wrote down.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn as_recorded(settings: RulesSettings, store: &Store) -> Result<Self, StoreError> {
+        let recorded = store.policies_in_force().await?;
+        Self::looking(settings, store, recorded).await
+    }
+
+    async fn looking(
+        settings: RulesSettings,
+        store: &Store,
+        recorded: Vec<PolicyInForceRow>,
+    ) -> Result<Self, StoreError> {
+        let inner = Inner { recorded, ..Inner::of(settings) };
         let mut rows = store.policy_places().await?;
         rows.retain(|row| {
             let named = inner.sources.iter().find(|source| source.whose == row.whose);
@@ -189,9 +207,24 @@ impl Policies {
         let state = inner.state.read().unwrap_or_else(PoisonError::into_inner);
         match inner.entry_of(organization, &state.bound) {
             Entitled::To(entry) => {
-                state.in_force.get(entry).map(|it| InForce::clone(it)).unwrap_or_default()
+                let found = state.in_force.get(entry).map(|it| InForce::clone(it));
+                self.as_serve_said(organization, found.unwrap_or_default())
             }
             Entitled::Not(why) => InForce::none(why),
+        }
+    }
+
+    /// In a process that only tells: the same rules, with what `serve` found out about them.
+    fn as_serve_said(&self, organization: &Organization, found: InForce) -> InForce {
+        let hash = found.policy.as_ref().map(|policy| policy.hash());
+        let mut rows = self.inner.recorded.iter();
+        let told =
+            rows.find(|row| row.organization.id == organization.id && row.hash.as_deref() == hash);
+        match told {
+            Some(told) if found.is_only_unconfirmed() => {
+                InForce { broken: told.broken.clone(), ..found }
+            }
+            _ => found,
         }
     }
 

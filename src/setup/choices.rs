@@ -41,8 +41,8 @@ impl Given {
     #[must_use]
     pub fn at_first(host: &Host) -> Self {
         let host = host.web().trim_start_matches("https://").to_owned();
-        // What asks for no more than to read, or for what concerns patwarden's own checks alone.
-        let features = [POLICY, CHECKS, "leavers"].map(str::to_owned).into();
+        // What the rules need that `rules new` writes, and what asks for no more than to read or for checks of our own.
+        let features = [POLICY, CHECKS, "escalation", "leavers"].map(str::to_owned).into();
         Self { host, features, ..Self::default() }
     }
 

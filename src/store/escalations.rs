@@ -18,6 +18,9 @@ const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at FROM escalations WHERE due_
 const DUE: &str = "SELECT * FROM escalations WHERE due_at <= $2 AND +organization_id = $1 \
                    ORDER BY due_at, request_id LIMIT 1";
 
+/// How a note begins that says that nobody can be asked.
+pub const NOBODY_REACHED: &str = "nobody can be reached";
+
 /// A request that people are asked about.
 #[derive(Clone, Debug)]
 pub struct EscalationRow {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ParkedRow, PolicyInForceRow, Store, StoreError, get, installations::InstallationRow, time,
-    time_if_any,
+    NOBODY_REACHED, ParkedRow, PolicyInForceRow, Store, StoreError, get,
+    installations::InstallationRow, time, time_if_any,
 };
 use crate::domain::OrganizationId;
 
@@ -154,9 +154,10 @@ impl Store {
             });
         }
         let rows = sqlx::query(
-            "SELECT organization_id, COUNT(*) AS count, SUM(failures > 0) AS failing \
+            "SELECT organization_id, COUNT(*) AS count, SUM(failures > 0 OR note LIKE $1 || '%') AS failing \
                FROM escalations WHERE ended_at IS NULL GROUP BY organization_id",
         )
+        .bind(NOBODY_REACHED)
         .fetch_all(&self.readers)
         .await?;
         for row in &rows {

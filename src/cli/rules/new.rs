@@ -94,6 +94,10 @@ impl New {
             "Read it, then: patwarden rules test {0}; patwarden rules explain {0} --owner kim --repository web --permission contents=read",
             self.file.display()
         ));
+        output::line(
+            "What it leaves to people is asked in issues of the repository token-reviews, and by mail: make that repository, private, \
+             and install the App on it, or write another one into [reviewers].",
+        );
         Ok(Exit::Well)
     }
 }

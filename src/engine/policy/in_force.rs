@@ -18,7 +18,7 @@ use crate::{
     github::RepositoryEvent,
     rules::{Mode, Policy, SourceFile, diagnostic::Diagnostic},
     settings::{Place, RepositoryPlace, RulesSettings},
-    store::{PlaceIs, PolicyFiles, PolicyPlaceRow},
+    store::{PlaceIs, PolicyFiles, PolicyInForceRow, PolicyPlaceRow},
 };
 
 /// A place of the settings with files of its own.
@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) woken: Mutex<BTreeSet<usize>>,
     pub(super) wake: Notify,
     pub(super) kept: tokio::sync::Mutex<BTreeMap<usize, Arc<PolicyFiles>>>,
+    /// What `serve` wrote down, for a process that only tells; empty otherwise.
+    pub(super) recorded: Vec<PolicyInForceRow>,
 }
 
 /// Which sources changed.
@@ -114,6 +116,7 @@ impl Inner {
             woken: Mutex::default(),
             wake: Notify::new(),
             kept: tokio::sync::Mutex::default(),
+            recorded: Vec::new(),
         };
         inner.enterprise = enterprise.map(|place| inner.add(ENTERPRISE.to_owned(), place));
         let everybody = everybody.map(|place| inner.add(EVERYBODY.to_owned(), place));
