@@ -89,6 +89,10 @@ const NARROWEST: usize = 12;
 pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut rows: Vec<Vec<String>> = rows.into_iter().collect();
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    // Shells know the variable and seldom pass it on. None where this goes into a pipe.
+    let asked = asked.or_else(|| {
+        terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| columns.into())
+    });
     fit(heads, &mut rows, asked.filter(|columns| *columns >= 60).unwrap_or(WIDTH));
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

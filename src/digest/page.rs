@@ -584,7 +584,7 @@ fn more(left: u64, page: &str) -> Option<Line> {
 }
 
 fn moment(day: &Day, at: jiff::Timestamp) -> String {
-    at.to_zoned(day.zone.clone()).strftime("%a %-d %b, %H:%M").to_string()
+    at.to_zoned(day.zone.clone()).strftime("%a %-d %b, %H:%M %Z").to_string()
 }
 
 fn day_of(day: &Day, at: jiff::Timestamp) -> String {

@@ -299,7 +299,7 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
          rules   closest approve.devs-write: lifetime 90d (allowed: at most 30d);
                  permissions.repository.workflows write (allowed: nothing)
          says    "CHG-004211 release job"
-         silence denied Wed 25 Nov, 08:10, unless somebody answers
+         silence denied Wed 25 Nov, 08:10 CET, unless somebody answers
          answer  https://github.com/acme/token-reviews/issues/7
      - lee  "nightly"  waits 4 h
          wants   contents:write, workflows:write on web, api for 90 d, until
@@ -314,7 +314,7 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
          why     40 tokens are more than max_per_run = 25
          look    patwarden revocations show 12
          confirm patwarden revocations confirm 12; without that nothing is
-                 revoked, and it lapses Sun 22 Nov, 04:00
+                 revoked, and it lapses Sun 22 Nov, 04:00 CET
      ! tomorrow (Sun 22 Nov): revoke.unused takes 3 tokens of ann, bo
          tokens  ann "old-ci" (41), bo "laptop" (57), and 1 more
          keep    using one keeps it; or one: patwarden revocations hold --org acme
@@ -323,7 +323,7 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
 
     ALARMS
      ! viktor  "quick look"  was edited while its approval was on its way, had
-       more access than was judged, and was revoked (Fri 20 Nov, 14:31)
+       more access than was judged, and was revoked (Fri 20 Nov, 14:31 CET)
          look    patwarden requests show 31
          do      ask its owner whether that was meant
 
@@ -333,14 +333,14 @@ fn in_ten_seconds_an_owner_knows_what_to_do_first() {
          do      it is read again until it can be
 
     DECIDED OUTSIDE PATWARDEN, AND OWNERS' OWN TOKENS
-     - ann  "migration"  approved by @olga (Fri 20 Nov, 14:31)
+     - ann  "migration"  approved by @olga (Fri 20 Nov, 14:31 CET)
      - olga  "laptop"  an owner's own, which GitHub asks nobody about (Fri 20 Nov,
-       17:02)
+       17:02 CET)
 
     EXPIRES SOON (2)
      - bo: "backup" tomorrow, "pages" in 7 d
 
-    DECIDED SINCE FRI 20 NOV, 08:00
+    DECIDED SINCE FRI 20 NOV, 08:00 CET
      - 18 by rule: approve.read-only 12 approved; approve.devs-write 5 approved;
        deny.administration 1 denied
      - denied: cyril  "terraform"  by deny.administration
@@ -380,7 +380,7 @@ fn those_whose_mail_is_not_private_are_told_numbers() {
      ! a standing policy would take 40 tokens and waits for you
          look    patwarden revocations show 12
          confirm patwarden revocations confirm 12; without that nothing is
-                 revoked, and it lapses Sun 22 Nov, 04:00
+                 revoked, and it lapses Sun 22 Nov, 04:00 CET
      ! tomorrow (Sun 22 Nov): a standing policy takes 3 tokens of 2 people
          keep    using one keeps it; or patwarden revocations hold --help
 
@@ -398,7 +398,7 @@ fn those_whose_mail_is_not_private_are_told_numbers() {
     EXPIRES SOON (2)
      - 2 tokens expire soon
 
-    DECIDED SINCE FRI 20 NOV, 08:00
+    DECIDED SINCE FRI 20 NOV, 08:00 CET
      - 18 by rule: 17 approved, 1 denied
      - 1 by people: 1 person
 
@@ -597,9 +597,9 @@ fn a_quiet_week_is_told_in_one_look() {
     acme · Saturday, 21 November 2026
 
     All quiet: nothing waits, nothing is broken. 19 decided since Fri 20 Nov,
-    08:00. This mail comes once a week while there is nothing to say.
+    08:00 CET. This mail comes once a week while there is nothing to say.
 
-    DECIDED SINCE FRI 20 NOV, 08:00
+    DECIDED SINCE FRI 20 NOV, 08:00 CET
      - 18 by rule: approve.read-only 12 approved; approve.devs-write 5 approved;
        deny.administration 1 denied
      - denied: cyril  "terraform"  by deny.administration
