@@ -83,7 +83,7 @@ async fn an_issue_is_opened_answered_kept_up_to_date_and_closed() {
     scene.hub.comment("acme", "reviews", 1, "olga", "/approve").unwrap();
     scene.hub.comment_through_app("acme", "reviews", 1, "chat", Some("olga"), "/deny no").unwrap();
     scene.hub.comment_through_app("acme", "reviews", 1, "chat", None, "/approve").unwrap();
-    let comments = scene.read.comments(at, None).await.unwrap();
+    let (comments, _) = scene.read.comments_at_once(at, None).await.unwrap();
     let in_person: Vec<bool> =
         comments.iter().map(|one| one.author.as_ref().unwrap().in_person()).collect();
     assert_eq!(in_person, [true, false, false]);
@@ -115,14 +115,14 @@ async fn what_was_said_since_is_read_to_the_last_page() {
     for number in 0..205 {
         scene.hub.comment("acme", "reviews", 1, "olga", &number.to_string()).unwrap();
     }
-    let all = scene.read.comments(at, None).await.unwrap();
+    let (all, _) = scene.read.comments_at_once(at, None).await.unwrap();
     assert_eq!(all.len(), 205);
     assert!(all.is_sorted_by_key(|comment| comment.id));
     scene.hub.advance(Duration::from_secs(60));
     let since = scene.hub.now();
     scene.hub.edit_comment("acme", "reviews", all[7].id.cast_unsigned(), "olga", "other").unwrap();
     let late = scene.hub.comment("acme", "reviews", 1, "kim", "late").unwrap();
-    let found = scene.read.comments(at, Some(since)).await.unwrap();
+    let (found, _) = scene.read.comments_at_once(at, Some(since)).await.unwrap();
     let ids: Vec<i64> = found.iter().map(|comment| comment.id).collect();
     assert_eq!(ids, [all[7].id, late.id.cast_signed()]);
     assert!(found[0].edited() && !found[1].edited());

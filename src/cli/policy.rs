@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{Exit, StoreArgs, output};
 use crate::{
-    domain::{Login, Organization, OrganizationId},
+    domain::{Login, Organization, OrganizationId, RepositoryId},
     engine::{ENTERPRISE, EVERYBODY, trusted_as, whose_of},
     store::{PinnedBy, PolicyInForceRow, PolicyPlaceRow, Refused, Store},
 };
@@ -23,7 +23,8 @@ pub(super) enum Policy {
     ///
     /// With --teams it is about teams instead: a slug in the rules means the team that had it when a rule first asked,
     /// until somebody says that whichever team has it now is meant. With --reviews about the repositories in which reviewers
-    /// are asked: their names mean those that had them when people were first asked there.
+    /// are asked: their names mean those that had them when people were first asked there, until somebody accepts the others
+    /// that were found under them since.
     Trust(Trust),
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Trust {
     /// Forget which teams the slugs in the rules meant: each means the team that has it when a rule next asks
     #[arg(long)]
     teams: bool,
-    /// Forget which repositories the rules meant for reviews: each name means the one that has it when people are next asked
+    /// Accept the other repositories that were found under the names of those for reviews, and none besides
     #[arg(long, conflicts_with = "teams")]
     reviews: bool,
     /// Do not ask: for scripts
@@ -59,7 +60,7 @@ impl Policy {
         match self {
             Self::List(list) => list.run().await,
             Self::Trust(trust) if trust.teams => trust.forget_teams().await,
-            Self::Trust(trust) if trust.reviews => trust.forget_review_repositories().await,
+            Self::Trust(trust) if trust.reviews => trust.accept_review_repositories().await,
             Self::Trust(trust) => trust.accept().await,
         }
     }
@@ -292,30 +293,31 @@ impl Trust {
     }
 
     /// Lets the names in `notify` mean whichever repositories have them now.
-    async fn forget_review_repositories(&self) -> anyhow::Result<Exit> {
+    async fn accept_review_repositories(&self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
         let whose = self.whose(&store).await?;
         let mut found = Vec::new();
         for organization in organizations_under(&store, &whose, &self.org).await? {
-            let known = store.review_repositories(organization.id).await?;
-            let mut names: Vec<String> =
-                known.into_iter().map(|(name, id)| format!("{name} (number {id})")).collect();
-            names.sort();
-            if !names.is_empty() {
-                found.push((organization, names));
+            let refused = store.refused_review_repositories(organization.id).await?;
+            if !refused.is_empty() {
+                found.push((organization, refused));
             }
         }
         if found.is_empty() {
             output::line(format_args!(
-                "Nobody was asked in a repository of {}'s yet: there is nothing to forget.",
+                "No other repository was found under a name in which people of {} were asked: there is nothing to accept.",
                 output::cell(&self.org, 40)
             ));
             return Ok(Exit::Well);
         }
-        for (organization, names) in &found {
+        for (organization, refused) in &found {
+            let name = |(name, known, other): &(String, RepositoryId, RepositoryId)| {
+                format!("{name} (number {other}, until now {known})")
+            };
+            let names: Vec<String> = refused.iter().map(name).collect();
             output::line(format_args!(
-                "In {} each of these names will mean whichever repository has it when people are next asked there, and whoever \
-                 reads that sees what is asked: {}",
+                "In {} each of these names will mean the repository that was found under it last, and whoever reads that sees what \
+                 is asked: {}",
                 output::cell(organization.login.as_str(), 40),
                 output::cell(&names.join(", "), 1_000)
             ));
@@ -323,12 +325,12 @@ impl Trust {
         if !self.confirmed().await? {
             return Ok(Exit::NotWell);
         }
-        for (organization, _) in found {
-            store
-                .forget_review_repositories(organization.id, crate::clock::Clock::system().now())
-                .await?;
+        for (organization, refused) in found {
+            let these: Vec<_> = refused.into_iter().map(|(name, _, other)| (name, other)).collect();
+            let now = crate::clock::Clock::system().now();
+            store.trust_review_repositories(organization.id, &these, now).await?;
         }
-        output::line("Forgotten; people are asked within minutes.");
+        output::line("Accepted; people are asked within minutes.");
         Ok(Exit::Well)
     }
 

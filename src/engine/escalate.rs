@@ -353,7 +353,7 @@ impl Worker<'_> {
         let now = self.engine.clock.now();
         for issue in &mut issues {
             let stale = |at: Timestamp| now.duration_since(at) >= LOOK_EVERY;
-            issue.look |= issue.looked_at.is_some_and(stale);
+            issue.look |= issue.behind || issue.looked_at.is_some_and(stale);
         }
         let mut looked = self.read_answers(&case, &mut issues).await?;
         // What was found there may keep people from answering.
@@ -424,7 +424,8 @@ impl Worker<'_> {
 
     /// Notes since when a group is reached: the issue that asks it is there and shows what is asked, or a mail server has the mail.
     /// A list of many does not reach anybody: nothing can be answered on it. Nor does an issue on which nobody can answer, or that
-    /// says something else than we wrote: while it is so, silence says nothing, and afterwards time begins anew.
+    /// says something else than we wrote, or that is closed: while it is so, silence says nothing, and afterwards time begins
+    /// anew. So it does when an answer was taken away that we had not read.
     /// While the rules are not enforced, no time counts.
     async fn note_reached(
         &self,
@@ -432,9 +433,15 @@ impl Worker<'_> {
         issues: &[IssueRow],
         mailed: &mails::Mailed,
     ) -> Result<(), StoreError> {
-        let now = self.engine.clock.now();
         let enforced = case.enforced();
-        let mut changed = Vec::new();
+        let (mut changed, mut taken_away) = (Vec::new(), std::collections::BTreeSet::new());
+        let mut tampered = std::collections::BTreeMap::new();
+        for issue in issues.iter().filter(|issue| issue.request.is_some()) {
+            let last = self.engine.store.tampered_at(issue.id).await?;
+            tampered.extend(last.map(|at| (issue.id, at)));
+        }
+        // After that: what is noted from here on is later.
+        let now = self.engine.clock.now();
         for row in &mut case.groups {
             let group = case.policy.reviewers().get(&row.name).cloned();
             let asking = |issue: &&IssueRow| {
@@ -454,7 +461,17 @@ impl Worker<'_> {
             } else {
                 row.reached_at.filter(|_| enforced)
             };
-            let since = since.filter(|_| !mute);
+            let mut since = since.filter(|_| !mute);
+            for issue in issues.iter().filter(asking) {
+                let later = |since: &Timestamp| {
+                    tampered.get(&issue.id).is_some_and(|tampered_at| tampered_at > since)
+                };
+                if since.is_some_and(|since| later(&since)) {
+                    since = Some(now);
+                    row.denies_from = None;
+                    taken_away.insert(issue.url.clone());
+                }
+            }
             if since.is_none() {
                 row.denies_from = None;
             }
@@ -472,7 +489,15 @@ impl Worker<'_> {
         for row in &changed {
             tx.save_group(case.row.key, row).await?;
         }
-        tx.commit().await
+        tx.commit().await?;
+        for url in taken_away {
+            let what = format!(
+                "a comment on the issue {url} was changed or deleted by somebody else before it was read: what silence does is \
+                 counted anew"
+            );
+            self.alarm(&case.row, &what).await?;
+        }
+        Ok(())
     }
 
     async fn ask_next(
@@ -486,7 +511,8 @@ impl Worker<'_> {
         let mut tx = self.begin().await?;
         tx.ask_instead(case.row.key, group, instead_of).await?;
         for issue in issues.iter().filter(|issue| issue.request.is_some()) {
-            let key = format!("asked:{group}:{}", case.row.fingerprint);
+            let asked_at = case.row.asked_at.as_millisecond();
+            let key = format!("asked:{group}:{asked_at}:{}", case.row.fingerprint);
             let text = Reply::AskedNext { group }.text(&key, audience(issue));
             tx.put_comment(issue.id, &key, &text, now).await?;
         }

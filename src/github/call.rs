@@ -97,15 +97,30 @@ impl Caller {
 
     /// A whole list, to its last page.
     pub(super) async fn pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
+        match self.first_pages(path, MOST_PAGES).await? {
+            (rows, false) => Ok(rows),
+            (_, true) => {
+                let why = format!("a list of more than {MOST_PAGES} pages");
+                Err(CallError::Unreadable { why })
+            }
+        }
+    }
+
+    /// So many pages of a list at most, and whether there are more.
+    pub(super) async fn first_pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        most: usize,
+    ) -> Result<(Vec<T>, bool), CallError> {
         let mut rows = Vec::new();
         let mut next = Some(path.to_owned());
-        for _ in 0..MOST_PAGES {
-            let Some(path) = next else { return Ok(rows) };
+        for _ in 0..most {
+            let Some(path) = next else { return Ok((rows, false)) };
             let (page, following): (Vec<T>, _) = self.page(&path).await?;
             rows.extend(page);
             next = following;
         }
-        Err(CallError::Unreadable { why: format!("a list of more than {MOST_PAGES} pages") })
+        Ok((rows, next.is_some()))
     }
 
     /// One thing.

@@ -18,6 +18,9 @@ pub const TITLE_LIMIT: usize = 256;
 /// The most characters of an issue's or a comment's text that GitHub takes.
 pub const BODY_LIMIT: usize = 65_536;
 
+/// How many pages of comments are read at once: whoever may comment may write without end.
+const PAGES_AT_ONCE: usize = 10;
+
 /// How long it is believed who our App is.
 const IDENTITY_KEEPS: SignedDuration = SignedDuration::from_hours(1);
 
@@ -279,20 +282,22 @@ impl Read {
         Ok(issues.map(Issue::from).filter(ours).collect())
     }
 
-    /// The comments of an issue that were written or changed since then, the oldest first; all of them without a moment.
+    /// The comments of an issue that were written or changed since then, the oldest first; all of them without a moment. At most a
+    /// thousand, and whether there are more.
     ///
     /// # Errors
     /// Whatever the calls came to. The comments of a moved issue are those that it has where it is: see [`Read::issue`].
-    pub async fn comments(
+    pub async fn comments_at_once(
         &self,
         at: IssueRef,
         since: Option<Timestamp>,
-    ) -> Result<Vec<Comment>, CallError> {
+    ) -> Result<(Vec<Comment>, bool), CallError> {
         let since =
             since.map(|since| format!("&since={}", segment(&seconds(since)))).unwrap_or_default();
         let path = format!("{}/comments?per_page=100{since}", path_of(at));
-        let comments: Vec<WireComment> = self.caller().pages(&path).await?;
-        Ok(comments.into_iter().map(Comment::from).collect())
+        let (comments, more): (Vec<WireComment>, _) =
+            self.caller().first_pages(&path, PAGES_AT_ONCE).await?;
+        Ok((comments.into_iter().map(Comment::from).collect(), more))
     }
 }
 
@@ -457,6 +462,8 @@ pub struct IssueEvent {
     pub id: i64,
     /// Who did it, where it is said.
     pub sender: Option<Author>,
+    /// A person's comment that somebody else changed or deleted.
+    pub tampered: Option<i64>,
 }
 
 /// Reads as much of an `issues` or `issue_comment` event as we use.
@@ -469,7 +476,18 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
         repository: Id,
         issue: Numbered,
         #[serde(default)]
+        action: Option<String>,
+        #[serde(default)]
         sender: Option<WireUser>,
+        #[serde(default)]
+        comment: Option<Said>,
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(default)]
+        id: Option<i64>,
+        #[serde(default)]
+        user: Option<WireUser>,
     }
     #[derive(Deserialize)]
     struct Id {
@@ -481,7 +499,13 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
         number: i64,
     }
     let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let changed = matches!(payload.action.as_deref(), Some("edited" | "deleted"));
+    let tampered = payload.comment.filter(|_| changed).and_then(|comment| {
+        let (by, of) = (payload.sender.as_ref()?, comment.user?);
+        comment.id.filter(|_| of.kind == "User" && of.id != by.id)
+    });
     Ok(IssueEvent {
+        tampered,
         repository: RepositoryId(payload.repository.id),
         number: payload.issue.number,
         id: payload.issue.id,
@@ -514,7 +538,13 @@ mod tests {
     #[test]
     fn an_event_names_one_issue() {
         let text = br#"{"action": "created", "repository": {"id": 3}, "issue": {"id": 70, "number": 7, "x": 1}, "comment": {}}"#;
-        let event = IssueEvent { repository: RepositoryId(3), number: 7, id: 70, sender: None };
+        let event = IssueEvent {
+            repository: RepositoryId(3),
+            number: 7,
+            id: 70,
+            sender: None,
+            tampered: None,
+        };
         assert_eq!(parse_issue_event(text), Ok(event));
         assert!(parse_issue_event(b"{}").is_err());
     }

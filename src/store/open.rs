@@ -64,6 +64,7 @@ impl Files {
                     ("escalations", include_str!("migrations/sqlite/0010_escalations.sql")),
                     ("missed", include_str!("migrations/sqlite/0011_missed.sql")),
                     ("asking", include_str!("migrations/sqlite/0012_asking.sql")),
+                    ("answers", include_str!("migrations/sqlite/0013_answers.sql")),
                 ],
             },
             deliveries: File {

@@ -11,6 +11,11 @@ use crate::{
     github::IssueRef,
 };
 
+/// How often an issue is looked at within an hour as soon as something is heard of it, and then how far apart, in milliseconds.
+const LOOKS_AT_ONCE: i64 = 20;
+const THEN_EVERY: i64 = 60_000;
+const HOUR: i64 = 3_600_000;
+
 /// How far an issue got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueState {
@@ -65,6 +70,12 @@ pub struct IssueRow {
     pub reopened: i64,
     /// Whether nobody can answer there: it is locked, or its repository is archived.
     pub locked: bool,
+    /// Whether somebody closed it while its request was pending, and it was not opened again yet.
+    pub shut: bool,
+    /// When the last comment that was read was written, by GitHub's clock.
+    pub read_to_at: Option<Timestamp>,
+    /// Whether there are more comments than were read at once.
+    pub behind: bool,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// When the call that makes it was begun last.
@@ -134,6 +145,9 @@ impl IssueRow {
             looked_at: None,
             reopened: 0,
             locked: false,
+            shut: false,
+            read_to_at: None,
+            behind: false,
             recorded_at: now,
             sent_at: None,
         }
@@ -162,6 +176,9 @@ impl IssueRow {
             looked_at: time_if_any(row, "looked_at")?,
             reopened: get(row, "reopened")?,
             locked: get(row, "locked")?,
+            shut: get(row, "shut")?,
+            read_to_at: time_if_any(row, "read_to_at")?,
+            behind: get(row, "behind")?,
             recorded_at: time(row, "recorded_at")?,
             sent_at: time_if_any(row, "sent_at")?,
         })
@@ -349,7 +366,7 @@ impl Tx {
         sqlx::query(
             "UPDATE review_issues SET repository = $2, private = $3, state = $4, number = $5, url = $6, written = $7, \
                  shows = $8, shows_since = $9, read_to = $10, looked_at = $11, reopened = $12, sent_at = $13, github_id = $14, \
-                 locked = $15 WHERE id = $1",
+                 locked = $15, shut = $16, read_to_at = $17, behind = $18 WHERE id = $1",
         )
         .bind(row.id)
         .bind(&row.repository_name)
@@ -366,6 +383,9 @@ impl Tx {
         .bind(row.sent_at.map(Timestamp::as_millisecond))
         .bind(row.at.map(|at| at.id))
         .bind(row.locked)
+        .bind(row.shut)
+        .bind(row.read_to_at.map(Timestamp::as_millisecond))
+        .bind(row.behind)
         .execute(&mut *self.inner)
         .await?;
         Ok(())
@@ -458,7 +478,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Somebody did something to an issue: whoever is asked there may have answered.
+    /// Somebody did something to an issue: whoever is asked there may have answered. It is looked at at once; once a minute where
+    /// it was often within the hour, since whoever may comment there would otherwise use up the calls for everybody.
     pub(crate) async fn look_at_issue(
         &mut self,
         repository: RepositoryId,
@@ -473,13 +494,20 @@ impl Tx {
         .execute(&mut *self.inner)
         .await?;
         sqlx::query(
-            "UPDATE escalations SET due_at = $3 WHERE ended_at IS NULL AND (organization_id, request_id) IN \
-                 (SELECT organization_id, request_id FROM review_issues \
-                   WHERE repository_id = $1 AND number = $2 AND state NOT IN ('closed', 'lost') AND request_id IS NOT NULL)",
+            "UPDATE escalations SET due_at = i.due_at FROM \
+                 (SELECT organization_id, request_id, \
+                         MAX($3, CASE WHEN looks >= $4 AND looks_from > $3 - $5 THEN COALESCE(looked_at, 0) + $6 ELSE 0 END) AS due_at \
+                    FROM review_issues \
+                   WHERE repository_id = $1 AND number = $2 AND state NOT IN ('closed', 'lost') AND request_id IS NOT NULL) i \
+              WHERE escalations.ended_at IS NULL AND escalations.organization_id = i.organization_id \
+                AND escalations.request_id = i.request_id",
         )
         .bind(repository.0)
         .bind(number)
         .bind(now.as_millisecond())
+        .bind(LOOKS_AT_ONCE)
+        .bind(HOUR)
+        .bind(THEN_EVERY)
         .execute(&mut *self.inner)
         .await?;
         Ok(())
@@ -523,11 +551,20 @@ impl Tx {
     }
 
     /// An issue is being read now: whatever comes from here on counts anew.
-    pub(crate) async fn issue_looked_at(&mut self, issue: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE review_issues SET look = FALSE WHERE id = $1")
-            .bind(issue)
-            .execute(&mut *self.inner)
-            .await?;
+    pub(crate) async fn issue_looked_at(
+        &mut self,
+        issue: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE review_issues SET look = FALSE, looks = CASE WHEN looks_from > $2 - $3 THEN looks + 1 ELSE 1 END, \
+                 looks_from = CASE WHEN looks_from > $2 - $3 THEN looks_from ELSE $2 END WHERE id = $1",
+        )
+        .bind(issue)
+        .bind(now.as_millisecond())
+        .bind(HOUR)
+        .execute(&mut *self.inner)
+        .await?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError, Tx, get};
+use super::{Store, StoreError, Tx, get, time_if_any};
 use crate::domain::{OrganizationId, RepositoryId, UserId};
 
 /// What did not count.
@@ -16,6 +16,8 @@ pub enum RemarkKind {
     NotAllowed,
     /// Somebody changed what we wrote.
     Rewritten,
+    /// Somebody closed the issue, and it was opened again.
+    Reopened,
 }
 
 impl RemarkKind {
@@ -24,6 +26,7 @@ impl RemarkKind {
             Self::Answered => "answered",
             Self::NotAllowed => "not-allowed",
             Self::Rewritten => "rewritten",
+            Self::Reopened => "reopened",
         }
     }
 }
@@ -54,6 +57,8 @@ pub struct Remarks {
     pub rewritten: i64,
     /// How often they were changed and left so.
     pub left: i64,
+    /// How often the issue was opened again, whoever had closed it.
+    pub reopened: i64,
 }
 
 impl Store {
@@ -68,10 +73,11 @@ impl Store {
         since: Timestamp,
     ) -> Result<Remarks, StoreError> {
         let row = sqlx::query(
-            "SELECT COALESCE(SUM(answered AND kind <> 'rewritten'), 0) AS answered, \
+            "SELECT COALESCE(SUM(answered AND kind NOT IN ('rewritten', 'reopened')), 0) AS answered, \
                     COALESCE(SUM(kind = 'not-allowed'), 0) AS not_allowed, \
                     COALESCE(SUM(kind = 'rewritten' AND answered), 0) AS rewritten, \
-                    COALESCE(SUM(kind = 'rewritten' AND NOT answered), 0) AS unmended \
+                    COALESCE(SUM(kind = 'rewritten' AND NOT answered), 0) AS unmended, \
+                    COALESCE(SUM(kind = 'reopened'), 0) AS reopened \
                FROM review_remarks WHERE issue_id = $1 AND user_id = $2 AND at > $3",
         )
         .bind(issue)
@@ -84,7 +90,22 @@ impl Store {
             not_allowed: get(&row, "not_allowed")?,
             rewritten: get(&row, "rewritten")?,
             left: get(&row, "unmended")?,
+            reopened: get(&row, "reopened")?,
         })
+    }
+
+    /// When it was last heard that somebody else changed or deleted a comment on an issue that was not read yet.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn tampered_at(&self, issue: i64) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MAX(at) AS at FROM review_remarks WHERE issue_id = $1 AND kind = 'tampered'",
+        )
+        .bind(issue)
+        .fetch_one(&self.readers)
+        .await?;
+        time_if_any(&row, "at")
     }
 
     /// The repositories that rules of this organization meant for reviews, by their names in small letters.
@@ -106,22 +127,56 @@ impl Store {
             .collect()
     }
 
-    /// Somebody says that the names in the rules mean the right repositories now: whichever has one when people are next asked
-    /// there is kept. Gives how many were forgotten.
+    /// The names in rules under which another repository was found than the one they meant: the name in small letters, the number
+    /// that is kept, and the one that was found last.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn forget_review_repositories(
+    pub async fn refused_review_repositories(
         &self,
         organization: OrganizationId,
+    ) -> Result<Vec<(String, RepositoryId, RepositoryId)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name, repository_id, refused_id FROM review_repositories \
+              WHERE organization_id = $1 AND refused_id IS NOT NULL ORDER BY name",
+        )
+        .bind(organization.0)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let number = |column| Ok::<_, StoreError>(RepositoryId(get(row, column)?));
+                Ok((get(row, "name")?, number("repository_id")?, number("refused_id")?))
+            })
+            .collect()
+    }
+
+    /// Somebody says that these names in the rules mean these repositories now, which were found under them. One under which yet
+    /// another was found since stays as it is, and so does every other name. Gives how many were accepted.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn trust_review_repositories(
+        &self,
+        organization: OrganizationId,
+        these: &[(String, RepositoryId)],
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
-        let forgotten = sqlx::query("DELETE FROM review_repositories WHERE organization_id = $1")
+        let mut accepted = 0;
+        for (name, id) in these {
+            accepted += sqlx::query(
+                "UPDATE review_repositories SET repository_id = refused_id, refused_id = NULL, seen_at = $4 \
+                  WHERE organization_id = $1 AND name = $2 AND refused_id = $3",
+            )
             .bind(organization.0)
+            .bind(name)
+            .bind(id.0)
+            .bind(now.as_millisecond())
             .execute(&mut *tx.inner)
             .await?
             .rows_affected();
+        }
         // Whoever could not be asked because of it is asked at once.
         sqlx::query(
             "UPDATE escalations SET due_at = $2 WHERE organization_id = $1 AND ended_at IS NULL AND note <> ''",
@@ -131,7 +186,7 @@ impl Store {
         .execute(&mut *tx.inner)
         .await?;
         tx.commit().await?;
-        Ok(forgotten)
+        Ok(accepted)
     }
 
     /// How many requests of an organization have something in the way of asking people, and what that is for one of them. What is
@@ -174,6 +229,47 @@ impl Tx {
         .bind(new.kind.as_str())
         .bind(new.answered)
         .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Somebody else changed or deleted a comment on an issue; kept where it was not read yet.
+    pub(crate) async fn note_tampering(
+        &mut self,
+        (repository, number): (RepositoryId, i64),
+        comment: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO review_remarks (issue_id, remark_id, user_id, kind, answered, at) \
+             SELECT id, $3, 0, 'tampered', FALSE, $4 FROM review_issues \
+              WHERE repository_id = $1 AND number = $2 AND state = 'open' AND read_to < $3 \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(repository.0)
+        .bind(number)
+        .bind(comment)
+        .bind(now.as_millisecond())
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps which other repository was found under a name; `None`: the one that it means.
+    pub(crate) async fn note_refused_review_repository(
+        &mut self,
+        organization: OrganizationId,
+        name: &str,
+        other: Option<RepositoryId>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE review_repositories SET refused_id = $3 \
+              WHERE organization_id = $1 AND name = $2 AND refused_id IS NOT $3",
+        )
+        .bind(organization.0)
+        .bind(name.to_ascii_lowercase())
+        .bind(other.map(|id| id.0))
         .execute(&mut *self.inner)
         .await?;
         Ok(())

@@ -181,7 +181,7 @@ async fn an_issue_that_is_rewritten_while_ours_waits_to_be_written_does_not_dece
     .await;
     scene.hub.drop_webhooks(true);
     let harmless = Some("kim asks for contents:read on one repository.");
-    scene.hub.edit_issue("acme", REVIEWS, issue, "kim", None, harmless).unwrap();
+    scene.hub.edit_issue("acme", REVIEWS, issue, "martin", None, harmless).unwrap();
     scene.hub.drop_webhooks(false);
     scene.hub.clear_fault(down);
     say(&scene, issue, "martin", "/approve");
@@ -334,4 +334,188 @@ async fn another_team_that_takes_the_slug_decides_nothing() {
     scene.hub.cancel_request(adas.request_id).unwrap();
     until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
     scene.end().await;
+}
+
+#[tokio::test]
+async fn an_issue_that_is_closed_again_and_again_is_no_silence_and_is_opened_within_the_hour() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    for _ in 0..5 {
+        scene.hub.close_issue("acme", REVIEWS, issue, "martin").unwrap();
+        until_issue(&scene, issue, "is open again", |issue| issue.open).await;
+        scene.until_idle().await;
+    }
+    scene.hub.close_issue("acme", REVIEWS, issue, "martin").unwrap();
+    until_noted(&scene, bens.request_id, "was closed too often by others").await;
+    assert_eq!(scene.alarms(bens.request_id), 1);
+    assert!(issues(&scene).iter().all(|issue| !issue.open));
+    passes(&scene, DAY + HOUR).await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    let again = until_issue(&scene, issue, "is open again", |issue| issue.open).await;
+    assert_eq!(ours(&again).filter(|said| said.contains("so it is open again")).count(), 6);
+    // The whole of the time again, from then on.
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.both_clocks(DAY + HOUR);
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "denied");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+/// As long as somebody closes it again within every hour.
+#[tokio::test]
+async fn an_issue_that_stays_closed_denies_nobody() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    for _ in 0..5 {
+        scene.hub.close_issue("acme", REVIEWS, issue, "martin").unwrap();
+        until_issue(&scene, issue, "is open again", |issue| issue.open).await;
+        scene.until_idle().await;
+    }
+    scene.hub.close_issue("acme", REVIEWS, issue, "martin").unwrap();
+    until_noted(&scene, bens.request_id, "was closed too often by others").await;
+    let groups = scene.store().escalation_groups(scene.key(bens.request_id).await).await.unwrap();
+    assert!(groups.iter().all(|group| group.reached_at.is_none()), "{groups:?}");
+    // Whoever finds it answers there as ever.
+    say(&scene, issue, "olga", "/approve");
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_somebody_else_deletes_before_it_is_read_is_no_silence() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    // What the bot reads first is the whole story: the answer is gone by then.
+    let held = scene.hub.fault(Fault::on("issues/get").status(502));
+    let answer = scene.hub.comment("acme", REVIEWS, issue, "olga", "/approve").unwrap();
+    scene.hub.delete_comment("acme", REVIEWS, answer.id, "martin").unwrap();
+    crate::common::soon("all webhooks arrive", scene.hub.webhooks_sent()).await;
+    scene.until_read().await;
+    scene.hub.clear_fault(held);
+    passes(&scene, DAY + HOUR).await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    assert_eq!(scene.alarms(bens.request_id), 1, "{:?}", scene.all_alarms());
+    assert!(scene.all_alarms()[0].contains("deleted by somebody else before it was read"));
+    // Whoever takes back their own words takes nothing from others, and neither does what was read.
+    let own = scene.hub.comment("acme", REVIEWS, issue, "ben", "please").unwrap();
+    scene.until_idle().await;
+    scene.hub.delete_comment("acme", REVIEWS, own.id, "martin").unwrap();
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    assert_eq!(scene.alarms(bens.request_id), 1);
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    scene.both_clocks(DAY + HOUR);
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "denied");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn chatter_is_read_once_a_minute_and_what_was_read_is_not_read_again() {
+    let scene = opened(&rules(OWNERS)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    scene.hub.reset_calls();
+    for round in 0..40 {
+        say(&scene, issue, "kim", &format!("What a nice day ({round}).\n{}", "x".repeat(1_000)));
+        scene.until_idle().await;
+        scene.both_clocks(Duration::from_secs(1));
+    }
+    let looks = scene.calls("issues/list-comments");
+    assert!((18..=21).contains(&looks), "{looks} looks");
+    scene.both_clocks(HOUR);
+    scene.until_idle().await;
+    scene.hub.reset_calls();
+    say(&scene, issue, "olga", "/approve");
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    let calls = scene.hub.calls_of("issues/list-comments");
+    assert!(calls.iter().all(|call| call.query.contains("since=")), "{calls:?}");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn what_is_behind_a_thousand_comments_is_read_later_and_nobody_is_silent_meanwhile() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    scene.hub.drop_webhooks(true);
+    for round in 1..=1_001 {
+        say(&scene, issue, "kim", "A nice day.");
+        if round % 100 == 0 {
+            scene.both_clocks(Duration::from_secs(60));
+        }
+    }
+    scene.hub.drop_webhooks(false);
+    scene.hub.reset_calls();
+    say(&scene, issue, "olga", "/approve");
+    until_noted(&scene, bens.request_id, "has more comments than are read at once").await;
+    assert_eq!(scene.calls("issues/list-comments"), 10);
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    let groups = scene.store().escalation_groups(scene.key(bens.request_id).await).await.unwrap();
+    assert!(groups.iter().all(|group| group.reached_at.is_none()), "{groups:?}");
+    scene.both_clocks(HOUR / 4);
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "approved");
+    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_accepts_one_repository_accepts_no_other() {
+    let both = OWNERS.replace(
+        "[\"issue:acme/token-reviews\"]",
+        "[\"issue:acme/token-reviews\", \"issue:acme/second\"]",
+    );
+    let scene = opened(&rules(OWNERS)).await;
+    scene.hub.world(|world| {
+        world.add_organization("acme").repository(Repo::private("second"));
+    });
+    scene.new_rules(&rules(&both));
+    let (kims, first) = asked(&scene, "kim").await;
+    scene.until_idle().await;
+    assert_eq!(scene.hub.issues("acme", "second").len(), 1);
+    say(&scene, first, "olga", "/approve");
+    scene.until_settled(kims.request_id).await;
+    // Both are replaced; of the first one that is seen, and accepted.
+    scene.new_rules(&rules(OWNERS));
+    for name in [REVIEWS, "second"] {
+        scene.hub.rename_repository("acme", name, &format!("{name}-of-old")).unwrap();
+        scene.hub.world(|world| {
+            world.add_organization("acme").repository(Repo::private(name));
+        });
+    }
+    let bens = scene.ask(writing("ben"));
+    until_noted(&scene, bens.request_id, "another repository has this name than before").await;
+    let trust = "patwarden policy trust acme --reviews --yes";
+    let (out, error, code) = shell::run(&scene, trust, "").await;
+    assert_eq!(code, 0, "{out}{error}");
+    assert!(out.contains("token-reviews") && !out.contains("second"), "{out}");
+    scene.bot().engine.wake();
+    let issue = until_issue(&scene, 1, "is open", |issue| issue.open).await.number;
+    scene.new_rules(&rules(&both));
+    let lees = scene.ask(writing("lee"));
+    until_noted(&scene, lees.request_id, "another repository has this name than before").await;
+    assert!(scene.hub.issues("acme", "second").is_empty());
+    let (out, ..) = shell::run(&scene, trust, "").await;
+    assert!(out.contains("second") && !out.contains("token-reviews"), "{out}");
+    let (out, ..) = shell::run(&scene, trust, "").await;
+    assert!(out.contains("there is nothing to accept"), "{out}");
+    say(&scene, issue, "olga", "/approve");
+    scene.until_settled(bens.request_id).await;
+    scene.hub.review_as("olga", lees.request_id, Review::Approve).unwrap();
+    scene.until_settled(lees.request_id).await;
+    scene.end_with_work_left().await;
 }

@@ -452,3 +452,32 @@ async fn the_command_line_tells_who_is_asked_who_answered_and_what_silence_comes
     assert!(error.contains("a day is written as year, month and day, such as 2"), "{error}");
     scene.end().await;
 }
+
+#[tokio::test]
+async fn whoever_is_asked_the_same_once_more_is_told_by_mail_once_more() {
+    let mailed =
+        "[reviewers.owners]\nnotify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n";
+    let mut scene = set(&rules(mailed), Repo::private(REVIEWS)).await;
+    scene.change(|set| {
+        set.file = Some(
+            "rules = \"{dir}/rules.toml\"\nmail = \"folder:{dir}/mail\"\nmail-from = \"patwarden <bot@acme.example>\"\n\
+             [addresses]\nolga = \"olga@acme.example\"\n"
+                .to_owned(),
+        );
+    });
+    scene.start().await;
+    scene.looked_around().await;
+    let mails = || std::fs::read_dir(scene.path("mail")).map_or(0, Iterator::count);
+    let bens = scene.ask(writing("ben"));
+    until("a mail is there", || async { (mails() == 1).then_some(()) }).await;
+    scene.until_idle().await;
+    for (name, so_far) in [("ben-writes-more", 2), ("ben-writes", 3)] {
+        passes(&scene, Duration::from_secs(60)).await;
+        scene.hub.edit_request(bens.request_id, |spec| spec.named(name)).unwrap();
+        scene.bot().engine.reconcile_soon();
+        until("another mail is there", || async { (mails() == so_far).then_some(()) }).await;
+        scene.until_idle().await;
+    }
+    scene.hub.cancel_request(bens.request_id).unwrap();
+    scene.end_with_work_left().await;
+}

@@ -18,16 +18,17 @@ use crate::{
     store::{IssueRow, IssueState, NewRemark, NewVote, RemarkKind, Remarks, StoreError},
 };
 
-/// How often an issue is opened again that somebody closed while its request was pending.
-const REOPENED: i64 = 3;
-
 const REOPENED_TEXT: &str = "Closing this issue decides nothing, and the request is still pending: so it is open again. \
     `/approve` or `/deny reason` in a comment of its own decides.";
 
-/// How many of one person's comments on an issue are answered within an hour, and how often what we wrote there is written anew;
-/// what is beyond that is in the record only. Each costs a call that changes something, and everybody gets a mail.
+/// How many of one person's comments on an issue are answered within an hour, how often what we wrote there is written anew, and
+/// how often it is opened again; what is beyond that is in the record only. Each costs a call that changes something, and everybody
+/// gets a mail.
 const MOST_ANSWERED: i64 = 5;
 const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How much earlier than a comment with a lower number one may say that it was written.
+const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What becomes of a comment.
 #[derive(Default)]
@@ -82,7 +83,7 @@ impl Worker<'_> {
         let Some(at) = issue.at else { return Ok(()) };
         // From here on, what is heard of it counts anew.
         let mut tx = self.begin().await?;
-        tx.issue_looked_at(issue.id).await?;
+        tx.issue_looked_at(issue.id, self.engine.clock.now()).await?;
         tx.commit().await?;
         issue.look = false;
         let found = match case.read.issue(at).await {
@@ -93,8 +94,11 @@ impl Worker<'_> {
             Err(error) => return Err(error.into()),
         };
         self.note_what_was_done_to(case, issue, &found).await?;
-        let mut comments = case.read.comments(at, None).await?;
+        // What was not read was written after what was, by GitHub's own clock, or as good as at once with it.
+        let since = issue.read_to_at.map(|at| at.saturating_sub(WRITTEN_WITHIN).unwrap_or(at));
+        let (mut comments, more) = case.read.comments_at_once(at, since).await?;
         comments.sort_by_key(|comment| comment.id);
+        issue.behind = more;
         let read_to = issue.read_to;
         for comment in comments.iter().filter(|comment| comment.id > read_to) {
             let lately = self.remarks(issue, comment.author.as_ref().map(|one| one.id)).await?;
@@ -102,6 +106,7 @@ impl Worker<'_> {
             let now = self.engine.clock.now();
             let mut after = issue.clone();
             after.read_to = comment.id;
+            after.read_to_at = Some(comment.created_at);
             let mut tx = self.begin().await?;
             if let Some(vote) = &read.vote {
                 tx.record_vote(case.row.key, vote, now).await?;
@@ -139,19 +144,36 @@ impl Worker<'_> {
         let repository = case.read.repository_by_id(issue.repository).await?;
         issue.private = repository.private;
         issue.locked = found.locked || repository.archived;
-        let now = self.engine.clock.now();
+        issue.shut = !found.open;
         let mut tx = self.begin().await?;
-        if !found.open && issue.reopened < REOPENED {
-            // Closing says neither yes nor no, and its request is pending. An empty hash has it written and opened.
-            issue.reopened += 1;
-            issue.written.clear();
-            let key = format!("reopened:{}", issue.reopened);
-            let text = format!("{}\n{REOPENED_TEXT}", reply::mark(&key));
-            tx.put_comment(issue.id, &key, &text, now).await?;
-        }
         tx.save_issue(issue).await?;
         tx.commit().await?;
         self.note_rewriting(case, issue, found).await
+    }
+
+    /// Has an issue opened again that somebody closed, unless that was done too often lately. Gives whether it is to be.
+    pub(super) async fn reopen(&self, issue: &mut IssueRow) -> Result<bool, Trouble> {
+        if issue.written.is_empty() {
+            // It is written anew, and opened with that.
+            return Ok(true);
+        }
+        if self.remarks(issue, None).await?.reopened >= MOST_ANSWERED {
+            return Ok(false);
+        }
+        // Closing says neither yes nor no, and its request is pending. An empty hash has it written and opened.
+        issue.reopened += 1;
+        issue.written.clear();
+        let now = self.engine.clock.now();
+        let key = format!("reopened:{}", issue.reopened);
+        let text = format!("{}\n{REOPENED_TEXT}", reply::mark(&key));
+        let (id, kind) = (now.as_millisecond(), RemarkKind::Reopened);
+        let remark = NewRemark { issue: issue.id, id, user: None, kind, answered: true };
+        let mut tx = self.begin().await?;
+        tx.put_comment(issue.id, &key, &text, now).await?;
+        tx.note_remark(&remark, now).await?;
+        tx.save_issue(issue).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Somebody changed what we wrote. To be asked before it is written anew as well: otherwise nobody would know that people

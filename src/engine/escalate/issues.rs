@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Case, Trouble, audience, base_of, words};
 use crate::{
     audit,
-    domain::{Fingerprint, Login},
+    domain::{Fingerprint, Login, OrganizationId, RepositoryId},
     engine::{
         is_an_answer,
         lifecycle::{Outcome, State},
@@ -35,6 +35,9 @@ const MOST_LOST: i64 = 3;
 /// How far back an issue of ours is looked for before one is made: as long as a store may be behind after it was brought back.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(48);
 
+/// How far back a comment of ours is looked for whose call was not answered: as far as the clocks may be apart, and more.
+const LOOK_FOR_COMMENT: SignedDuration = SignedDuration::from_hours(1);
+
 /// What an issue shows that asks nothing any more.
 pub(super) const WITHDRAWN: &str = "";
 
@@ -52,7 +55,7 @@ impl IssueRow {
 
     /// Whether what people say there now cannot count, whatever they say.
     pub(super) fn is_mute(&self) -> bool {
-        self.locked || self.is_left_rewritten()
+        self.locked || self.shut || self.behind || self.is_left_rewritten()
     }
 
     /// Whether it says something else than we wrote, and that is not mended now.
@@ -64,10 +67,16 @@ impl IssueRow {
 
     /// Why nobody can answer there.
     pub(super) fn why_mute(&self) -> Option<String> {
-        let why = match (self.locked, self.is_left_rewritten()) {
-            (true, _) => "is locked, or its repository archived: nobody can answer there",
-            (false, true) => "was changed too often by others: nothing that is said there counts",
-            (false, false) => return None,
+        let why = if self.locked {
+            "is locked, or its repository archived: nobody can answer there"
+        } else if self.is_left_rewritten() {
+            "was changed too often by others: nothing that is said there counts"
+        } else if self.shut {
+            "was closed too often by others: it is opened again within the hour"
+        } else if self.behind {
+            "has more comments than are read at once: the others are read later"
+        } else {
+            return None;
         };
         (self.state == IssueState::Open)
             .then(|| format!("the issue {} {why}, and no time counts", self.url))
@@ -136,13 +145,29 @@ impl Worker<'_> {
         // Whoever may make repositories could otherwise have the questions come to one of theirs, once the name is free.
         let known = self.engine.store.review_repositories(own.id).await;
         let known = known.map_err(|error| CallError::Unreadable { why: error.to_string() })?;
-        match known.get(&name.to_ascii_lowercase()) {
-            Some(known) if *known != found.id => Err(refused(&format!(
+        let known = known.get(&name.to_ascii_lowercase()).copied();
+        let other = known.is_some_and(|known| known != found.id).then_some(found.id);
+        // Kept, so that somebody can accept this one, and no other.
+        let noted = self.note_refused_repository(own.id, name, other).await;
+        noted.map_err(|error| CallError::Unreadable { why: error.to_string() })?;
+        match other {
+            Some(_) => Err(refused(&format!(
                 "another repository has this name than before; `patwarden policy trust {} --reviews` accepts it",
                 own.login
             ))),
             _ => Ok(found),
         }
+    }
+
+    async fn note_refused_repository(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        other: Option<RepositoryId>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.note_refused_review_repository(organization, name, other).await?;
+        tx.commit().await
     }
 
     /// Puts an issue of its own into the outbox; or, of too many at once, the request on a list.
@@ -202,6 +227,9 @@ impl Worker<'_> {
             // Somebody does it again and again: it is left alone for a while, and nothing that is said there counts.
             return self.write_comments(case, issue).await;
         }
+        if issue.shut && issue.state == IssueState::Open && !self.reopen(issue).await? {
+            return self.write_comments(case, issue).await;
+        }
         if issue.written != hash(&text, "open")
             && issue.state == IssueState::Open
             && let Some(at) = issue.at.filter(|_| issue.request.is_some())
@@ -216,15 +244,13 @@ impl Worker<'_> {
         let another = issue.request.is_some() && issue.shows != case.row.fingerprint;
         if issue.written != hash(&text, "open") {
             let edit = IssueEdit::to(&text.title, &text.body);
-            let edit = if issue.state == IssueState::Closed || issue.written.is_empty() {
-                edit.reopened()
-            } else {
-                edit
-            };
+            let reopens = issue.state == IssueState::Closed || issue.written.is_empty();
+            let edit = if reopens { edit.reopened() } else { edit };
             if !self.edit(case, issue, edit).await? {
                 return Ok(());
             }
             issue.state = IssueState::Open;
+            issue.shut &= !reopens;
             issue.written = hash(&text, "open");
             self.save(issue).await?;
         }
@@ -420,7 +446,10 @@ impl Worker<'_> {
     ) -> Result<Option<i64>, Trouble> {
         let (Some(at), Some(sent_at)) = (issue.at, comment.sent_at) else { return Ok(None) };
         let us = self.engine.app.identity().await?;
-        let known = case.read.comments(at, None).await?.into_iter().find(|known| {
+        // However many others wrote: at worst it stands there twice.
+        let since = sent_at.saturating_sub(LOOK_FOR_COMMENT).unwrap_or(sent_at);
+        let (there, _) = case.read.comments_at_once(at, Some(since)).await?;
+        let known = there.into_iter().find(|known| {
             known.author.as_ref().is_some_and(|author| author.is_ours(&us))
                 && known.body.starts_with(mark)
         });
@@ -489,6 +518,7 @@ impl Worker<'_> {
         let why = if decided { Closed::Completed } else { Closed::NotPlanned };
         if self.edit(case, issue, IssueEdit::to(&text.title, &text.body).closed(why)).await? {
             issue.state = IssueState::Closed;
+            issue.shut = false;
             issue.written = hash(&text, "closed");
             issue.shows = Fingerprint::from_stored(WITHDRAWN.to_owned());
             self.save(issue).await?;

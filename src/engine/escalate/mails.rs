@@ -79,8 +79,14 @@ impl Worker<'_> {
             return Ok(mailed);
         }
         let key = &case.row.key;
-        let prefix =
-            format!("escalation/{}/{}/{}", key.organization, key.request, case.row.fingerprint);
+        // The same may be asked once more, when a request was decided about and waits again: that is another mail.
+        let prefix = format!(
+            "escalation/{}/{}/{}/{}",
+            key.organization,
+            key.request,
+            case.row.asked_at.as_millisecond(),
+            case.row.fingerprint
+        );
         let on = match occasion {
             Occasion::Asked => format!("{prefix}/{}/asked/", row.name),
             Occasion::Reminded(at) => format!("{prefix}/{}/{}/", row.name, at.as_millisecond()),
