@@ -23,7 +23,7 @@ pub(super) enum StoreCommand {
     /// Forget a person: what was decided stays under a pseudonym, what names them goes
     ///
     /// It says what that comes to, and asks for the number before it does it. Refused while requests of theirs are open or tokens of
-    /// theirs have access. What it does not reach: the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them,
+    /// theirs have access, or may have it. Of what others wrote or did, no more is changed than their login. What it does not reach: the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them,
     /// and copies of the store.
     Forget(forget::Forget),
 }

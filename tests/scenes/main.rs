@@ -24,6 +24,7 @@ mod escalation_abused;
 mod escalation_time;
 mod facts;
 mod failures;
+mod forgetting;
 mod inventory;
 mod lists;
 mod names;

@@ -1,5 +1,7 @@
 //! `patwarden store forget`: what forgetting a person comes to, and doing it once the number was typed.
 
+use std::collections::BTreeSet;
+
 use crate::{
     cli::{Exit, StoreArgs, Usage, output},
     domain::UserId,
@@ -16,6 +18,10 @@ pub(in crate::cli) struct Forget {
     /// By the number of the account, where several had the login
     #[arg(long, value_name = "N")]
     user_id: Option<i64>,
+    /// An address of theirs to which mails went, and nobody else's; may be given several times. Where they were told of their own tokens
+    /// is known
+    #[arg(long, value_name = "ADDRESS")]
+    address: Vec<String>,
     /// Say what it comes to, and end there
     #[arg(long)]
     dry_run: bool,
@@ -30,12 +36,7 @@ impl Forget {
     pub(in crate::cli) async fn run(self) -> anyhow::Result<Exit> {
         let store = self.store.open().await?;
         let person = self.person(&store).await?;
-        let logins: Vec<&str> = person.logins.iter().map(String::as_str).collect();
-        output::line(format_args!(
-            "{}, number {}:",
-            output::cell(&logins.join(", "), 200),
-            person.id
-        ));
+        output::line(format_args!("{}, number {}:", listed(&person.logins), person.id));
         let under_way = store.under_way(&person).await?;
         if !under_way.is_empty() {
             for what in under_way {
@@ -52,16 +53,22 @@ impl Forget {
             ("tokens in reports of revocations stay, under it", would.reported),
             ("tokens without access are deleted, with their history", would.tokens),
             ("memberships of organizations and teams are deleted", would.memberships),
-            ("other texts and mails are cleared of them", would.texts),
+            ("other rows, texts and mails are cleared of them", would.texts),
             ("bodies of webhooks are deleted", would.deliveries),
         ] {
             output::line(format_args!("  {count:>6}  {what}"));
+        }
+        if !person.shared.is_empty() {
+            output::line(format_args!(
+                "Another account had the login {} too: what people wrote stays as it is, but for the login with their number.",
+                listed(&person.shared)
+            ));
         }
         if person.member {
             output::line("They are still a member: the next inventory writes that down again.");
         }
         output::line(
-            "Not reached: the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them, copies of the store.",
+            "Not reached: a login without a number where it stands for who acted, the audit log, the log, mailboxes, issues and comments at GitHub, rules that name them, copies of the store.",
         );
         if self.dry_run {
             return Ok(Exit::Well);
@@ -88,7 +95,11 @@ impl Forget {
         };
         match ids.as_slice() {
             [id] => match store.person(*id).await? {
-                Some(person) => Ok(person),
+                Some(mut person) => {
+                    let given = self.address.iter().map(|address| address.to_ascii_lowercase());
+                    person.addresses.extend(given);
+                    Ok(person)
+                }
                 None => Err(Usage("the record knows nobody of this number".to_owned()).into()),
             },
             [] => Err(Usage("the record knows nobody of this login".to_owned()).into()),
@@ -101,6 +112,14 @@ impl Forget {
                 .into())
             }
         }
+    }
+}
+
+fn listed(logins: &BTreeSet<String>) -> String {
+    let logins: Vec<&str> = logins.iter().map(String::as_str).collect();
+    match logins.as_slice() {
+        [] => "Somebody without a known login".to_owned(),
+        logins => output::cell(&logins.join(", "), 200),
     }
 }
 
