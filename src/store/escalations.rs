@@ -319,7 +319,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE escalations SET due_at = $3 \
+            "UPDATE escalations SET due_at = CASE WHEN due_at >= $3 AND due_at < $3 + 1000 THEN due_at + 1 ELSE $3 END \
               WHERE organization_id = $1 AND request_id = $2 AND ended_at IS NULL",
         )
         .bind(key.organization.0)

@@ -479,7 +479,9 @@ impl Tx {
     }
 
     /// Somebody did something to an issue: whoever is asked there may have answered. It is looked at at once; once a minute where
-    /// it was often within the hour, since whoever may comment there would otherwise use up the calls for everybody.
+    /// it was often within the hour, since whoever may comment there would otherwise use up the calls for everybody. What is due
+    /// already is due another moment later: by that, whoever is at work on it sees that something was heard meanwhile, also within one
+    /// millisecond.
     pub(crate) async fn look_at_issue(
         &mut self,
         repository: RepositoryId,
@@ -494,7 +496,9 @@ impl Tx {
         .execute(&mut *self.inner)
         .await?;
         sqlx::query(
-            "UPDATE escalations SET due_at = i.due_at FROM \
+            "UPDATE escalations SET due_at = \
+                     CASE WHEN escalations.due_at >= i.due_at AND escalations.due_at < i.due_at + 1000 THEN escalations.due_at + 1 ELSE i.due_at END \
+               FROM \
                  (SELECT organization_id, request_id, \
                          MAX($3, CASE WHEN looks >= $4 AND looks_from > $3 - $5 THEN COALESCE(looked_at, 0) + $6 ELSE 0 END) AS due_at \
                     FROM review_issues \
