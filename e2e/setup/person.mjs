@@ -21,7 +21,6 @@ async function register(webhook, rules) {
   await browser.type('#organization', 'acme');
   await browser.type('#webhook', webhook);
   await browser.type('#rules', rules);
-  await browser.click('input[value=escalation]');
   await browser.click('button');
   await browser.see('input[name=manifest]');
   await picture('review');
