@@ -136,9 +136,34 @@ pub(crate) fn read(
         "clock",
     ];
     reader.table(value, path, &keys, |reader, key, span, value| {
-        conditions.block(reader, key, span, value, &format!("{path}.{key}"));
+        conditions.block(reader, Entry { key, span, value, path: format!("{path}.{key}") });
     });
     conditions.found
+}
+
+/// Reads one block of conditions for a table that has keys of its own beside them. Nothing of it is a veto: what is
+/// unknown stays unknown.
+pub(crate) fn read_one(
+    reader: &mut Reader<'_>,
+    key: &str,
+    span: Range<usize>,
+    value: &Value<'_>,
+    path: &str,
+) -> Vec<Placed> {
+    let (part, verb) = (Part::When, Verb::Approve);
+    let mut conditions = Conditions { found: Vec::new(), part, verb, word: "when" };
+    conditions.block(reader, Entry { key, span, value, path: format!("{path}.{key}") });
+    conditions.found
+}
+
+/// One entry of a table.
+struct Entry<'v, 'i> {
+    key: &'v str,
+    /// Where its key stands.
+    span: Range<usize>,
+    value: &'v Value<'i>,
+    /// All keys that lead to it, for messages.
+    path: String,
 }
 
 struct Conditions {
@@ -162,232 +187,72 @@ impl Conditions {
         self.found.push(Placed { check, place: reader.place(span) });
     }
 
-    fn block(
+    /// Reads a block in which each key is a condition for itself.
+    fn each(
         &mut self,
         reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
+        block: &Entry<'_, '_>,
+        keys: &[&'static str],
+        read: impl Fn(&mut Reader<'_>, &Entry<'_, '_>) -> Option<Condition>,
     ) {
-        match key {
-            "organization" => {
-                reader.table(value, path, &["login"], |reader, _, span, value| {
-                    if let Some(logins) = globs(reader, value, &format!("{path}.login"), None) {
-                        self.push(
-                            reader,
-                            span,
-                            "organization.login",
-                            Condition::OrganizationLogin(logins),
-                        );
-                    }
-                });
+        reader.table(block.value, &block.path, keys, |reader, key, span, value| {
+            let entry = Entry { key, span, value, path: format!("{}.{key}", block.path) };
+            if let Some(condition) = read(reader, &entry) {
+                self.push(reader, entry.span, &format!("{}.{key}", block.key), condition);
             }
+        });
+    }
+
+    fn block(&mut self, reader: &mut Reader<'_>, block: Entry<'_, '_>) {
+        let Entry { key, span, value, path } = &block;
+        match *key {
+            "organization" => self.each(reader, &block, &["login"], |reader, entry| {
+                globs(reader, entry.value, &entry.path, None).map(Condition::OrganizationLogin)
+            }),
             "owner" => {
                 let keys = ["login", "teams", "role", "active_tokens", "requests", "denials"];
-                reader.table(value, path, &keys, |reader, key, span, value| {
-                    self.owner(reader, key, span, value, &format!("{path}.{key}"));
-                });
+                self.each(reader, &block, &keys, owner);
             }
             "token" => {
                 let keys = ["name", "lifetime", "unused_for", "never_expires", "expired"];
-                reader.table(value, path, &keys, |reader, key, span, value| {
-                    self.token(reader, key, span, value, &format!("{path}.{key}"));
-                });
+                self.each(reader, &block, &keys, token);
             }
             "request" => {
+                let verb = self.verb;
                 let keys = ["kind", "reason", "age"];
-                reader.table(value, path, &keys, |reader, key, span, value| {
-                    self.request(reader, key, span, value, &format!("{path}.{key}"));
-                });
+                self.each(reader, &block, &keys, |reader, entry| request(reader, entry, verb));
             }
             "repository_selection" => {
-                let selections = words(reader, value, path, SELECTIONS);
-                if !selections.is_empty() {
-                    self.push(reader, span, key, Condition::RepositorySelection(selections));
+                let selections = some(words(reader, value, path, SELECTIONS));
+                if let Some(condition) = selections.map(Condition::RepositorySelection) {
+                    self.push(reader, span.clone(), key, condition);
                 }
             }
             "repositories" => {
                 reader.table(value, path, &["count", "any", "all"], |reader, key, span, value| {
-                    self.repositories(reader, key, span, value, &format!("{path}.{key}"));
+                    let path = format!("{path}.{key}");
+                    self.repositories(reader, Entry { key, span, value, path });
                 });
             }
             "permissions" => {
-                reader.table(
-                    value,
-                    path,
-                    &["any_at_least", "within"],
-                    |reader, key, span, value| {
-                        self.permissions(reader, key, span, value, &format!("{path}.{key}"));
-                    },
-                );
+                let keys = ["any_at_least", "within"];
+                reader.table(value, path, &keys, |reader, key, span, value| {
+                    let path = format!("{path}.{key}");
+                    self.permissions(reader, &Entry { key, span, value, path });
+                });
             }
             _ => {
                 if let Some(window) = clock(reader, value, path) {
-                    self.push(reader, span, "clock", Condition::Clock(window));
+                    self.push(reader, span.clone(), "clock", Condition::Clock(window));
                 }
             }
         }
     }
 
-    fn owner(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
-    ) {
-        match key {
-            "login" => {
-                if let Some(logins) = globs(reader, value, path, Some(Name::login)) {
-                    self.push(reader, span, "owner.login", Condition::OwnerLogin(logins));
-                }
-            }
-            "teams" => {
-                let teams = named_teams(reader, value, path);
-                if !teams.is_empty() {
-                    self.push(reader, span, "owner.teams", Condition::OwnerTeams(teams));
-                }
-            }
-            "role" => {
-                let roles = words(reader, value, path, ROLES);
-                if !roles.is_empty() {
-                    self.push(reader, span, "owner.role", Condition::OwnerRole(roles));
-                }
-            }
-            "active_tokens" => {
-                let read = bounds(reader, value, path, |r, v, p| r.integer(v, p, 0..1_000_001));
-                if let Some(bounds) = read {
-                    let condition = Condition::OwnerActiveTokens(bounds);
-                    self.push(reader, span, "owner.active_tokens", condition);
-                }
-            }
-            "requests" => {
-                if let Some(counted) = at_least_within(reader, value, path) {
-                    self.push(reader, span, "owner.requests", Condition::OwnerRequests(counted));
-                }
-            }
-            _ => {
-                if let Some(counted) = at_least_within(reader, value, path) {
-                    self.push(reader, span, "owner.denials", Condition::OwnerDenials(counted));
-                }
-            }
-        }
-    }
-
-    fn token(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
-    ) {
-        match key {
-            "name" => operators(reader, value, path, &["matches"], |reader, _, value| {
-                let path = format!("{path}.matches");
-                if let Some(pattern) = regex(reader, value, &path, TextPattern::whole) {
-                    self.push(reader, span.clone(), "token.name", Condition::TokenName(pattern));
-                }
-            }),
-            "lifetime" => {
-                if let Some(bounds) = bounds(reader, value, path, |r, v, p| r.days(v, p)) {
-                    self.push(reader, span, "token.lifetime", Condition::TokenLifetime(bounds));
-                }
-            }
-            "unused_for" => {
-                if let Some(bounds) = bounds(reader, value, path, |r, v, p| r.days(v, p)) {
-                    self.push(reader, span, "token.unused_for", Condition::TokenUnusedFor(bounds));
-                }
-            }
-            "never_expires" => {
-                if let Some(yes) = reader.boolean(value, path) {
-                    self.push(
-                        reader,
-                        span,
-                        "token.never_expires",
-                        Condition::TokenNeverExpires(yes),
-                    );
-                }
-            }
-            _ => {
-                if let Some(yes) = reader.boolean(value, path) {
-                    self.push(reader, span, "token.expired", Condition::TokenExpired(yes));
-                }
-            }
-        }
-    }
-
-    fn request(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
-    ) {
-        match key {
-            "kind" => {
-                let kinds = words(reader, value, path, KINDS);
-                if !kinds.is_empty() {
-                    self.push(reader, span, "request.kind", Condition::RequestKind(kinds));
-                }
-            }
-            "reason" => {
-                let (mut min_length, mut matches) = (None, None);
-                operators(
-                    reader,
-                    value,
-                    path,
-                    &["min_length", "matches"],
-                    |reader, operator, value| {
-                        let path = format!("{path}.{operator}");
-                        if operator == "matches" {
-                            matches = regex(reader, value, &path, TextPattern::anywhere);
-                        } else {
-                            min_length = length(reader, value, &path);
-                        }
-                    },
-                );
-                if min_length.is_some() || matches.is_some() {
-                    self.push(
-                        reader,
-                        span,
-                        "request.reason",
-                        Condition::RequestReason { min_length, matches },
-                    );
-                }
-            }
-            _ => {
-                if self.verb != Verb::Escalate {
-                    let help = "a decision that time alone turns into an approval or a denial surprises everybody";
-                    let message = format!(
-                        "`request.age` is for escalate rules, and this is a {} rule",
-                        self.verb
-                    );
-                    reader.error_help(Code::BadValue, span, message, Some(help.to_owned()));
-                } else if let Some(bounds) =
-                    bounds(reader, value, path, |r, v, p| r.span(v, p).map(|span| span.seconds()))
-                {
-                    self.push(reader, span, "request.age", Condition::RequestAge(bounds));
-                }
-            }
-        }
-    }
-
-    fn repositories(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
-    ) {
+    fn repositories(&mut self, reader: &mut Reader<'_>, entry: Entry<'_, '_>) {
+        let Entry { key, span, value, path } = entry;
         if key == "count" {
-            if let Some(bounds) =
-                bounds(reader, value, path, |r, v, p| r.integer(v, p, 0..1_000_001))
-            {
+            if let Some(bounds) = bounds(reader, value, &path, count) {
                 self.push(reader, span, "repositories.count", Condition::RepositoriesCount(bounds));
             }
             return;
@@ -395,7 +260,7 @@ impl Conditions {
         let mut test = RepositoryTest::default();
         let before = reader.diagnostics.len();
         let keys = ["name", "visibility", "topics", "archived", "custom_properties"];
-        reader.table(value, path, &keys, |reader, key, _, value| {
+        reader.table(value, &path, &keys, |reader, key, _, value| {
             let path = format!("{path}.{key}");
             match key {
                 "name" => test.name = globs(reader, value, &path, Some(Name::repository)),
@@ -428,56 +293,113 @@ impl Conditions {
         }
     }
 
-    fn permissions(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &str,
-        span: Range<usize>,
-        value: &Value<'_>,
-        path: &str,
-    ) {
+    fn permissions(&mut self, reader: &mut Reader<'_>, entry: &Entry<'_, '_>) {
+        let Entry { key, span, value, path } = entry;
         let Some(table) = entries(value) else {
             return reader.wrong_type(value, path, "a table for each group");
         };
         if table.is_empty() {
-            return reader.error(Code::EmptyList, span, format!("`{path}` asks for nothing"));
+            let message = format!("`{path}` asks for nothing");
+            return reader.error(Code::EmptyList, span.clone(), message);
         }
-        reader.table(
-            value,
-            path,
-            &["repository", "organization", "other"],
-            |reader, name, span, value| {
-                let Some((_, group)) = GROUPS.iter().find(|(word, _)| *word == name) else {
-                    return;
-                };
-                let path = format!("{path}.{name}");
-                let any = key == "any_at_least";
-                let stars = any && self.verb != Verb::Approve;
-                let listed = permissions::read(reader, value, &path, *group, stars);
-                let Some(listed) = listed else { return };
-                if any {
-                    if entries(value).is_some_and(|table| table.is_empty()) {
-                        return reader.error(
-                            Code::EmptyList,
-                            value.span(),
-                            format!("`{path}` asks for nothing"),
-                        );
-                    }
-                    let condition =
-                        Condition::PermissionsAnyAtLeast(AnyAtLeast::new(*group, listed));
-                    self.push(reader, span, &format!("permissions.any_at_least.{name}"), condition);
-                } else {
-                    let bound = Within::new(&[*group], permissions::of_group(*group, listed));
-                    self.push(
-                        reader,
-                        span,
-                        &format!("permissions.within.{name}"),
-                        Condition::PermissionsWithin(bound),
-                    );
+        let keys = ["repository", "organization", "other"];
+        reader.table(value, path, &keys, |reader, name, span, value| {
+            let Some((_, group)) = GROUPS.iter().find(|(word, _)| *word == name) else {
+                return;
+            };
+            let path = format!("{path}.{name}");
+            let any = *key == "any_at_least";
+            let stars = any && self.verb != Verb::Approve;
+            let listed = permissions::read(reader, value, &path, *group, stars);
+            let Some(listed) = listed else { return };
+            let condition = if any {
+                if entries(value).is_some_and(|table| table.is_empty()) {
+                    let message = format!("`{path}` asks for nothing");
+                    return reader.error(Code::EmptyList, value.span(), message);
                 }
-            },
-        );
+                Condition::PermissionsAnyAtLeast(AnyAtLeast::new(*group, listed))
+            } else {
+                let listed = permissions::of_group(*group, listed);
+                Condition::PermissionsWithin(Within::new(&[*group], listed))
+            };
+            self.push(reader, span, &format!("permissions.{key}.{name}"), condition);
+        });
     }
+}
+
+fn owner(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Option<Condition> {
+    let Entry { key, value, path, .. } = entry;
+    match *key {
+        "login" => globs(reader, value, path, Some(Name::login)).map(Condition::OwnerLogin),
+        "teams" => some(named_teams(reader, value, path)).map(Condition::OwnerTeams),
+        "role" => some(words(reader, value, path, ROLES)).map(Condition::OwnerRole),
+        "active_tokens" => bounds(reader, value, path, count).map(Condition::OwnerActiveTokens),
+        "requests" => at_least_within(reader, value, path).map(Condition::OwnerRequests),
+        _ => at_least_within(reader, value, path).map(Condition::OwnerDenials),
+    }
+}
+
+fn token(reader: &mut Reader<'_>, entry: &Entry<'_, '_>) -> Option<Condition> {
+    let Entry { key, value, path, .. } = entry;
+    match *key {
+        "name" => {
+            let mut pattern = None;
+            operators(reader, value, path, &["matches"], |reader, operator, value| {
+                pattern = regex(reader, value, &format!("{path}.{operator}"), TextPattern::whole);
+            });
+            pattern.map(Condition::TokenName)
+        }
+        "lifetime" => bounds(reader, value, path, days).map(Condition::TokenLifetime),
+        "unused_for" => bounds(reader, value, path, days).map(Condition::TokenUnusedFor),
+        "never_expires" => reader.boolean(value, path).map(Condition::TokenNeverExpires),
+        _ => reader.boolean(value, path).map(Condition::TokenExpired),
+    }
+}
+
+fn request(reader: &mut Reader<'_>, entry: &Entry<'_, '_>, verb: Verb) -> Option<Condition> {
+    let Entry { key, span, value, path } = entry;
+    match *key {
+        "kind" => some(words(reader, value, path, KINDS)).map(Condition::RequestKind),
+        "reason" => {
+            let (mut min_length, mut matches) = (None, None);
+            let known = ["min_length", "matches"];
+            operators(reader, value, path, &known, |reader, operator, value| {
+                let path = format!("{path}.{operator}");
+                if operator == "matches" {
+                    matches = regex(reader, value, &path, TextPattern::anywhere);
+                } else {
+                    min_length = length(reader, value, &path);
+                }
+            });
+            (min_length.is_some() || matches.is_some())
+                .then_some(Condition::RequestReason { min_length, matches })
+        }
+        _ if verb != Verb::Escalate => {
+            let message = format!("`request.age` is for escalate rules, and this is a {verb} rule");
+            let help =
+                "a decision that time alone turns into an approval or a denial surprises everybody";
+            reader.error_help(Code::BadValue, span.clone(), message, Some(help.to_owned()));
+            None
+        }
+        _ => bounds(reader, value, path, |reader, value, path| {
+            reader.span(value, path).map(|span| span.seconds())
+        })
+        .map(Condition::RequestAge),
+    }
+}
+
+/// A number of tokens or repositories.
+fn count(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<i64> {
+    reader.integer(value, path, 0..1_000_001)
+}
+
+fn days(reader: &mut Reader<'_>, value: &Value<'_>, path: &str) -> Option<i64> {
+    reader.days(value, path)
+}
+
+/// A list that says something. Of one that does not, its reader has complained.
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 fn label(block: &str, keys: &[String]) -> String {
@@ -485,19 +407,4 @@ fn label(block: &str, keys: &[String]) -> String {
         [key] => format!("{block}.{key}"),
         keys => format!("{block}.{{{}}}", keys.join(",")),
     }
-}
-
-/// Reads one block of conditions for a table that has keys of its own beside them. Nothing of it is a veto: what is
-/// unknown stays unknown.
-pub(crate) fn read_one(
-    reader: &mut Reader<'_>,
-    key: &str,
-    span: Range<usize>,
-    value: &Value<'_>,
-    path: &str,
-) -> Vec<Placed> {
-    let (part, verb) = (Part::When, Verb::Approve);
-    let mut conditions = Conditions { found: Vec::new(), part, verb, word: "when" };
-    conditions.block(reader, key, span, value, &format!("{path}.{key}"));
-    conditions.found
 }
