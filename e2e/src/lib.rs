@@ -46,7 +46,20 @@ pub fn binary(name: &str) -> PathBuf {
 fn build() -> Vec<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--package", "patwarden", "--package", "fakehub", "--bins"])
+        // Built as tests have them, and with the same packages beside them: what they stand on has the same features
+        // then as in the run that this is part of, and is not compiled anew. A test that stands beside a program is
+        // what has it built.
+        .args([
+            "test",
+            "--no-run",
+            "--package",
+            "patwarden",
+            "--package",
+            "fakehub",
+            "--package",
+            "e2e",
+        ])
+        .args(["--test", "architecture", "--test", "faults"])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(root())
         .stderr(Stdio::inherit());
