@@ -13,7 +13,7 @@ pub use traffic::{about_approval, about_deliveries};
 
 use crate::{
     github::{CallError, Granted, HookConfig, Registration},
-    manifest::{Feature, Manifest},
+    manifest::{self, Feature, Manifest},
 };
 
 /// How far two clocks may be apart: GitHub refuses a signature that is minutes off, and nothing time-driven happens then.
@@ -253,16 +253,16 @@ pub fn about_an_installation(
 }
 
 /// What is to be known of the webhook where none is received. Whether it is active cannot be read; the one that was made
-/// inactive leads to an address of the manifest's, which is nobody's.
+/// inactive leads to an address that is nobody's.
 #[must_use]
-pub fn about_no_webhook(manifest: &Manifest, seen: &Result<HookConfig, CallError>) -> Vec<Finding> {
+pub fn about_no_webhook(seen: &Result<HookConfig, CallError>) -> Vec<Finding> {
     const ABOUT: &str = "webhook";
     let mut findings = vec![Finding::well(
         ABOUT,
         "webhooks are off: nobody is listened to, and pending requests are listed every while",
     )];
     let url = seen.as_ref().ok().and_then(|hook| hook.url.as_deref()).unwrap_or_default();
-    if !url.is_empty() && !url.starts_with(&manifest.url) {
+    if !url.is_empty() && !manifest::leads_nowhere(url) {
         findings.push(found(
             Level::Note,
             ABOUT,
@@ -561,10 +561,10 @@ mod tests {
         assert!(!format!("{seen:?}").contains("not sent"), "{seen:#?}");
         let about = |url: Option<&str>| {
             let hook = HookConfig { url: url.map(str::to_owned), ..HookConfig::default() };
-            worst(&about_no_webhook(&manifest(), &Ok(hook)))
+            worst(&about_no_webhook(&Ok(hook)))
         };
         assert_eq!(about(None), Level::Well);
-        assert_eq!(about(Some("https://patwarden.example/webhooks/github")), Level::Well);
+        assert_eq!(about(Some("https://webhooks-are-off.invalid/webhooks/github")), Level::Well);
         assert_eq!(about(Some("https://old.acme.example/hooks")), Level::Note);
     }
 

@@ -13,13 +13,14 @@ const FILE: &str = include_str!("../app.yml");
 /// The feature that is never left out.
 pub const CORE: &str = "core";
 
+/// The webhook address of an App that hears nothing: GitHub wants one, and no host ever has this name (RFC 6761).
+const NOWHERE: &str = "https://webhooks-are-off.invalid";
+
 /// What the App asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The name that is proposed; whoever registers the App may take another.
     pub name: String,
-    /// Where people read about the App.
-    pub url: String,
     /// What it is, in a sentence.
     pub description: String,
     /// Permissions, by GitHub's names in manifests, with `read` or `write`.
@@ -56,6 +57,8 @@ impl Feature {
 /// What differs from one registration to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Registering<'a> {
+    /// Where people read about the App.
+    pub homepage: &'a str,
     /// Where webhooks go; `None`: the webhook is made, since GitHub wants one, and is not active.
     pub webhook: Option<&'a str>,
     /// Where GitHub sends the browser back to.
@@ -87,10 +90,10 @@ impl Manifest {
     #[must_use]
     pub fn for_github(&self, registering: Registering<'_>) -> Value {
         // An address is wanted also where nothing is to be sent: one that leads nowhere.
-        let nowhere = format!("{}{}", self.url, crate::server::WEBHOOK_PATH);
+        let nowhere = format!("{NOWHERE}{}", crate::server::WEBHOOK_PATH);
         json!({
             "name": self.name,
-            "url": self.url,
+            "url": registering.homepage,
             "description": self.description,
             "public": false,
             "hook_attributes": {
@@ -121,7 +124,6 @@ impl Manifest {
                 let value = value.trim().to_owned();
                 match name {
                     "name" => manifest.name = value,
-                    "url" => manifest.url = value,
                     "description" => manifest.description = value,
                     _ => {}
                 }
@@ -164,6 +166,14 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// Whether a webhook address is one that was written because GitHub wants one: a name that nobody can have.
+#[must_use]
+pub fn leads_nowhere(address: &str) -> bool {
+    let url = url::Url::parse(address).ok();
+    let host = url.as_ref().and_then(url::Url::host_str).unwrap_or_default();
+    host.ends_with(".invalid")
 }
 
 #[cfg(test)]
@@ -245,14 +255,19 @@ mod tests {
     fn without_webhooks_the_hook_is_there_and_not_active() {
         let manifest = Manifest::of_this_version().unwrap();
         let text = |webhook| {
-            manifest.for_github(Registering { webhook, redirect: "http://127.0.0.1:8181/back" })
+            let (homepage, redirect) = ("https://github.com/acme", "http://127.0.0.1:8181/back");
+            manifest.for_github(Registering { homepage, webhook, redirect })
         };
         let on = text(Some("https://warden.example/webhooks/github"));
         assert_eq!(on["hook_attributes"]["active"], true);
         assert_eq!(on["hook_attributes"]["url"], "https://warden.example/webhooks/github");
         assert_eq!(on["redirect_url"], "http://127.0.0.1:8181/back");
+        assert_eq!(on["url"], "https://github.com/acme");
         let off = text(None);
         assert_eq!(off["hook_attributes"]["active"], false);
+        let nowhere = off["hook_attributes"]["url"].as_str().unwrap();
+        assert!(leads_nowhere(nowhere), "{nowhere}");
+        assert!(!leads_nowhere("https://warden.example/webhooks/github"));
         assert_eq!(off["public"], false);
     }
 }

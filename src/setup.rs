@@ -7,6 +7,6 @@ mod next;
 mod once;
 
 pub use choices::{Choices, Given};
-pub use files::{Files, FilesError, SETTINGS, Written};
+pub use files::{Files, FilesError, RECORD, SETTINGS, Written};
 pub use next::{Registered, Step};
 pub use once::Once;

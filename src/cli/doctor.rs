@@ -268,7 +268,7 @@ async fn examine_app(report: &mut Report, id: u64, app: &App, needed: &Needed) -
     let hook = app.hook_config().await;
     report.add(match needed.hearing {
         Hearing::Webhooks => doctor::about_the_webhook(WEBHOOK_PATH, &hook),
-        Hearing::Lists => doctor::about_no_webhook(&manifest, &hook),
+        Hearing::Lists => doctor::about_no_webhook(&hook),
     });
     report.add(doctor::about_the_server(&app.server_version().await));
     let granted = app.granted().await;

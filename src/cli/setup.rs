@@ -23,9 +23,13 @@ It shows an address for your browser; there you say what the App is to do, and c
 App's key and webhook secret are then fetched and written to files that only you can read, beside a settings file for \
 `patwarden serve --config`. Nothing is ever written over.
 
+`serve` puts its record, patwarden.sqlite, into the same folder, since the settings file says so: change database-url in it \
+before the first start where the record belongs on another disk. As a systemd service, deploy/patwarden.service does that.
+
+The address has a code in it, which is taken once: whoever else reaches the page does not come in.
 On a machine without a browser, let ssh bring the page to yours:
   ssh -L 8181:127.0.0.1:8181 HOST patwarden setup --out /etc/patwarden
-On any other address than the machine's own the page asks for a code that is shown here, and is taken once.
+On any other address than the machine's own the code is shown here, to be typed there.
 
 The page is gone once the App is registered, and is not offered where credentials are set.";
 
@@ -39,7 +43,7 @@ pub(super) struct Setup {
     /// The address under which browsers reach the page, where that is not the one above: behind a proxy
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
-    /// The folder for the App's key, its webhook secret and the settings file; made where it is not there
+    /// The folder for the App's key, its webhook secret, the settings file and, later, the record; made where it is not there
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
     #[arg(long, value_name = "URL", help = API_HELP)]
@@ -137,7 +141,11 @@ pub(super) async fn register(
     let Offered { listen, url, out } = offered;
     let open = Open::bind(Options { listen, url, out, host, timeout }, Clock::system())?;
     output::line(format_args!("Open {} in a browser, to register the App.", open.url));
+    if open.code.is_none() {
+        output::line("The address lets one browser in, once.");
+    }
     if let Some(code) = &open.code {
+        output::line(format_args!("It listens on {}.", open.address));
         output::line(format_args!("It asks for this code: {code}"));
         if !open.url.starts_with("https://") {
             output::note(
@@ -176,6 +184,8 @@ fn say(registered: &Registered) {
     for path in [&written.settings, &written.private_key].into_iter().chain(secret) {
         output::line(format_args!("  {}", path.display()));
     }
+    let record = written.database.trim_start_matches("sqlite:");
+    output::line(format_args!("The settings have `serve` keep its record at {record}."));
     for note in &registered.notes {
         output::note(note);
     }

@@ -1,9 +1,10 @@
 //! The page on which the App is registered: who may see it, what is sent to GitHub, what comes back. It is there only
 //! while there are no credentials, and none is ever shown in it.
 //!
-//! Whoever can send a form to it could have patwarden work with an App of theirs. So it is reached from this machine alone,
-//! or behind a code that only the terminal shows; under names that cannot be somebody else's (DNS rebinding); its forms
-//! carry a token; and what comes back from GitHub counts once, with the `state` that was given out.
+//! Whoever can send a form to it could have patwarden work with an App of theirs. So it is behind a code that only the
+//! terminal shows, also on this machine: nothing in a request tells whether a proxy passed it on, or who of this machine's
+//! users sent it. It is reached under names that cannot be somebody else's (DNS rebinding); its forms carry a token; and what
+//! comes back from GitHub counts once, with the `state` that was given out.
 
 mod page;
 
@@ -29,7 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::{Url, form_urlencoded};
 
-use self::page::{Page, Pages};
+use self::page::{Page, Pages, Said};
 use super::Bound;
 use crate::{
     clock::Clock,
@@ -50,10 +51,14 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Where GitHub sends the browser back to.
 const BACK: &str = "/back";
 
+/// What the code is called, in a form or in an address.
+const WORD: &str = "word";
+
 /// The cookie of a browser that knew the code.
 const COOKIE: &str = "patwarden_setup";
 
-/// What a proxy adds: then the other end is not on this machine, however the connection looks.
+/// What most proxies add: then the other end is not on this machine, however the connection looks. One that adds nothing is
+/// not noticed, and whoever comes through it does not have the code.
 const OF_PROXIES: [&str; 6] =
     ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
@@ -93,21 +98,24 @@ pub struct Open {
     bound: Bound,
     desk: Arc<Desk>,
     done: watch::Receiver<bool>,
-    /// Where to point a browser.
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where to point a browser. On this machine the address has the code in it.
     pub url: String,
-    /// What has to be typed there first; `None`: nothing, since only this machine reaches it.
+    /// What has to be typed there first, where the address is not to have it: it may be written down on the way.
     pub code: Option<String>,
 }
 
-/// Who may see the pages.
-enum Door {
-    /// Whoever is on this machine.
-    Local,
-    /// Whoever typed the code: it counts once, and its browser has the cookie then.
-    Code(Box<Lock>),
+/// From where the page is reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// From this machine, or through a tunnel that ends on it.
+    ThisMachine,
+    /// From elsewhere, or through a proxy.
+    Elsewhere,
 }
 
-/// What opens the door.
+/// What opens the door: the code counts once, and its browser has the cookie then.
 struct Lock {
     code: Mutex<Option<Once>>,
     session: Mutex<Option<Once>>,
@@ -128,7 +136,8 @@ struct Desk {
     host: Host,
     timeout: Duration,
     clock: Clock,
-    door: Door,
+    reach: Reach,
+    lock: Lock,
     /// In every form: no other page can know it.
     token: Once,
     pending: Mutex<Option<Pending>>,
@@ -146,12 +155,19 @@ impl Open {
         let manifest = Manifest::of_this_version().map_err(OpenError::Manifest)?;
         let bound =
             Bound::to(options.listen).map_err(|error| OpenError::Listen(options.listen, error))?;
-        let local = bound.address.ip().is_loopback() && options.url.is_none();
-        let code = if local { None } else { Some(Once::to_type()?) };
-        let word = code.as_ref().map(|code| code.word().to_owned());
+        let reach = match &options.url {
+            None if bound.address.ip().is_loopback() => Reach::ThisMachine,
+            _ => Reach::Elsewhere,
+        };
+        let code = Once::to_type()?;
+        let word = code.word().to_owned();
         let url = match &options.url {
             Some(url) => url.to_string(),
             None => format!("http://{}/", bound.address),
+        };
+        let (url, word) = match reach {
+            Reach::ThisMachine => (format!("{url}enter?{WORD}={word}"), None),
+            Reach::Elsewhere => (url, Some(word)),
         };
         let (sender, done) = watch::channel(false);
         let desk = Desk {
@@ -162,19 +178,15 @@ impl Open {
             host: options.host,
             timeout: options.timeout,
             clock,
-            door: match code {
-                None => Door::Local,
-                Some(code) => Door::Code(Box::new(Lock {
-                    code: Mutex::new(Some(code)),
-                    session: Mutex::default(),
-                })),
-            },
+            reach,
+            lock: Lock { code: Mutex::new(Some(code)), session: Mutex::default() },
             token: Once::long()?,
             pending: Mutex::default(),
             registered: Mutex::default(),
             done: sender,
         };
-        Ok(Self { bound, desk: Arc::new(desk), done, url, code: word })
+        let address = bound.address;
+        Ok(Self { bound, desk: Arc::new(desk), done, address, url, code: word })
     }
 
     /// Serves until the App is registered, or `stop`. Then nothing is there any more.
@@ -244,6 +256,9 @@ fn sent(page: Page, nonce: &str, cookie: Option<String>) -> Response {
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     // A host in it was checked to be one; what cannot be a header is a page without style or forms.
     let policy = HeaderValue::from_str(&policy);
+    if page.status == StatusCode::SEE_OTHER {
+        headers.insert(header::LOCATION, HeaderValue::from_static("/"));
+    }
     let none = HeaderValue::from_static("default-src 'none'; form-action 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy.unwrap_or(none));
     if let Some(Ok(cookie)) = cookie.map(|cookie| HeaderValue::from_str(&cookie)) {
@@ -275,7 +290,9 @@ impl Desk {
             // The port may be left out where it is the scheme's own.
             let port = called.port().or_else(|| Url::port_or_known_default(url));
             let same = called.host_str() == url.host_str() && port == url.port_or_known_default();
-            return if same { Ok(url.origin().ascii_serialization()) } else { Err(wrong) };
+            let otherwise = "This page is not known under that address. Use the one of --url; a proxy passes on the Host header as \
+                             the browser sent it.";
+            return if same { Ok(url.origin().ascii_serialization()) } else { Err(otherwise) };
         }
         let ip = match called.host() {
             Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
@@ -283,23 +300,23 @@ impl Desk {
             _ => None,
         };
         let localhost = called.host_str() == Some("localhost");
-        let known = match self.door {
-            Door::Local => {
+        let known = match self.reach {
+            Reach::ThisMachine => {
                 (localhost || ip.is_some_and(|ip| ip.is_loopback()))
                     && called.port_or_known_default() == Some(self.address.port())
             }
             // A number is nobody's name.
-            Door::Code(_) => localhost || ip.is_some(),
+            Reach::Elsewhere => localhost || ip.is_some(),
         };
         if !known {
             return Err(wrong);
         }
-        if matches!(self.door, Door::Local)
+        if self.reach == Reach::ThisMachine
             && OF_PROXIES.iter().any(|name| headers.contains_key(*name))
         {
             return Err(
-                "This came through a proxy, so whoever asks may be on any machine. Start patwarden setup with \
-                        --url, and it asks for a code.",
+                "This came through a proxy, so whoever asks may be on any machine. Start `patwarden setup` with \
+                        `--url`.",
             );
         }
         Ok(called.origin().ascii_serialization())
@@ -319,10 +336,15 @@ impl Desk {
         let inside = self.lets_in(request.headers());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         match (&method, path.as_str()) {
-            (&Method::POST, "/enter") if !inside => self.enter(request, base, pages, cookie).await,
-            (_, "/") if !inside => pages.enter(false),
+            (&Method::GET | &Method::POST, "/enter") if !inside => {
+                self.enter(request, base, pages, cookie).await
+            }
+            // The address with the code, opened again.
+            (&Method::GET, "/enter") => pages.inside(),
+            (_, "/") if !inside => pages.enter(&Said::Nothing),
             _ if !inside => {
-                let text = "Type the code that the terminal shows, on the first page.";
+                let text =
+                    "Open the address that the terminal shows, or type its code on the first page.";
                 pages.message(StatusCode::FORBIDDEN, "The code first", text)
             }
             (&Method::GET, "/") => self.choose(&Given::at_first(&self.host), &[], pages),
@@ -336,16 +358,16 @@ impl Desk {
     }
 
     fn lets_in(&self, headers: &HeaderMap) -> bool {
-        let Door::Code(lock) = &self.door else { return true };
         let cookies = headers.get_all(header::COOKIE).iter();
         let said = cookies
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(';'))
             .find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-        let session = held(&lock.session);
+        let session = held(&self.lock.session);
         session.as_ref().zip(said).is_some_and(|(session, said)| session.is(said))
     }
 
+    /// The code, typed or in the address that the terminal shows. It is taken out of the browser's own address at once.
     async fn enter(
         &self,
         request: Request,
@@ -353,20 +375,28 @@ impl Desk {
         pages: &Pages<'_>,
         cookie: &mut Option<String>,
     ) -> Page {
-        let Door::Code(lock) = &self.door else { return pages.enter(false) };
-        let Some(fields) = form(request, base).await else { return pages.enter(true) };
-        let said = fields.iter().find(|(name, _)| name == "word").map(|(_, value)| value.as_str());
-        let mut code = held(&lock.code);
+        let fields = if request.method() == Method::GET {
+            let query = request.uri().query().unwrap_or_default();
+            Some(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        } else {
+            form(request, base).await
+        };
+        let Some(fields) = fields else { return pages.enter(&Said::Wrong) };
+        let said = fields.iter().find(|(name, _)| name == WORD).map(|(_, value)| value.as_str());
+        let mut code = held(&self.lock.code);
+        if code.is_none() {
+            return pages.enter(&Said::Again);
+        }
         let known = code.as_ref().zip(said).is_some_and(|(code, said)| code.is_typed(said));
         let Some(new) = known.then(Once::long).and_then(Result::ok) else {
-            return pages.enter(true);
+            return pages.enter(&Said::Wrong);
         };
         *code = None;
         let secure = if base.starts_with("https:") { "; Secure" } else { "" };
         // Not `Strict`: coming back from GitHub is coming from another site.
         *cookie = Some(format!("{COOKIE}={}; HttpOnly; SameSite=Lax; Path=/{secure}", new.word()));
-        *held(&lock.session) = Some(new);
-        self.choose(&Given::at_first(&self.host), &[], pages)
+        *held(&self.lock.session) = Some(new);
+        pages.inside()
     }
 
     fn choose(&self, given: &Given, problems: &[String], pages: &Pages<'_>) -> Page {

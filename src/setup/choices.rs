@@ -91,17 +91,8 @@ impl Choices {
         let mut problems = Vec::new();
         let host = Host::typed(&given.host);
         let host = host.map_err(|why| problems.push(format!("GitHub's host: {why}."))).ok();
-        let is_login = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 100
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        if !is_login(&given.organization) {
-            problems.push(
-                "The organization: write its login, as it stands in the address of its page."
-                    .to_owned(),
-            );
-        }
+        let organization = organization(&given.organization, host.as_ref());
+        let organization = organization.map_err(|why| problems.push(why)).ok();
         let webhook = match host.as_ref().map(|host| webhook(&given.webhook, host)) {
             Some(Err(why)) => {
                 problems.push(why);
@@ -118,16 +109,16 @@ impl Choices {
             );
         }
         let rules = if has(POLICY) {
-            rules(&given.rules).map_err(|why| problems.push(why)).ok()
+            rules(&given.rules, host.as_ref()).map_err(|why| problems.push(why)).ok()
         } else {
             None
         };
-        match host {
-            Some(host) if problems.is_empty() => {
-                let organization = Login::new(given.organization.clone());
+        match host.zip(organization) {
+            Some((host, organization)) if problems.is_empty() => {
                 let mut manifest = manifest.clone().with_features(&given.features);
                 // Names are taken once in all of GitHub; the page there lets people change it.
-                let name = format!("{}-{}", manifest.name, given.organization.to_ascii_lowercase());
+                let name =
+                    format!("{}-{}", manifest.name, organization.as_str().to_ascii_lowercase());
                 manifest.name = name.chars().take(LONGEST_NAME).collect();
                 Ok(Self { host, organization, manifest, webhook, rules })
             }
@@ -138,9 +129,62 @@ impl Choices {
     /// What is sent to GitHub. `redirect` is where it sends the browser back to.
     #[must_use]
     pub fn form(&self, redirect: &str) -> String {
-        let webhook = self.webhook.as_deref();
-        self.manifest.for_github(Registering { webhook, redirect }).to_string()
+        let (homepage, webhook) = (self.homepage(), self.webhook.as_deref());
+        let registering = Registering { homepage: &homepage, webhook, redirect };
+        self.manifest.for_github(registering).to_string()
     }
+
+    /// Where people read about the App: GitHub wants such a page, and the one that is surely there is that of its owner.
+    #[must_use]
+    pub fn homepage(&self) -> String {
+        format!("{}/{}", self.host.web(), self.organization)
+    }
+}
+
+/// Whose App it is to be: a login, also with the `@` before it, or the address of one of its pages.
+fn organization(text: &str, host: Option<&Host>) -> Result<Login, String> {
+    let how = "write its login, as it stands in the address of its page";
+    let login = match pasted(text, host) {
+        None => text.trim_start_matches('@').to_owned(),
+        Some(Err(elsewhere)) => return Err(format!("The organization: {elsewhere}; {how}.")),
+        Some(Ok(path)) => match path.as_slice() {
+            [login] => login.clone(),
+            [pages, login, ..] if pages == "orgs" || pages == "organizations" => login.clone(),
+            _ => String::new(),
+        },
+    };
+    let is_login = !login.is_empty()
+        && login.len() <= 100
+        && login.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_login { Ok(Login::new(login)) } else { Err(format!("The organization: {how}.")) }
+}
+
+/// The path of an address that somebody pasted, if it is one of this GitHub's; `None`: it is no address. What is elsewhere
+/// is an error: which of the two is meant nobody but who typed it can say.
+fn pasted(text: &str, host: Option<&Host>) -> Option<Result<Vec<String>, String>> {
+    let first = text.split('/').next().unwrap_or_default();
+    // No organization has a dot in its login, and every host but this machine's has one.
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else if text.contains('/') && first.contains(['.', ':']) {
+        format!("https://{text}")
+    } else {
+        return None;
+    };
+    let url = Url::parse(&with_scheme).ok()?;
+    let web = host.map(|host| (host.web(), Url::parse(host.web())));
+    if let Some((web, Ok(ours))) = web {
+        let name = |url: &Url| {
+            let name = url.host_str().unwrap_or_default();
+            (name.trim_start_matches("www.").to_owned(), url.port())
+        };
+        if name(&url) != name(&ours) {
+            let web = web.split_once("://").map_or(web, |(_, name)| name);
+            return Some(Err(format!("`{text}` is not on {web}")));
+        }
+    }
+    let path = url.path_segments()?.filter(|segment| !segment.is_empty());
+    Some(Ok(path.map(str::to_owned).collect()))
 }
 
 /// Where webhooks go: what was typed with our path at its end.
@@ -169,15 +213,28 @@ fn webhook(text: &str, host: &Host) -> Result<Option<String>, String> {
     }))
 }
 
-/// Where rules are: `OWNER/REPOSITORY` alone means the file that a repository of rules begins with.
-fn rules(text: &str) -> Result<Place, String> {
+/// Where rules are: `OWNER/REPOSITORY` alone, or the address of its page, means the file that a repository of rules begins
+/// with.
+fn rules(text: &str, host: Option<&Host>) -> Result<Place, String> {
+    let what = "The repository with the rules";
     let text = text.trim_start_matches("github:").trim_matches('/');
+    let repository = match pasted(text, host) {
+        None => None,
+        Some(Err(elsewhere)) => return Err(format!("{what}: {elsewhere}.")),
+        Some(Ok(path)) => match path.as_slice() {
+            [owner, name] => Some(format!("{owner}/{}", name.trim_end_matches(".git"))),
+            // A page of a file names a branch too, and only the default one counts.
+            _ => return Err(format!("{what}: `{text}` is none; write OWNER/REPOSITORY/PATH.")),
+        },
+    };
+    let text = repository.as_deref().unwrap_or(text);
     let whole = match text.matches('/').count() {
         1 => format!("github:{text}/rules.toml"),
         _ => format!("github:{text}"),
     };
-    Place::parse(&whole).map_err(|_| {
-        format!("The repository with the rules: `{text}` is none; write OWNER/REPOSITORY.")
+    Place::parse(&whole).map_err(|_| match text {
+        "" => format!("{what}: write OWNER/REPOSITORY."),
+        text => format!("{what}: `{text}` is none; write OWNER/REPOSITORY."),
     })
 }
 
@@ -219,6 +276,55 @@ mod tests {
         assert!(none.webhook.is_none());
         let long = of(|given| given.organization = "a".repeat(60)).unwrap();
         assert_eq!(long.manifest.name.len(), 34);
+    }
+
+    #[test]
+    fn addresses_that_were_pasted_are_understood() {
+        for organization in [
+            "https://github.com/Acme",
+            "github.com/Acme/",
+            "https://www.github.com/Acme",
+            "https://github.com/orgs/Acme/people",
+            "https://github.com/organizations/Acme/settings/apps",
+            "@Acme",
+        ] {
+            let choices = of(|given| given.organization = organization.to_owned()).unwrap();
+            assert_eq!(choices.organization.as_str(), "Acme", "{organization}");
+            assert_eq!(choices.manifest.name, "patwarden-acme");
+            assert_eq!(choices.homepage(), "https://github.com/Acme");
+        }
+        for rules in ["https://github.com/acme/token-policy", "github.com/acme/token-policy.git/"] {
+            let choices = of(|given| given.rules = rules.to_owned()).unwrap();
+            let place = "github:acme/token-policy/rules.toml";
+            assert_eq!(choices.rules.unwrap().to_string(), place, "{rules}");
+        }
+        let server = of(|given| {
+            given.host = "ghe.acme.example:8443".to_owned();
+            given.organization = "https://ghe.acme.example:8443/tools".to_owned();
+        });
+        assert_eq!(server.unwrap().homepage(), "https://ghe.acme.example:8443/tools");
+    }
+
+    #[test]
+    fn an_address_of_another_github_or_of_something_else_is_not_guessed_at() {
+        let wrong = |change: fn(&mut Given)| of(change).unwrap_err();
+        let elsewhere = wrong(|given| given.organization = "https://ghe.example/acme".into());
+        assert!(elsewhere.contains("is not on github.com"), "{elsewhere}");
+        let elsewhere = wrong(|given| given.rules = "ghe.example/acme/token-policy".into());
+        assert!(elsewhere.contains("is not on github.com"), "{elsewhere}");
+        for address in [
+            "https://github.com/enterprises/acme",
+            "https://github.com/acme/web",
+            "https://github.com/",
+            "https://github.com/ac%2Fme",
+            "https://",
+            "",
+        ] {
+            let problem = of(|given| given.organization = address.to_owned()).unwrap_err();
+            assert!(problem.contains("its login"), "{address}: {problem}");
+        }
+        let file = wrong(|given| given.rules = "https://github.com/acme/a/blob/main/x.toml".into());
+        assert!(file.contains("OWNER/REPOSITORY/PATH"), "{file}");
     }
 
     #[test]

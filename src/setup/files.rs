@@ -15,6 +15,9 @@ use crate::github::NewApp;
 /// The settings file, in its folder.
 pub const SETTINGS: &str = "patwarden.toml";
 
+/// The record, which `serve` makes at its first start unless the settings are made to name another place.
+pub const RECORD: &str = "patwarden.sqlite";
+
 /// The private key.
 const KEY: &str = "patwarden.pem";
 
@@ -129,7 +132,7 @@ impl Files {
             private_key: path(KEY),
             webhook_secret: secret.map(|_| path(SECRET)),
             rules,
-            database: format!("sqlite:{}", text(&path("patwarden.sqlite"))),
+            database: format!("sqlite:{}", text(&path(RECORD))),
         };
         let settings = settings(app, &written, choices);
         for (path, file) in &mut self.made {
@@ -180,7 +183,11 @@ fn settings(app: &NewApp, written: &Written, choices: &Choices) -> String {
     }
     lines.push(format!("api-url = {}", quoted(choices.host.api())));
     lines.push(format!("rules = {}", quoted(&written.rules)));
-    lines.push("# On a local disk, never on a network file system.".to_owned());
+    lines.push("# The record of what is asked and decided, made at the first start. On a local disk, never on a network file".to_owned());
+    lines.push(
+        "# system; name another place here before, if this folder is not the one for it."
+            .to_owned(),
+    );
     lines.push(format!("database-url = {}", quoted(&written.database)));
     lines.join("\n") + "\n"
 }

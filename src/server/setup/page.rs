@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use crate::{
     manifest::{Feature, Manifest},
     server::WEBHOOK_PATH,
-    setup::{Choices, Given, Registered, Step},
+    setup::{Choices, Given, RECORD, Registered, Step},
 };
 
 /// A page before it is sent.
@@ -31,11 +31,27 @@ struct Row<'a> {
     optional: bool,
 }
 
+/// What was said when the code was asked for.
+pub(super) enum Said {
+    /// Nothing yet.
+    Nothing,
+    /// Something else.
+    Wrong,
+    /// Something, once the code was taken: it counts once.
+    Again,
+}
+
+/// A piece of a text: what stood between backticks is code.
+struct Piece<'a> {
+    text: &'a str,
+    code: bool,
+}
+
 #[derive(Template)]
 #[template(path = "setup/enter.html")]
 struct Enter<'a> {
     nonce: &'a str,
-    wrong: bool,
+    wrong: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -44,7 +60,7 @@ struct Choose<'a> {
     nonce: &'a str,
     token: &'a str,
     given: &'a Given,
-    problems: &'a [String],
+    problems: Vec<Vec<Piece<'a>>>,
     features: Vec<Row<'a>>,
     path: &'a str,
 }
@@ -55,10 +71,12 @@ struct Review<'a> {
     nonce: &'a str,
     host: &'a str,
     organization: &'a str,
+    homepage: String,
     permissions: String,
     events: String,
     webhook: Option<&'a str>,
     rules: String,
+    record: String,
     folder: &'a str,
     action: String,
     manifest: String,
@@ -68,12 +86,13 @@ struct Review<'a> {
 #[template(path = "setup/done.html")]
 struct Done<'a> {
     nonce: &'a str,
-    notes: &'a [String],
+    notes: Vec<Vec<Piece<'a>>>,
     slug: &'a str,
     id: u64,
     settings: String,
     private_key: String,
     webhook_secret: Option<String>,
+    record: &'a str,
     steps: &'a [Step],
 }
 
@@ -82,15 +101,27 @@ struct Done<'a> {
 struct Message<'a> {
     nonce: &'a str,
     title: &'a str,
-    text: &'a str,
+    said: Vec<Piece<'a>>,
     again: bool,
 }
 
 impl Pages<'_> {
     /// Asks for the code of the terminal.
-    pub(super) fn enter(&self, wrong: bool) -> Page {
-        let status = if wrong { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    pub(super) fn enter(&self, said: &Said) -> Page {
+        let wrong = match said {
+            Said::Nothing => None,
+            Said::Wrong => Some("That is not the code."),
+            Said::Again => Some(
+                "The code was taken already. Go on in the browser that has it, or start setup again for another code.",
+            ),
+        };
+        let status = if wrong.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
         page(status, &Enter { nonce: self.nonce, wrong })
+    }
+
+    /// Leads from the code to the first page.
+    pub(super) fn inside(&self) -> Page {
+        Page { status: StatusCode::SEE_OTHER, html: String::new(), sends_to: None }
     }
 
     /// Asks what the App is to do.
@@ -105,6 +136,7 @@ impl Pages<'_> {
         let status =
             if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
         let (nonce, path) = (self.nonce, WEBHOOK_PATH);
+        let problems = problems.iter().map(|problem| pieces(problem)).collect();
         page(status, &Choose { nonce, token, given, problems, features, path })
     }
 
@@ -121,6 +153,7 @@ impl Pages<'_> {
             nonce: self.nonce,
             host: host.split_once("://").map_or(host, |(_, host)| host),
             organization: choices.organization.as_str(),
+            homepage: choices.homepage(),
             permissions: asks(&choices.manifest.permissions),
             events: choices.manifest.events.iter().cloned().collect::<Vec<_>>().join(", "),
             webhook: choices.webhook.as_deref(),
@@ -128,6 +161,7 @@ impl Pages<'_> {
                 Some(place) => place.to_string(),
                 None => format!("{folder}/rules.toml"),
             },
+            record: format!("{folder}/{RECORD}"),
             folder,
             action: format!(
                 "{}?state={state}",
@@ -144,12 +178,13 @@ impl Pages<'_> {
         let written = &registered.written;
         let view = Done {
             nonce: self.nonce,
-            notes: &registered.notes,
+            notes: registered.notes.iter().map(|note| pieces(note)).collect(),
             slug: &registered.slug,
             id: registered.id,
             settings: text(&written.settings),
             private_key: text(&written.private_key),
             webhook_secret: written.webhook_secret.as_deref().map(text),
+            record: written.database.trim_start_matches("sqlite:"),
             steps: &registered.steps,
         };
         page(StatusCode::OK, &view)
@@ -161,13 +196,29 @@ impl Pages<'_> {
             status,
             StatusCode::FORBIDDEN | StatusCode::BAD_GATEWAY | StatusCode::BAD_REQUEST
         );
-        page(status, &Message { nonce: self.nonce, title, text, again })
+        page(status, &Message { nonce: self.nonce, title, said: pieces(text), again })
     }
 }
 
 fn page(status: StatusCode, template: &impl Template) -> Page {
     // It has nothing in it that can fail: fields of text, written to memory.
     Page { status, html: template.render().unwrap_or_default(), sends_to: None }
+}
+
+/// A text in pieces. A backtick without another stands for itself.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, code, after)) = rest.split_once('`').and_then(|(before, rest)| {
+        let (code, after) = rest.split_once('`')?;
+        Some((before, code, after))
+    }) {
+        pieces.push(Piece { text: before, code: false });
+        pieces.push(Piece { text: code, code: true });
+        rest = after;
+    }
+    pieces.push(Piece { text: rest, code: false });
+    pieces
 }
 
 fn row<'a>(feature: &'a Feature, given: &Given) -> Row<'a> {
