@@ -12,7 +12,7 @@ mod common;
 
 use common::{
     RULES, Scene, Set, harmless,
-    shell::{command, said},
+    shell::{command, run, said as said_by},
     soon, until,
 };
 use fakehub::{ContentType, Fault, Repo};
@@ -25,7 +25,7 @@ async fn doctor(scene: &Scene, changed: &[(&str, &str)]) -> (String, i32) {
     command.env("GITHUB_WEBHOOK_SECRET", &scene.hub.app().webhook_secret);
     command.envs(changed.iter().copied());
     let ended = soon("doctor", tokio::task::spawn_blocking(move || command.output())).await;
-    let (out, error, code) = said(ended.unwrap().unwrap());
+    let (out, error, code) = said_by(ended.unwrap().unwrap());
     (format!("{out}{error}"), code)
 }
 
@@ -235,5 +235,85 @@ async fn of_rules_in_a_repository_it_says_what_serve_found_out() {
     scene.hub.commit("acme", "rules", "main", "olga", "oops", broken).unwrap();
     let said = recorded(true).await;
     assert!(said.contains("ERROR    acme: its rules"), "{said}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_start_it_says_so_and_nothing_is_wrong_that_cannot_be_right_yet() {
+    let mut scene = Set::default().without_bot().await;
+    // GitHub tells of the installation, and nobody is there to hear it.
+    scene.hub.set_webhook_url("https://warden.example/webhooks/github");
+    scene.hub.ping();
+    soon("the webhook is sent", scene.hub.webhooks_sent()).await;
+    let url = format!("sqlite:{}", scene.path("not-yet.sqlite").display());
+    let (said, code) = doctor(&scene, &[("PATWARDEN_DATABASE_URL", &url)]).await;
+    assert_eq!(code, 0, "{said}");
+    let second = said.lines().nth(1).unwrap();
+    assert!(second.contains("patwarden has not run yet"), "before all that hangs on it: {said}");
+    assert!(said.contains("acme: 2 rules in force, mode enforce"), "those on the disk: {said}");
+    assert!(said.ends_with("Start `patwarden serve`, and run this again.\n"), "{said}");
+    assert!(!said.contains("reached nobody"), "{said}");
+    assert!(!scene.path("not-yet.sqlite").exists(), "looking makes nothing");
+    let place = ("PATWARDEN_RULES", "github:acme/rules/rules.toml");
+    let elsewhere = [("PATWARDEN_DATABASE_URL", url.as_str()), place];
+    let (said, _) = doctor(&scene, &elsewhere).await;
+    let read = "note     acme: its rules are at github:acme/rules/rules.toml, and are read by";
+    assert!(said.contains(read), "{said}");
+    let broken = scene.path("broken.toml");
+    std::fs::write(&broken, "schema = 1\n[defualt]\n").unwrap();
+    let broken = ("PATWARDEN_RULES", broken.to_str().unwrap());
+    let (said, code) = doctor(&scene, &[("PATWARDEN_DATABASE_URL", &url), broken]).await;
+    assert!(code == 1 && said.contains("ERROR    acme: no rules are in force"), "{said}");
+    scene.start().await;
+    scene.looked_around().await;
+    let (said, code) = doctor(&scene, &[]).await;
+    assert!(code == 1 && said.contains("reached nobody in time"), "by then it counts: {said}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_send_mail_where_none_is_set_up_are_a_warning_that_says_what_is_never_sent() {
+    let scene = set_up(whole()).await;
+    let (said, code) = doctor(&scene, &[]).await;
+    assert!(code == 0 && said.contains("note     mail: it is not set up"), "{said}");
+    let rules = scene.path("telling.toml");
+    let more = "[digest]\nto = [\"owners\"]\nat = \"08:00 UTC\"\n[revoke.unused]\nwhen.unused_for = \"90d\"\ngrace = \"14d\"\nmax_per_run = 5\n";
+    std::fs::write(&rules, format!("{RULES}{more}")).unwrap();
+    let rules = ("PATWARDEN_RULES", rules.to_str().unwrap());
+    let (said, code) = doctor(&scene, &[rules]).await;
+    let warned = "WARNING  mail: it is not set up, and the rules of acme have something sent by mail: the [digest], the \
+                  notices of [revoke.unused]";
+    assert!(code == 1 && said.contains(warned), "{said}");
+    assert!(said.contains("Set PATWARDEN_MAIL"), "{said}");
+    let folder = format!("folder:{}", scene.path("mail").display());
+    let mail = [("PATWARDEN_MAIL", folder.as_str()), ("PATWARDEN_MAIL_FROM", "bot@acme.example")];
+    let (said, _) = doctor(&scene, &[rules, mail[0], mail[1]]).await;
+    assert!(!said.contains("it is not set up"), "{said}");
+    let mut command = command(&scene, "patwarden doctor --send-test olga@acme.example");
+    command.env("GITHUB_WEBHOOK_SECRET", &scene.hub.app().webhook_secret);
+    let ended = soon("doctor", tokio::task::spawn_blocking(move || command.output())).await;
+    let (said, _, code) = said_by(ended.unwrap().unwrap());
+    assert!(code == 1 && said.contains("no test was sent to olga@acme.example"), "{said}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_webhooks_are_missing_as_the_list_of_failed_ones_has() {
+    let scene = set_up(Set::default()).await;
+    // Two that would be read reach nobody, and a third that says nothing; the next one arrives.
+    scene.ask(harmless("kim"));
+    scene.ask(harmless("lee"));
+    scene.hub.ping();
+    soon("they are sent", scene.hub.webhooks_sent()).await;
+    let address = format!("http://{}/webhooks/github", scene.bot().address);
+    scene.hub.set_webhook_url(&address);
+    scene.ask(harmless("kim"));
+    soon("it is sent", scene.hub.webhooks_sent()).await;
+    let (said, _) = doctor(&scene, &[]).await;
+    assert!(said.contains("before it did not and are missing"), "{said}");
+    assert!(said.contains("the newest webhook arrived; 2 of the "), "{said}");
+    let (listed, _, _) = run(&scene, "patwarden deliveries list --failed --json", "").await;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
     scene.end().await;
 }

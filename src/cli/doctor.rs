@@ -1,5 +1,6 @@
 //! `patwarden doctor`: what is wrong with this installation, why it matters, what mends it.
 
+mod mail;
 mod reviews;
 
 use std::{path::Path, sync::Arc};
@@ -11,14 +12,19 @@ use super::{Exit, Given, output, setting_flags};
 use crate::{
     audit::Audit,
     clock::Clock,
-    doctor::{self, Finding, Hearing, Level, Needed},
-    engine::{Engine, EngineOptions, Policies, RecipientsError},
-    github::{App, AppCredentials, ClientOptions, Granted, InstallationClients},
+    doctor::{self, Finding, Hearing, Level, Needed, Unsent},
+    domain::Login,
+    engine::{Engine, EngineOptions, Policies, sent_lately},
+    github::{
+        App, AppCredentials, CallError, ClientOptions, Granted, HookDelivery, InstallationClients,
+    },
     manifest::Manifest,
-    notify::{Mail, Mailer},
-    rules::policy::{Notify, Reviewers},
+    rules::{
+        Policy,
+        policy::{Notify, Reviewers},
+    },
     server::{Secrets, WEBHOOK_PATH},
-    settings::{KEYS, MailSettings, Place, Problems, RulesSettings, Settings, Webhooks},
+    settings::{KEYS, Place, Problems, RulesSettings, Settings, Webhooks},
     store::{RequestFilter, Store, StoreError},
 };
 
@@ -84,7 +90,7 @@ impl FromArgMatches for Doctor {
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         crate::telemetry::start(crate::telemetry::LogFormat::Text, "off", false);
-        let mut report = Report::default();
+        let mut report = Report { findings: Vec::new(), started: true };
         match Settings::check(self.given.sources()) {
             Ok(settings) => examine(&mut report, settings, self.send_test).await,
             // Said as they are, since they name their places; and with their own exit code.
@@ -103,12 +109,15 @@ impl Doctor {
 }
 
 /// What was found so far.
-#[derive(Default)]
-struct Report(Vec<Finding>);
+struct Report {
+    findings: Vec<Finding>,
+    /// Whether `serve` ever ran: before that, little can be wrong.
+    started: bool,
+}
 
 impl Report {
     fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
-        self.0.extend(findings);
+        self.findings.extend(findings);
     }
 
     fn well(&mut self, about: &str, what: impl Into<String>) {
@@ -122,9 +131,9 @@ impl Report {
 
     fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            return output::json(&self.0);
+            return output::json(&self.findings);
         }
-        for finding in &self.0 {
+        for finding in &self.findings {
             let word = match finding.level {
                 Level::Well => "ok     ",
                 Level::Note => "note   ",
@@ -140,9 +149,12 @@ impl Report {
                 }
             }
         }
-        let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
+        let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
         output::line("");
         output::line(match (count(Level::Error), count(Level::Warning)) {
+            (0, 0) if !self.started => {
+                "Nothing is wrong so far. Start `patwarden serve`, and run this again.".to_owned()
+            }
             (0, 0) => "All is well.".to_owned(),
             (errors, warnings) => format!("{errors} errors, {warnings} warnings."),
         });
@@ -150,15 +162,43 @@ impl Report {
     }
 
     fn exit(&self) -> Exit {
-        let worst = self.0.iter().map(|finding| finding.level).max();
+        let worst = self.findings.iter().map(|finding| finding.level).max();
         if worst >= Some(Level::Warning) { Exit::NotWell } else { Exit::Well }
+    }
+}
+
+/// The record, as far as there is one.
+enum Record {
+    /// `serve` has not run yet.
+    NotYet,
+    /// It is there.
+    There(Store),
+    /// It cannot be used, which was said.
+    Broken,
+}
+
+impl Record {
+    fn store(&self) -> Option<&Store> {
+        match self {
+            Self::There(store) => Some(store),
+            Self::NotYet | Self::Broken => None,
+        }
+    }
+
+    /// What is in force, as far as the record and the disk tell; `None`: that cannot be read, which is said.
+    async fn policies(&self, report: &mut Report, rules: RulesSettings) -> Option<Policies> {
+        let found = match self {
+            Self::There(store) => Policies::as_recorded(rules, store).await,
+            Self::NotYet => Policies::before_the_first_start(rules).await,
+            Self::Broken => return None,
+        };
+        found.map_err(|error| report_store(report, &error)).ok()
     }
 }
 
 async fn examine(report: &mut Report, settings: Settings, send_test: Option<Address>) {
     report.well("settings", "they can be read");
-    let mail = settings.mail.as_ref();
-    examine_mail(report, mail, send_test).await;
+    let record = examine_store(report, &settings.database).await;
     if let Webhooks::Signed(secrets) = &settings.app.webhooks
         && let Err(why) = Secrets::new(secrets)
     {
@@ -169,7 +209,6 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
         Webhooks::Signed(_) => Hearing::Webhooks,
         Webhooks::Off => Hearing::Lists,
     };
-    let store = examine_store(report, &settings.database).await;
     let client =
         ClientOptions { timeout: settings.github_timeout, write_interval: settings.write_interval };
     let id = settings.app.id;
@@ -184,35 +223,45 @@ async fn examine(report: &mut Report, settings: Settings, send_test: Option<Addr
                 "app",
                 [&error.to_string(), "GitHub cannot be called.", mend],
             );
-            return;
+            return mail::examine(report, settings.mail.as_ref(), &[], send_test).await;
         }
     };
     let mut needed = needed_by_settings(&settings.rules, hearing);
-    let mut policies = None;
-    if let Some(store) = &store {
-        match Policies::as_recorded(settings.rules, store).await {
-            Ok(found) => {
-                needed_by_rules(&mut needed, &found, store).await;
-                policies = Some(found);
-            }
-            Err(error) => report_store(report, &error),
+    let installed = app.granted().await;
+    let granted = installed.as_deref().unwrap_or_default();
+    let mut unsent: Vec<Unsent> = settings.digest.iter().map(|_| Unsent::by_settings()).collect();
+    let policies = record.policies(report, settings.rules).await;
+    for one in granted {
+        let organization = &one.installation.organization;
+        let in_force = policies.as_ref().and_then(|it| it.in_force(organization).policy);
+        if let Some(policy) = in_force {
+            needed_by_rules(&mut needed, &organization.login, &policy);
+            unsent.extend(Unsent::by_rules(&organization.login, &policy));
         }
     }
-    let granted = examine_app(report, id, &app, &needed).await;
-    let (Some(store), Some(policies)) = (store, policies) else { return };
-    let clients = InstallationClients::new(Arc::clone(&app), client);
-    let installed = reviews::Installed::new(&clients, &granted);
-    reviews::of_rules(report, &installed, &policies, &store).await;
-    for one in granted.iter().filter(|one| !one.installation.suspended) {
-        reviews::of_requests(report, &installed, &policies, one).await;
+    mail::examine(report, settings.mail.as_ref(), &unsent, send_test).await;
+    examine_app(report, id, &app, &needed, &installed).await;
+    if let (Some(store), Hearing::Webhooks) = (record.store(), hearing) {
+        examine_deliveries(report, &app, store, granted).await;
     }
+    let Some(policies) = policies else { return };
+    let serving: Vec<&Granted> = granted.iter().filter(|one| !one.installation.suspended).collect();
+    let clients = InstallationClients::new(Arc::clone(&app), client);
+    let reading = reviews::Installed::new(&clients, granted);
+    if let Some(store) = record.store() {
+        reviews::of_rules(report, &reading, &policies, store).await;
+    }
+    for one in &serving {
+        examine_policy(report, &policies, one, &record);
+        reviews::of_requests(report, &reading, &policies, one).await;
+    }
+    let Record::There(store) = record else { return };
     let Ok(audit) = Audit::new(None) else { return };
     let addresses = settings.mail.map(|mail| Arc::new(mail.addresses));
     let options = EngineOptions { client, addresses, ..EngineOptions::default() };
     let engine = Engine::new(store.clone(), app, policies, clock, audit, options);
-    for one in granted.iter().filter(|one| !one.installation.suspended) {
-        examine_policy(report, &engine, one);
-        examine_recipients(report, &engine, &store, one).await;
+    for one in &serving {
+        mail::examine_recipients(report, &engine, &store, one).await;
     }
     examine_requests(report, &store).await;
 }
@@ -228,40 +277,44 @@ fn needed_by_settings(rules: &RulesSettings, hearing: Hearing) -> Needed {
 }
 
 /// The same of the rules that are in force.
-async fn needed_by_rules(needed: &mut Needed, policies: &Policies, store: &Store) {
-    let Ok(installations) = store.installations().await else { return };
-    for installation in installations {
-        let organization = &installation.organization;
-        let Some(policy) = policies.in_force(organization).policy else { continue };
-        let mut needs = |feature: &'static str, what: &str| {
-            needed.features.insert(feature, format!("The rules of {} {what}.", organization.login));
-        };
-        let by_issue = |group: &Reviewers| {
-            group.notify.iter().any(|notify| matches!(notify, Notify::Issue { .. }))
-        };
-        if policy.reviewers().values().any(by_issue) {
-            needs("escalation", "ask reviewers on issues");
-        }
-        if !policy.needs().custom_properties.is_empty() {
-            needs("properties", "name custom properties");
-        }
-        if policy.revocations().values().any(|one| !one.on().is_empty()) {
-            needs("leavers", "revoke what belongs to whom left");
-        }
+fn needed_by_rules(needed: &mut Needed, login: &Login, policy: &Policy) {
+    let mut needs = |feature: &'static str, what: &str| {
+        needed.features.insert(feature, format!("The rules of {login} {what}."));
+    };
+    let by_issue = |group: &Reviewers| {
+        group.notify.iter().any(|notify| matches!(notify, Notify::Issue { .. }))
+    };
+    if policy.reviewers().values().any(by_issue) {
+        needs("escalation", "ask reviewers on issues");
+    }
+    if !policy.needs().custom_properties.is_empty() {
+        needs("properties", "name custom properties");
+    }
+    if policy.revocations().values().any(|one| !one.on().is_empty()) {
+        needs("leavers", "revoke what belongs to whom left");
     }
 }
 
 /// What GitHub has: the App, its webhook, its installations.
-async fn examine_app(report: &mut Report, id: u64, app: &App, needed: &Needed) -> Vec<Granted> {
+async fn examine_app(
+    report: &mut Report,
+    id: u64,
+    app: &App,
+    needed: &Needed,
+    installed: &Result<Vec<Granted>, CallError>,
+) {
     let registration = app.registration().await;
     report.add([doctor::about_the_app(id, &registration)]);
     report.add(doctor::about_the_clock(app.clock_ahead()));
-    let Ok(registration) = registration else { return Vec::new() };
+    let Ok(registration) = registration else { return };
     let manifest = match Manifest::of_this_version() {
         Ok(manifest) => manifest,
         Err(why) => {
-            report.found(Level::Error, "app", [&why, "Nothing can be compared with it.", ""]);
-            return Vec::new();
+            return report.found(
+                Level::Error,
+                "app",
+                [&why, "Nothing can be compared with it.", ""],
+            );
         }
     };
     report.add(doctor::about_the_registration(&manifest, &registration, needed));
@@ -271,11 +324,7 @@ async fn examine_app(report: &mut Report, id: u64, app: &App, needed: &Needed) -
         Hearing::Lists => doctor::about_no_webhook(&hook),
     });
     report.add(doctor::about_the_server(&app.server_version().await));
-    let granted = app.granted().await;
-    if needed.hearing == Hearing::Webhooks {
-        examine_deliveries(report, app, granted.as_deref().unwrap_or_default()).await;
-    }
-    match granted {
+    match installed {
         Ok(granted) if granted.is_empty() => {
             let mend = "Install it on an organization, from its settings page under Install App.";
             let why = "There is nobody whose requests could be seen.";
@@ -284,27 +333,29 @@ async fn examine_app(report: &mut Report, id: u64, app: &App, needed: &Needed) -
                 "app",
                 ["the App is installed on no organization", why, mend],
             );
-            granted
         }
         Ok(granted) => {
-            for one in &granted {
+            for one in granted {
                 report.add(doctor::about_an_installation(&manifest, &registration, one, needed));
             }
-            granted
         }
         Err(error) => {
             let what = format!("where it is installed could not be read: {error}");
             report.found(Level::Warning, "app", [&what, "Nothing more is known.", "Try again."]);
-            Vec::new()
         }
     }
 }
 
-/// Whether webhooks arrive, and requests among them. One page is enough to tell how things are now.
-async fn examine_deliveries(report: &mut Report, app: &App, granted: &[Granted]) {
-    let seen = app.hook_deliveries(None).await.map(|page| page.deliveries);
-    report.add([doctor::about_deliveries(&seen)]);
-    let deliveries = seen.unwrap_or_default();
+/// Whether webhooks arrive, and requests among them. One page is enough to tell how things are now. Before the first start
+/// none can have arrived, and it says nothing that GitHub sent some.
+async fn examine_deliveries(report: &mut Report, app: &App, store: &Store, granted: &[Granted]) {
+    let sent = match sent_lately(app, store, 1).await {
+        Ok(sent) => sent,
+        Err(error) => return report.add([doctor::about_deliveries_unread(&error)]),
+    };
+    let missing = sent.iter().filter(|sent| sent.is_missed()).count();
+    let deliveries: Vec<HookDelivery> = sent.into_iter().map(|sent| sent.attempt).collect();
+    report.add([doctor::about_deliveries(&deliveries, missing)]);
     report.add(granted.iter().filter_map(|one| doctor::about_approval(one, &deliveries)));
 }
 
@@ -318,35 +369,43 @@ fn report_store(report: &mut Report, error: &StoreError) {
 }
 
 /// Whether the record is there and can be written.
-async fn examine_store(report: &mut Report, path: &Path) -> Option<Store> {
+async fn examine_store(report: &mut Report, path: &Path) -> Record {
     if !path.exists() {
-        let what = format!("there is no record at {} yet", path.display());
-        let why = "`patwarden serve` makes it; what hangs on it is not looked at here.";
-        report.found(Level::Note, "store", [&what, why, "Start `patwarden serve`."]);
-        return None;
+        let what = format!("patwarden has not run yet: there is no record at {}", path.display());
+        let why = "Whether webhooks arrive, which rules in a repository are in force and who is reached by mail shows once it has.";
+        let mend = "Mend what is wrong below, start `patwarden serve`, and run this again.";
+        report.found(Level::Note, "store", [&what, why, mend]);
+        report.started = false;
+        return Record::NotYet;
     }
     let store = match Store::open_existing(path).await {
         Ok(store) => store,
         Err(error) => {
             report_store(report, &error);
-            return None;
+            return Record::Broken;
         }
     };
     // Begun and dropped: a lock to write is taken and nothing is written.
     if let Err(error) = store.begin().await {
         report_store(report, &error);
-        return None;
+        return Record::Broken;
     }
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     report.well("store", format!("{} can be written, {} KiB", path.display(), size / 1024));
-    Some(store)
+    Record::There(store)
 }
 
-fn examine_policy(report: &mut Report, engine: &Engine, one: &Granted) {
+fn examine_policy(report: &mut Report, policies: &Policies, one: &Granted, record: &Record) {
     let organization = &one.installation.organization;
     let login = organization.login.as_str();
-    let in_force = engine.policies().in_force(organization);
+    let in_force = policies.in_force(organization);
     let nothing = "Nothing is approved; requests wait for people.";
+    if matches!(record, Record::NotYet) && in_force.is_unread() {
+        let what = format!("its rules are at {}, and are read by the first start", in_force.source);
+        let mend =
+            "Have them there by then; `patwarden rules check` says of a file whether it is right.";
+        return report.found(Level::Note, login, [&what, "Until then there are none.", mend]);
+    }
     let broken = in_force.broken.as_ref().filter(|_| !in_force.is_only_unconfirmed());
     match (&in_force.policy, broken) {
         (Some(_), Some(why)) => {
@@ -381,89 +440,6 @@ fn examine_policy(report: &mut Report, engine: &Engine, one: &Granted) {
                 );
             } else {
                 report.well(login, what);
-            }
-        }
-    }
-}
-
-/// Whether mail goes out.
-async fn examine_mail(report: &mut Report, mail: Option<&MailSettings>, test: Option<Address>) {
-    let Some(settings) = mail else {
-        let why = "No digest, no notice and no question is sent by mail; standing policies with `grace` only report.";
-        report.found(
-            Level::Note,
-            "mail",
-            ["it is not set up", why, "Set PATWARDEN_MAIL and PATWARDEN_MAIL_FROM."],
-        );
-        return;
-    };
-    let mend =
-        "Compare PATWARDEN_MAIL, its password and the port with what the mail server's people say.";
-    let mailer = match Mailer::new(settings) {
-        Ok(mailer) => mailer,
-        Err(why) => {
-            return report.found(Level::Error, "mail", [&why, "No mail is sent.", mend]);
-        }
-    };
-    match mailer.check().await {
-        Ok(what) => report.well("mail", what),
-        Err(error) => {
-            let why = "Mail waits in the record until it can be sent.";
-            report.found(Level::Error, "mail", [&error.to_string(), why, mend]);
-        }
-    }
-    let Some(to) = test else { return };
-    let mail = Mail {
-        key: format!("test/{}", Clock::system().now().as_millisecond()),
-        to,
-        subject: "[patwarden] a test".to_owned(),
-        text: "Somebody ran `patwarden doctor --send-test`. Mail arrives.\n".to_owned(),
-        list: String::new(),
-        html: "<p>Somebody ran <code>patwarden doctor --send-test</code>. Mail arrives.</p>\n"
-            .to_owned(),
-    };
-    match mailer.send(&mail).await {
-        Ok(()) => report.well("mail", format!("a test was sent to {}", mail.to)),
-        Err(error) => {
-            let what = format!("the test to {} was not sent: {error}", mail.to);
-            report.found(Level::Error, "mail", [&what, "Nobody is reached by mail.", mend]);
-        }
-    }
-}
-
-/// Whether there is somebody to mail.
-async fn examine_recipients(report: &mut Report, engine: &Engine, store: &Store, one: &Granted) {
-    let organization = &one.installation.organization;
-    let login = organization.login.as_str();
-    let Ok(Some(installation)) = store.installation(organization.id).await else { return };
-    let mend = "Add them to [addresses] in the settings file: login = \"mail address\".";
-    match engine.recipients(&installation, &["owners".to_owned()]).await {
-        Err(RecipientsError::NoMail) => {}
-        Err(error) => {
-            let what = format!("who its owners are could not be read: {error}");
-            report.found(
-                Level::Warning,
-                login,
-                [&what, "They get no mail.", "Grant members: read."],
-            );
-        }
-        Ok(found) => {
-            let without: Vec<&str> =
-                found.without_address.iter().map(|login| login.as_str()).collect();
-            let without = without.join(", ");
-            if found.is_nobody() {
-                let what =
-                    format!("no owner can be reached by mail: no address of {without} is known");
-                report.found(
-                    Level::Warning,
-                    login,
-                    [&what, "The digest and questions reach nobody.", mend],
-                );
-            } else if !without.is_empty() {
-                let what = format!("no address is known of the owners {without}");
-                report.found(Level::Note, login, [&what, "They get no mail.", mend]);
-            } else {
-                report.well(login, "every owner can be reached by mail");
             }
         }
     }

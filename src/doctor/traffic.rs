@@ -1,33 +1,37 @@
 //! Whether webhooks arrive, as GitHub tells of those it sent: what was answered to them, and whether requests are among them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use super::{Finding, Level, found};
 use crate::{
     domain::InstallationId,
-    github::{CallError, Granted, HookDelivery},
+    github::{Granted, HookDelivery},
 };
+
+const ABOUT: &str = "webhook";
 
 const REQUEST: &str = "personal_access_token_request";
 
-/// What came of the webhooks that GitHub sent last. Each counts once, by its newest attempt: `seen` has the newest first.
+/// That what came of the webhooks could not be read.
 #[must_use]
-pub fn about_deliveries(seen: &Result<Vec<HookDelivery>, CallError>) -> Finding {
-    const ABOUT: &str = "webhook";
+pub fn about_deliveries_unread(why: &dyn Display) -> Finding {
+    found(
+        Level::Note,
+        ABOUT,
+        format!("what came of the last webhooks could not be read: {why}"),
+        "Whether any arrives is not known.",
+        "Try again.",
+    )
+}
+
+/// What came of the webhooks that GitHub sent last. Each counts once, by its newest attempt: `deliveries` has the newest
+/// first. `missing` is how many of them we would have read and do not have, as `deliveries list --failed` counts.
+#[must_use]
+pub fn about_deliveries(deliveries: &[HookDelivery], missing: usize) -> Finding {
     let by_listing = "Requests are then only found by listing, every few minutes.";
-    let deliveries = match seen {
-        Ok(deliveries) => deliveries,
-        Err(error) => {
-            let what = format!("what came of the last webhooks could not be read: {error}");
-            return found(
-                Level::Note,
-                ABOUT,
-                what,
-                "Whether any arrives is not known.",
-                "Try again.",
-            );
-        }
-    };
     let mut guids = BTreeSet::new();
     let newest: Vec<&HookDelivery> =
         deliveries.iter().filter(|one| guids.insert(one.guid.as_str())).collect();
@@ -42,9 +46,14 @@ pub fn about_deliveries(seen: &Result<Vec<HookDelivery>, CallError>) -> Finding 
     };
     if last.arrived() {
         let failed = newest.iter().filter(|one| !one.arrived()).count();
-        let earlier = match failed {
-            0 => String::new(),
-            failed => format!("; {failed} before it did not: `patwarden deliveries list --failed`"),
+        let earlier = match (failed, missing) {
+            (0, 0) => String::new(),
+            // They were sent again, or are about nothing that is read.
+            (failed, 0) => format!("; {failed} before it did not, and none of those is missing"),
+            (_, missing) => format!(
+                "; {missing} of the {} before it did not and are missing: `patwarden deliveries list --failed`",
+                newest.len().saturating_sub(1)
+            ),
         };
         return Finding::well(ABOUT, format!("the newest webhook arrived{earlier}"));
     }
@@ -149,7 +158,7 @@ mod tests {
     fn says(statuses: &[i64]) -> Finding {
         let numbered = statuses.iter().enumerate();
         let all = numbered.map(|(n, status)| delivery(&n.to_string(), *status, "created"));
-        about_deliveries(&Ok(all.collect()))
+        about_deliveries(&all.collect::<Vec<_>>(), 0)
     }
 
     #[test]
@@ -157,7 +166,8 @@ mod tests {
         assert_eq!(says(&[]).level, Level::Note);
         assert_eq!(says(&[202, 202]).what, "the newest webhook arrived");
         let since = says(&[202, 401, 401]);
-        assert!(since.level == Level::Well && since.what.contains("2 before it"), "{since:?}");
+        let none = "2 before it did not, and none of those is missing";
+        assert!(since.level == Level::Well && since.what.contains(none), "{since:?}");
         let secret = says(&[401, 401, 202]);
         assert_eq!(secret.level, Level::Error);
         assert!(secret.what.contains("2 newest webhooks of 3"), "{secret:?}");
@@ -170,7 +180,16 @@ mod tests {
     #[test]
     fn of_a_webhook_that_was_sent_again_the_last_attempt_counts() {
         let again = vec![delivery("a", 202, "created"), delivery("a", 401, "created")];
-        assert_eq!(about_deliveries(&Ok(again)).what, "the newest webhook arrived");
+        assert_eq!(about_deliveries(&again, 0).what, "the newest webhook arrived");
+    }
+
+    #[test]
+    fn as_many_are_missing_as_the_list_of_failed_ones_shows() {
+        let sent: Vec<HookDelivery> = [("a", 202), ("b", 0), ("c", 0), ("d", 0)]
+            .map(|(guid, status)| delivery(guid, status, "created"))
+            .into();
+        let what = about_deliveries(&sent, 2).what;
+        assert!(what.contains("2 of the 3 before it did not and are missing"), "{what}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
     github::RepositoryEvent,
     rules::Policy,
     settings::{Place, RulesSettings},
-    store::{PlaceIs, PolicyFiles, PolicyInForceRow, Store, StoreError},
+    store::{PlaceIs, PolicyFiles, PolicyInForceRow, PolicyPlaceRow, Store, StoreError},
 };
 
 pub use disk::read_sources;
@@ -75,6 +75,13 @@ impl InForce {
     #[must_use]
     pub fn is_only_unconfirmed(&self) -> bool {
         self.policy.is_some()
+            && self.broken.as_deref().is_some_and(|why| why.ends_with(NOT_CONFIRMED))
+    }
+
+    /// Whether there are none since nobody has read them yet: they are in a repository, and `serve` has not run.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.policy.is_none()
             && self.broken.as_deref().is_some_and(|why| why.ends_with(NOT_CONFIRMED))
     }
 
@@ -160,7 +167,7 @@ impl Policies {
     /// # Errors
     /// When the store refuses.
     pub async fn look_into(settings: RulesSettings, store: &Store) -> Result<Self, StoreError> {
-        Self::looking(settings, store, Vec::new()).await
+        Self::looking(settings, store.policy_places().await?, Vec::new()).await
     }
 
     /// The same for a process that tells people how things are and does nothing by it: whether rules in a repository are as they
@@ -170,16 +177,23 @@ impl Policies {
     /// When the store refuses.
     pub async fn as_recorded(settings: RulesSettings, store: &Store) -> Result<Self, StoreError> {
         let recorded = store.policies_in_force().await?;
-        Self::looking(settings, store, recorded).await
+        Self::looking(settings, store.policy_places().await?, recorded).await
+    }
+
+    /// The same where nothing is on record yet. Rules in repositories are not read: `serve` does that first.
+    ///
+    /// # Errors
+    /// When the files cannot be read at all; what is wrong with them stands in what is in force.
+    pub async fn before_the_first_start(settings: RulesSettings) -> Result<Self, StoreError> {
+        Self::looking(settings, Vec::new(), Vec::new()).await
     }
 
     async fn looking(
         settings: RulesSettings,
-        store: &Store,
+        mut rows: Vec<PolicyPlaceRow>,
         recorded: Vec<PolicyInForceRow>,
     ) -> Result<Self, StoreError> {
         let inner = Inner { recorded, ..Inner::of(settings) };
-        let mut rows = store.policy_places().await?;
         rows.retain(|row| {
             let named = inner.sources.iter().find(|source| source.whose == row.whose);
             named.is_none_or(|source| source.place.to_string() == row.place)
