@@ -132,3 +132,57 @@ fn from_nothing_to_an_approved_token_with_a_browser() {
     assert!(serve.terminate().success());
     assert!(hub.terminate().success());
 }
+
+/// What fakehub prints at its start, typed as it stands there.
+#[test]
+fn what_fakehub_says_leads_to_an_approved_token() {
+    for sends in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, key) = (free_port(), folder.path().join("app.pem"));
+        let mut hub = Command::new(binary("fakehub"));
+        hub.arg("--key-file").arg(&key);
+        if sends {
+            hub.args(["--webhook-url", &format!("http://127.0.0.1:{port}/webhooks/github")]);
+        }
+        let mut hub = Running::start("fakehub", &mut hub, folder.path());
+        let (mut ask, mut start) = (String::new(), Vec::new());
+        loop {
+            let line = hub.line();
+            let typed = line.strip_prefix("  ").unwrap_or_default();
+            if typed.starts_with("curl") && ask.is_empty() {
+                ask = typed.to_owned();
+            } else if ["sed", "export", "patwarden"].iter().any(|word| typed.starts_with(word)) {
+                start.push(typed.to_owned());
+            }
+            if line.starts_with("Ctrl-c") {
+                break;
+            }
+        }
+        assert_eq!(start.pop().as_deref(), Some("patwarden serve"));
+        let program = binary("patwarden");
+        start.push(format!("export PATWARDEN_LISTEN=127.0.0.1:{port} PATWARDEN_OPS_LISTEN=off"));
+        start.push(format!("exec {} serve", program.display()));
+        let mut serve = Command::new("sh");
+        serve.args(["-e", "-c", &start.join("\n")]).env_clear().current_dir(root());
+        serve.env("PATH", env::var_os("PATH").unwrap_or_default());
+        let asking = || {
+            let asked = Command::new("sh").args(["-c", &ask]).output().unwrap();
+            serde_json::from_slice::<Value>(&asked.stdout).expect("somebody asked")
+        };
+        // What nobody tells of is listed at the start, and half a minute later.
+        let before = if sends { None } else { Some(asking()) };
+        let mut serve = Running::start("serve", &mut serve, folder.path());
+        assert!(serve.line().contains("patwarden"));
+        let asked = before.unwrap_or_else(asking);
+        let site = ask.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+        let github = Api::new(site.trim_end_matches("/requests"));
+        let id = asked["request_id"].as_u64().unwrap();
+        until("kim has a token", PATIENCE * 2, || {
+            let outcome = github.get(&format!("/requests/{id}"));
+            outcome.to_string().contains("approved").then_some(())
+        });
+        assert!(folder.path().join("patwarden.sqlite").exists(), "nothing lies about elsewhere");
+        assert!(serve.terminate().success());
+        assert!(hub.terminate().success());
+    }
+}

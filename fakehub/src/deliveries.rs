@@ -227,6 +227,11 @@ impl Deliveries {
         self.kept.insert(place, delivery);
     }
 
+    /// Forgets them; ids go on.
+    pub(crate) fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Delivery> {
         self.kept.iter().rev()
     }

@@ -100,10 +100,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let hub = Fakehub::start(config).await?;
     let installations = fill(&hub, arguments.world)?;
     let key = write_key(arguments.key_file.as_deref(), &hub.app().private_key_pem)?;
+    let key = std::path::absolute(key)?;
     let text = if arguments.json {
         in_json(&hub, &key, &installations)
     } else {
-        in_words(&hub, &key, &installations)
+        in_words(&hub, &key, &installations, &arguments)
     };
     {
         let mut out = std::io::stdout().lock();
@@ -116,9 +117,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     hub.shutdown().await;
     if arguments.key_file.is_none() {
-        // The folder was made for this run alone.
-        let _ = std::fs::remove_file(&key);
-        let _ = key.parent().map(std::fs::remove_dir);
+        // The folder was made for this run alone, with what the bot was told to put there.
+        let _ = key.parent().map(std::fs::remove_dir_all);
     }
     Ok(())
 }
@@ -187,7 +187,12 @@ fn in_json(hub: &Fakehub, key: &Path, installations: &[(String, u64)]) -> String
     format!("{out}\n")
 }
 
-fn in_words(hub: &Fakehub, key: &Path, installations: &[(String, u64)]) -> String {
+fn in_words(
+    hub: &Fakehub,
+    key: &Path,
+    installations: &[(String, u64)],
+    arguments: &Arguments,
+) -> String {
     let app = hub.app();
     let url = hub.api_url();
     let mut out = format!(
@@ -210,18 +215,38 @@ fn in_words(hub: &Fakehub, key: &Path, installations: &[(String, u64)]) -> Strin
          \x20 curl -s {url}/_fakehub/requests -d '{{\"by\":\"kim\",\"name\":\"ci-build\",\"repositories\":[\"web\"],\
          \"permissions\":{{\"repository\":{{\"contents\":\"read\"}}}},\"days\":30,\"reason\":\"CHG-1\"}}'\n\
          \x20 curl -s {url}/_fakehub/requests\n\
-         \x20 curl -s {url}/_fakehub/requests/ID/review -d '{{\"by\":\"olga\",\"action\":\"deny\",\"reason\":\"no\"}}'\n\
-         \nStart the bot against it:\n\
-         \x20 export GITHUB_API_URL={url}\n\
+         \x20 curl -s {url}/_fakehub/requests/ID/review -d '{{\"by\":\"olga\",\"action\":\"deny\",\"reason\":\"no\"}}'\n",
+    ));
+    out.push_str(&the_bot(hub, key, arguments.webhook_url.is_some()));
+    out.push_str(match arguments.key_file {
+        None => "\nCtrl-c ends it, and removes the folder of the key with all that is in it.\n",
+        Some(_) => "\nCtrl-c ends it.\n",
+    });
+    out
+}
+
+/// How the bot is started against it. In shadow, as the rules are written, nobody would see a token approved.
+fn the_bot(hub: &Fakehub, key: &Path, sends: bool) -> String {
+    let folder = key.parent().unwrap_or(Path::new(".")).display();
+    let heard = if sends {
+        format!("export GITHUB_WEBHOOK_SECRET={}", hub.app().webhook_secret)
+    } else {
+        "export PATWARDEN_WEBHOOK=off   # no --webhook-url was given: it asks every 30 seconds"
+            .to_owned()
+    };
+    format!(
+        "\nStart the bot against it, in a clone of patwarden. The rules are a copy that acts: the file itself says \"shadow\",\n\
+         and then everything is decided and nothing is sent.\n\
+         \x20 sed 's/^mode = \"shadow\"/mode = \"enforce\"/' rules/small-org.toml > {folder}/rules.toml\n\
+         \x20 export GITHUB_API_URL={}\n\
          \x20 export GITHUB_APP_ID={}\n\
          \x20 export GITHUB_APP_PRIVATE_KEY_PATH={}\n\
-         \x20 export GITHUB_WEBHOOK_SECRET={}\n\
-         \x20 export PATWARDEN_RULES=rules/small-org.toml\n\
-         \x20 patwarden serve\n\
-         \nCtrl-c ends it.\n",
-        app.id,
+         \x20 {heard}\n\
+         \x20 export PATWARDEN_RULES={folder}/rules.toml\n\
+         \x20 export PATWARDEN_DATABASE_URL=sqlite:{folder}/patwarden.sqlite\n\
+         \x20 patwarden serve\n",
+        hub.api_url(),
+        hub.app().id,
         key.display(),
-        app.webhook_secret,
-    ));
-    out
+    )
 }

@@ -126,7 +126,10 @@ async fn deliver(shared: &Shared, job: Job) {
         organization: job.event.organization,
     };
     shared.with(|state| {
-        state.deliveries.record(delivery);
+        // Another App may have been registered meanwhile, and its list has only what was sent to it.
+        if state.hook.id == hook.id {
+            state.deliveries.record(delivery);
+        }
         state.events.done();
     });
 }

@@ -71,6 +71,12 @@ async fn a_code_becomes_an_app_once_and_its_key_and_secret_are_good() {
     let (hub, _) = acme(Config::default()).await;
     let receiver = Receiver::start().await;
     let (old_key, old_secret) = (good_jwt(&hub), hub.app().webhook_secret.clone());
+    let formers = Receiver::start().await;
+    hub.set_webhook_url(&formers.url);
+    hub.ping();
+    hub.webhooks_sent().await;
+    let sent = Client::app(&hub).get("/app/hook/deliveries").await.body;
+    assert_eq!(sent.as_array().map(Vec::len), Some(1), "{sent}");
     let code = code(&hub, &manifest(&receiver.url)).await;
     let (status, app) = convert(&hub, &code).await;
     assert_eq!(status, 201, "{app}");
@@ -85,6 +91,8 @@ async fn a_code_becomes_an_app_once_and_its_key_and_secret_are_good() {
     assert_eq!(Client::app(&hub).get("/app/installations").await.body, json!([]));
     let config = Client::app(&hub).get("/app/hook/config").await.body;
     assert_eq!(config["content_type"], "form", "until somebody says otherwise");
+    let sent = Client::app(&hub).get("/app/hook/deliveries").await.body;
+    assert_eq!(sent, json!([]), "the former App's are not its own");
 
     // A person installs it on one repository; what is signed with the new secret says so.
     let path = "/apps/token-warden/installations/new/acme";

@@ -93,6 +93,8 @@ impl State {
         self.hook = known.hook;
         self.installations.clear();
         self.access_tokens.clear();
+        // They were the former App's: each has a list of its own.
+        self.deliveries.forget();
         true
     }
 }
