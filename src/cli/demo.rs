@@ -345,19 +345,18 @@ impl Stage {
                 render::sentence(&decision.decision)
             );
         }
+        let issue = match step.expect.as_str() {
+            "pending" => Some(self.asked_about(asked.request_id).await?),
+            _ => None,
+        };
         if let Some(then) = &step.then {
             if let (Some(owner), Some(review)) = (&then.owner, &then.review) {
                 let review = if review == "approve" { Review::Approve } else { Review::deny("no") };
                 self.hub.review_as(owner, asked.request_id, review)?;
                 output::line(format_args!("   … and {owner}, an owner, approves it in GitHub"));
             }
-            if let (Some(owner), Some(comment)) = (&then.owner, &then.comment) {
-                let issue = self.issue_about(asked.request_id).await?;
-                output::line(format_args!(
-                    "   … asked on {ORGANIZATION}/{REVIEWS}#{}: {}",
-                    issue.number,
-                    output::cell(&issue.title, 120)
-                ));
+            if let (Some(owner), Some(comment), Some(issue)) = (&then.owner, &then.comment, &issue)
+            {
                 self.hub.comment(ORGANIZATION, REVIEWS, issue.number, owner, comment)?;
                 output::line(format_args!("   … {owner}, an owner, answers there: {comment}"));
             }
@@ -371,6 +370,17 @@ impl Stage {
             self.compare(&then.expect, asked.request_id)?;
         }
         Ok(())
+    }
+
+    /// Shows on which issue people are asked about a request.
+    async fn asked_about(&self, request_id: u64) -> anyhow::Result<Issue> {
+        let issue = self.issue_about(request_id).await?;
+        output::line(format_args!(
+            "   … asked on {ORGANIZATION}/{REVIEWS}#{}: {}",
+            issue.number,
+            output::cell(&issue.title, 120)
+        ));
+        Ok(issue)
     }
 
     /// The issue on which people are asked about a request.

@@ -148,7 +148,7 @@ async fn silence(stage: &Stage) -> anyhow::Result<Vec<String>> {
     Ok(vec!["nothing was left that silence could deny".to_owned()])
 }
 
-/// Waits for the digest of the next morning, and shows it.
+/// Waits for the next digest, and shows it.
 async fn digest(stage: &Stage) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
     let digests = loop {
@@ -162,8 +162,12 @@ async fn digest(stage: &Stage) -> anyhow::Result<()> {
     };
     let to: Vec<&str> = digests.iter().map(|mail| mail.recipient.as_str()).collect();
     let Some(mail) = digests.first() else { return Ok(()) };
+    // The morning of the same day, where it is still night: so the day is said, with the zone in which it is one.
+    let (_, zone) = DIGEST_AT;
+    let now = stage.clock.now().to_zoned(jiff::tz::TimeZoneDatabase::bundled().get(zone)?);
     output::line(format_args!(
-        "The next morning the owners have their digest. To {}:",
+        "Time passes until {} {zone}. Then the owners have their digest. To {}:",
+        now.strftime("%A, %-d %B %Y, %H:%M"),
         to.join(", ")
     ));
     output::line("");
