@@ -21,6 +21,7 @@ use std::{
 use common::Set;
 use patwarden::{
     cli,
+    server::LARGEST_DELIVERY,
     settings::{KEYS, Settings, Sources},
 };
 
@@ -193,6 +194,19 @@ fn all_ports_are_those_that_it_listens_on() {
     ] {
         assert!(read(path).contains(&there), "{path} is without `{there}`");
     }
+}
+
+/// Less would lose webhooks, and what is taken here and refused there comes out as a fault of the proxy's. A deadline of
+/// Caddy's for bodies is answered with 200, which GitHub takes for delivered.
+#[test]
+fn proxies_pass_as_much_as_is_taken_and_call_nothing_delivered_themselves() {
+    let most = LARGEST_DELIVERY / 1024 / 1024;
+    let caddy = read("deploy/proxy/Caddyfile");
+    assert!(caddy.contains(&format!("max_size {most}MiB")), "Caddy passes other than {most} MiB");
+    assert!(!caddy.contains("read_body"), "Caddy answers a late body with 200");
+    let nginx = read("deploy/proxy/nginx.conf");
+    assert!(nginx.contains(&format!("client_max_body_size {most}m;")), "nginx, {most} MiB");
+    assert!(nginx.contains("proxy_request_buffering on;"), "a body is taken as a whole first");
 }
 
 #[test]
