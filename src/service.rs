@@ -11,13 +11,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Audit,
     clock::Clock,
-    engine::{Engine, EngineFailed, EngineOptions, Policies, Post},
-    github::{App, AppCredentials, ClientOptions},
+    engine::{Engine, EngineFailed, EngineOptions, MAIL_RESULTS, Policies, Post},
+    github::{App, AppCredentials, CALL_OUTCOMES, ClientOptions},
     notify::Mailer,
-    server::{Bound, Secrets, Shared, health, ops_router, router},
+    server::{Bound, RESULTS, Secrets, Shared, health, ops_router, router},
     settings::{Settings, Webhooks},
     store::Store,
-    watch::{Tally, Watcher},
+    watch::{
+        Counter, Tally, Watcher,
+        metrics::{FULL, SILENT},
+    },
 };
 
 /// A bot that runs.
@@ -62,6 +65,10 @@ impl Service {
         let credentials =
             AppCredentials { app_id: settings.app.id, private_key: settings.app.private_key };
         let tally = Tally::default();
+        tally.begin(Counter::Calls, CALL_OUTCOMES);
+        tally.begin(Counter::Mails, MAIL_RESULTS);
+        tally.begin(Counter::ConnectionsClosed, &[SILENT]);
+        tally.begin(Counter::ConnectionsRefused, &[FULL]);
         let app = App::new(&credentials, &settings.app.api_url, client, clock.clone())?
             .only(settings.allowed_organizations)
             .counting(tally.clone());
@@ -119,6 +126,7 @@ impl Service {
         let ops = ops.map(|ops| tokio::spawn(ops.serve(ops_router(watcher), stop.clone())));
         let router = match secrets {
             Some(secrets) => {
+                tally.begin(Counter::Webhooks, RESULTS);
                 router(Shared::new(store.clone(), &engine, secrets, clock).counting(tally))
             }
             None => health(),

@@ -10,11 +10,12 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{sync::Mutex, time::Instant};
 
-pub use tally::{Counter, Counts, Labels, OTHER, Tally};
+use self::tally::DEFAULT;
+pub use self::tally::{Counter, Counts, Labels, OTHER, Tally};
 
 use crate::{
     clock::Clock,
-    domain::InstallationId,
+    domain::{InstallationId, OrganizationId},
     engine::Engine,
     github::Limits,
     store::{Store, Watched},
@@ -43,10 +44,23 @@ pub struct View {
     pub reconciled_at: Option<Timestamp>,
     /// How often that is to be.
     pub reconcile_every: Duration,
+    /// The rules in force.
+    pub rules: Vec<RuleInForce>,
     /// What GitHub's last answers said of the hourly limits.
     pub limits: Vec<(InstallationId, Limits)>,
     /// The memory and the files of this process, where the system says.
     pub process: Option<Process>,
+}
+
+/// A rule that may decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInForce {
+    /// For whom.
+    pub organization: OrganizationId,
+    /// To what: `approve`, `deny` or `escalate`.
+    pub effect: &'static str,
+    /// Its id, such as `approve.read-only`; `default` for what is so when no rule applies.
+    pub rule: String,
 }
 
 /// What a process holds.
@@ -123,6 +137,7 @@ impl Watcher {
                 (Err(why.clone()), Err(why))
             }
         };
+        let rules = watched.as_ref().map(|watched| self.rules(watched)).unwrap_or_default();
         View {
             now,
             started_at: self.started_at,
@@ -131,8 +146,27 @@ impl Watcher {
             writable,
             reconciled_at: self.engine.reconciled_at(),
             reconcile_every: self.engine.reconcile_every(),
+            rules,
             limits: self.engine.limits(),
             process: Process::current(),
         }
+    }
+
+    fn rules(&self, watched: &Watched) -> Vec<RuleInForce> {
+        let mut rules = Vec::new();
+        for installation in &watched.installations {
+            let organization = &installation.organization;
+            let Some(policy) = self.engine.policies().in_force(organization).policy else {
+                continue;
+            };
+            let mut add = |effect, rule| {
+                rules.push(RuleInForce { organization: organization.id, effect, rule });
+            };
+            for (id, verb) in policy.rule_ids() {
+                add(verb.as_str(), id.to_string());
+            }
+            add(if policy.denies_by_default() { "deny" } else { "escalate" }, DEFAULT.to_owned());
+        }
+        rules
     }
 }

@@ -14,12 +14,13 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::Duration,
 };
 
 use common::{LIST, Scene, Set, administrating, harmless, until, writing};
 use fakehub::Fault;
 use patwarden::watch::{
-    Counts, View,
+    Counter, Counts, Tally, View,
     metrics::{METRICS, exposition},
     readiness::readiness,
 };
@@ -149,6 +150,77 @@ async fn what_the_bot_does_is_in_its_metrics_and_nobodys_name_is() {
     scene.end().await;
 }
 
+/// A series that begins at one has not risen, to Prometheus: nobody would be woken by the first alarm.
+#[tokio::test]
+async fn what_can_be_counted_stands_at_zero_before_it_is() {
+    let scene = watched(None).await;
+    let text = until("the rules are in force", || async {
+        let (_, _, text) = get(&scene, "/metrics").await;
+        text.contains("\npatwarden_policy_mode{").then_some(text)
+    })
+    .await;
+    let samples = samples(&text);
+    for series in [
+        "patwarden_alarms_total{organization=\"acme\"}",
+        "patwarden_decisions_total{organization=\"acme\",effect=\"deny\",mode=\"enforce\"}",
+        "patwarden_rule_decisions_total{organization=\"acme\",effect=\"approve\",rule=\"approve.read\"}",
+        "patwarden_rule_decisions_total{organization=\"acme\",effect=\"escalate\",rule=\"default\"}",
+        "patwarden_requests_settled_total{organization=\"acme\",outcome=\"approved\",by=\"rule\"}",
+        "patwarden_webhooks_total{result=\"too_large\"}",
+        "patwarden_github_calls_total{outcome=\"unauthorized\"}",
+        "patwarden_mails_total{result=\"refused\"}",
+        "patwarden_connections_refused_total{why=\"full\"}",
+    ] {
+        assert_eq!(samples.get(series), Some(&0.0), "{series} in\n{text}");
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn where_nobody_listens_for_webhooks_there_is_no_count_of_them_that_stands_still() {
+    let off = Set::default().flag("ops-listen", "127.0.0.1:0").flag("webhook", "off");
+    let scene = off.open().await;
+    let (_, _, text) = get(&scene, "/metrics").await;
+    assert!(!text.contains("\npatwarden_webhooks_total"), "{text}");
+    assert!(text.contains("\npatwarden_mails_total"), "{text}");
+    scene.end().await;
+}
+
+/// What is open in an organization that removed the App waits until it is there again. Nobody is to be woken for that.
+#[tokio::test]
+async fn an_organization_that_removed_the_app_is_in_no_number_and_no_problem() {
+    let set = Set::default().flag("ops-listen", "127.0.0.1:0").flag("inventory-interval", "1h");
+    let scene = set.open().await;
+    let fault = scene.hub.fault(Fault::on(LIST).status(500));
+    let asked = scene.ask(harmless("kim"));
+    until("it waits", || async {
+        let (_, _, text) = get(&scene, "/metrics").await;
+        let open = "patwarden_requests_oldest_age_seconds{organization=\"acme\",state=\"waiting\"}";
+        let listed = "patwarden_last_inventory_timestamp_seconds{organization=\"acme\"}";
+        (text.contains(open) && text.contains(listed)).then_some(())
+    })
+    .await;
+    scene.hub.uninstall("acme").unwrap();
+    scene
+        .time_passes_until("the bot sees that it is gone", Duration::from_secs(2), || async {
+            let row = scene.row(asked.request_id).await;
+            row.is_some_and(|row| row.note.contains("not installed"))
+        })
+        .await;
+    let text = until("it is in no number", || async {
+        let (_, _, text) = get(&scene, "/metrics").await;
+        (!text.contains("organization=\"acme\"")).then_some(text)
+    })
+    .await;
+    assert!(!text.contains("organization=\"other\""), "{text}");
+    let (_, all) = ready(&scene).await;
+    assert_eq!(all["oldest_request_seconds"], serde_json::Value::Null, "{all}");
+    scene.hub.clear_fault(fault);
+    scene.hub.install("acme").unwrap();
+    scene.until_it_stands(asked.request_id, "approved by a rule").await;
+    scene.end().await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_said_and_takes_a_bot_that_can_store_webhooks_out_of_no_service() {
     let scene = watched(None).await;
@@ -221,7 +293,8 @@ fn view() -> View {
         watched: Ok(patwarden::store::Watched::default()),
         writable: Ok(()),
         reconciled_at: Some(now),
-        reconcile_every: std::time::Duration::from_secs(300),
+        reconcile_every: Duration::from_secs(300),
+        rules: Vec::new(),
         limits: Vec::new(),
         process: None,
     }
@@ -271,7 +344,10 @@ fn what_lies_too_long_is_told() {
 
 #[test]
 fn without_a_record_the_metrics_are_still_what_is_counted() {
+    let tally = Tally::default();
+    tally.count(Counter::Webhooks, ["stored"]);
     let mut view = view();
+    view.counts = tally.counts();
     view.watched = Err("the disk is gone".to_owned());
     view.writable = Err("the disk is gone".to_owned());
     let samples = samples(&exposition(&view));
@@ -292,7 +368,7 @@ fn the_dashboard_and_the_alerts_speak_of_metrics_and_labels_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let known: BTreeMap<String, &[&str]> =
         METRICS.iter().map(|metric| (metric.name(), metric.labels)).collect();
-    for file in ["deploy/grafana.json", "deploy/alerts.yaml"] {
+    for file in ["deploy/grafana.json", "deploy/alerts.yaml", "deploy/alerts.test.yaml"] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         let names = named(&text);
         assert!(names.len() >= 10, "{file} speaks of {names:?}");
@@ -305,7 +381,8 @@ fn the_dashboard_and_the_alerts_speak_of_metrics_and_labels_that_are_there() {
         for (place, _) in text.match_indices("by (") {
             let inside = text[place + 4..].split(')').next().unwrap();
             for label in inside.split(',').map(str::trim) {
-                assert!(labels.contains(label) || label == "instance", "{file}: by ({inside})");
+                let of_prometheus = matches!(label, "instance" | "alertname");
+                assert!(labels.contains(label) || of_prometheus, "{file}: by ({inside})");
             }
         }
         for (name, labels) in &known {
@@ -325,9 +402,13 @@ fn the_dashboard_and_the_alerts_speak_of_metrics_and_labels_that_are_there() {
 fn every_alert_says_what_to_do_and_the_dashboard_shows_each_part() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let alerts = std::fs::read_to_string(root.join("deploy/alerts.yaml")).unwrap();
+    let tried = std::fs::read_to_string(root.join("deploy/alerts.test.yaml")).unwrap();
     let rules: Vec<&str> = alerts.split("- alert: ").skip(1).collect();
     assert!(rules.len() >= 10);
     for rule in rules {
+        let name = rule.lines().next().unwrap();
+        let fires = format!("exp_samples: [{{ labels: '{{alertname=\"{name}\"}}', value: 1 }}]");
+        assert!(tried.contains(&fires), "nobody tries whether {name} fires");
         for part in ["expr: ", "for: ", "severity: ", "summary: ", "description: "] {
             assert!(rule.contains(part), "no {part}in {rule}");
         }

@@ -311,6 +311,12 @@ impl Policy {
         &self.default.to
     }
 
+    /// Whether a request to which no rule applies is denied; otherwise it is left to people.
+    #[must_use]
+    pub fn denies_by_default(&self) -> bool {
+        self.default.deny
+    }
+
     /// Its files, by name.
     #[must_use]
     pub fn sources(&self) -> &[SourceFile] {

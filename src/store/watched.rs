@@ -56,7 +56,8 @@ pub struct Inventoried {
     pub active: i64,
 }
 
-/// How everything stands.
+/// How everything stands where the App is installed. What is open elsewhere waits until it is there again, and nobody can do
+/// anything about it.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
     /// Where the App is installed.
@@ -140,7 +141,9 @@ impl Store {
         let rows = sqlx::query(
             "SELECT organization_id, state, COUNT(*) AS count, MIN(state_since) AS since, \
                  SUM(unconfirmed) AS unconfirmed \
-               FROM requests WHERE state NOT IN ('settled', 'gone') GROUP BY organization_id, state",
+               FROM requests WHERE state NOT IN ('settled', 'gone') \
+                AND organization_id IN (SELECT organization_id FROM installations) \
+              GROUP BY organization_id, state",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -155,7 +158,8 @@ impl Store {
         }
         let rows = sqlx::query(
             "SELECT organization_id, COUNT(*) AS count, SUM(failures > 0 OR note LIKE $1 || '%') AS failing \
-               FROM escalations WHERE ended_at IS NULL GROUP BY organization_id",
+               FROM escalations WHERE ended_at IS NULL \
+                AND organization_id IN (SELECT organization_id FROM installations) GROUP BY organization_id",
         )
         .bind(NOBODY_REACHED)
         .fetch_all(&self.readers)
@@ -173,7 +177,9 @@ impl Store {
     async fn watch_revocations(&self, watched: &mut Watched) -> Result<(), StoreError> {
         let rows = sqlx::query(
             "SELECT organization_id, state, COUNT(*) AS count FROM revocations \
-              WHERE state IN ('waiting', 'running') GROUP BY organization_id, state",
+              WHERE state IN ('waiting', 'running') \
+                AND organization_id IN (SELECT organization_id FROM installations) \
+              GROUP BY organization_id, state",
         )
         .fetch_all(&self.readers)
         .await?;
@@ -184,9 +190,12 @@ impl Store {
                 count: get(row, "count")?,
             });
         }
-        let rows = sqlx::query("SELECT organization_id, ended_at, active FROM token_listings")
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT organization_id, ended_at, active FROM token_listings \
+              WHERE organization_id IN (SELECT organization_id FROM installations)",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         for row in &rows {
             watched.inventories.push(Inventoried {
                 organization: OrganizationId(get(row, "organization_id")?),

@@ -24,6 +24,12 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The most organizations that have series of their own; the others, by number the later ones, are summed up.
 const MOST_ORGANIZATIONS: usize = 200;
 
+/// The most rules that have a series before they decided anything.
+const MOST_RULES: usize = 2_000;
+
+/// What a decision can come to.
+const EFFECTS: [&str; 3] = ["approve", "deny", "escalate"];
+
 /// One metric.
 pub struct Metric {
     /// Its name without unit and ending.
@@ -536,15 +542,54 @@ fn whole(count: u64) -> f64 {
     count as f64
 }
 
-/// The values of counters that are there before anything was counted: a rate needs a beginning.
-fn known_before(counter: Counter) -> &'static [&'static str] {
+/// How requests mostly end, and through whom.
+const ENDS: [(&str, &str); 10] = [
+    ("approved", "rule"),
+    ("approved", "operator"),
+    ("approved", "reviewers"),
+    ("approved", "person"),
+    ("denied", "rule"),
+    ("denied", "operator"),
+    ("denied", "reviewers"),
+    ("denied", "silence"),
+    ("denied", "person"),
+    ("cancelled", "requester"),
+];
+
+/// The series of each organization that are there before anything was counted: a series that begins at one has not risen,
+/// and so nobody would be woken by the first alarm.
+fn begun(counter: Counter, view: &View) -> Vec<Labels> {
+    let Some(named) = Named::of(view, &Series::default()) else { return Vec::new() };
+    let organizations = || named.names.values().map(|name| Cow::Owned(name.clone()));
     match counter {
-        Counter::Webhooks => crate::server::RESULTS,
-        Counter::Calls => crate::github::CALL_OUTCOMES,
-        Counter::Mails => crate::engine::MAIL_RESULTS,
-        Counter::ConnectionsClosed => &[SILENT],
-        Counter::ConnectionsRefused => &[FULL],
-        _ => &[],
+        Counter::Alarms => organizations().map(|organization| vec![organization]).collect(),
+        Counter::Settled => organizations()
+            .flat_map(|organization| {
+                ENDS.map(|(outcome, by)| {
+                    vec![organization.clone(), Cow::Borrowed(outcome), Cow::Borrowed(by)]
+                })
+            })
+            .collect(),
+        Counter::Decisions => (named.watched.policies.iter())
+            .filter_map(|row| {
+                let name = named.names.get(&row.organization.id)?;
+                Some((name, row.mode.as_ref()?))
+            })
+            .flat_map(|(name, mode)| {
+                EFFECTS.map(|effect| {
+                    vec![Cow::Owned(name.clone()), Cow::Borrowed(effect), Cow::Owned(mode.clone())]
+                })
+            })
+            .collect(),
+        Counter::RuleDecisions => (view.rules.iter())
+            .filter_map(|rule| {
+                let name = named.names.get(&rule.organization)?;
+                let effect = Cow::Borrowed(rule.effect);
+                Some(vec![Cow::Owned(name.clone()), effect, Cow::Owned(rule.rule.clone())])
+            })
+            .take(MOST_RULES)
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -569,9 +614,9 @@ impl Collector for All {
             };
             match metric.from {
                 From::Counted(counter) => {
-                    let mut series: BTreeMap<Labels, u64> = (known_before(counter).iter())
-                        .map(|word| (vec![Cow::Borrowed(*word)], 0))
-                        .collect();
+                    let begun = begun(counter, &self.0).into_iter();
+                    let mut series: BTreeMap<Labels, u64> =
+                        begun.map(|labels| (labels, 0)).collect();
                     let counted = self.0.counts.of(counter);
                     series.extend(counted.map(|(labels, count)| (labels.clone(), count)));
                     for (labels, count) in series {

@@ -16,7 +16,7 @@ const MOST_SERIES: usize = 2_000;
 pub const OTHER: &str = "other";
 
 /// The rule of a decision that no rule made.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +56,13 @@ impl Counts {
         self.0.get(&counter).into_iter().flatten().map(|(labels, count)| (labels, *count))
     }
 
+    fn begin(&mut self, counter: Counter, words: &[&'static str]) {
+        let series = self.0.entry(counter).or_default();
+        for word in words {
+            series.entry(vec![Cow::Borrowed(*word)]).or_default();
+        }
+    }
+
     fn add(&mut self, counter: Counter, labels: Labels) {
         let series = self.0.entry(counter).or_default();
         let full = series.len() >= MOST_SERIES && !series.contains_key(&labels);
@@ -72,6 +79,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Has series with these words for their one label begin at 0. What nobody will ever count has none: whoever watches
+    /// then tells `nothing came` from `nothing can come`.
+    pub fn begin(&self, counter: Counter, words: &[&'static str]) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).begin(counter, words);
+    }
+
     /// Counts one.
     pub fn count(&self, counter: Counter, labels: impl IntoIterator<Item = &'static str>) {
         self.add(counter, labels.into_iter().map(Cow::Borrowed).collect());
