@@ -15,7 +15,7 @@ pub use review::{about_a_place_for_reviews, about_the_branch};
 pub use traffic::{about_approval, about_deliveries, about_deliveries_unread};
 pub use webhook::{about_no_webhook, about_the_webhook};
 
-use crate::github::CallError;
+use crate::{domain::many, github::CallError};
 
 /// How far two clocks may be apart: GitHub refuses a signature that is minutes off, and nothing time-driven happens then.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
@@ -76,12 +76,12 @@ pub fn about_the_clock(ahead: Option<SignedDuration>) -> Option<Finding> {
     if ahead.abs() <= CLOCKS_APART {
         return Some(Finding::well("clock", "this machine's clock goes with GitHub's"));
     }
-    let (minutes, how) =
-        (ahead.abs().as_mins(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    let minutes = ahead.abs().as_mins();
+    let how = if ahead.is_negative() { "behind" } else { "ahead of" };
     Some(found(
         Level::Error,
         "clock",
-        format!("this machine's clock is {minutes} minutes {how} GitHub's"),
+        format!("this machine's clock is {} {how} GitHub's", many(minutes, "minute")),
         "GitHub refuses signatures from another time, and nothing that hangs on time is done: no denial for silence, no \
          standing revocation.",
         "Let the clock be set by NTP: `timedatectl set-ntp true`.",

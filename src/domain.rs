@@ -19,6 +19,6 @@ pub use permissions::{AccessLevel, KNOWN_PERMISSIONS, PermissionGroup, Permissio
 pub use request::{
     Grant, Organization, Owner, RepositorySelection, RequestKind, RequestedToken, TokenRequest,
 };
-pub use text::{cut, for_people, unlinked};
+pub use text::{agrees, cut, for_people, many, unlinked};
 pub use token::{Approval, Coverage, Covered, KnownToken, Membership};
 pub use world::{Repository, Role, TeamRef, Visibility};

@@ -24,7 +24,7 @@ pub use self::{
 };
 
 use crate::{
-    domain::Login,
+    domain::{Login, many},
     rules::{Mode, policy::DigestBlock},
     telemetry::LogFormat,
 };
@@ -107,8 +107,7 @@ pub struct Problems(pub Vec<String>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        writeln!(f, "the settings have {count} problem{}:", if count == 1 { "" } else { "s" })?;
+        writeln!(f, "the settings have {}:", many(self.0.len(), "problem"))?;
         for problem in &self.0 {
             writeln!(f, "  - {problem}")?;
         }

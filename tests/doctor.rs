@@ -164,8 +164,8 @@ async fn another_secret_and_approval_that_is_not_required_show_in_what_github_se
     scene.hub.review_as("olga", asked.request_id, fakehub::Review::Approve).unwrap();
     soon("the webhook is sent", scene.hub.webhooks_sent()).await;
     let (said, code) = doctor(&scene, &[]).await;
-    assert!(code == 1 && said.contains("signed with another secret (401)"), "{said}");
-    assert!(said.contains("acme: GitHub told of 1 tokens that were approved"), "{said}");
+    assert!(code == 1 && said.contains("for a signature with another secret (401)"), "{said}");
+    assert!(said.contains("acme: GitHub told of 1 token that was approved"), "{said}");
     scene.end().await;
 }
 

@@ -184,14 +184,14 @@ async fn rows_that_cannot_be_read_are_counted_where_a_filter_might_mean_them() {
     };
     garbled();
     let (out, error, _) = run(&scene, "patwarden tokens list --repository web", "").await;
-    assert!(out.contains("Of the tokens that reach the repository, 1 are listed"), "{out}{error}");
+    assert!(out.contains("Of the tokens that reach the repository, 1 is listed"), "{out}{error}");
     garbled();
     // What scripts read stays as it is.
     let (out, error, _) = run(&scene, "patwarden tokens list --repository web --json", "").await;
-    assert!(error.contains("Of the tokens that reach the repository, 1 are listed"), "{error}");
+    assert!(error.contains("Of the tokens that reach the repository, 1 is listed"), "{error}");
     assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok(), "{out}");
     garbled();
     let (out, error, code) = run(&scene, "patwarden tokens revoke --owner kim", "").await;
-    assert!(out.contains("1 tokens are listed by GitHub in a form"), "{code} {out}{error}");
+    assert!(out.contains("1 token is listed by GitHub in a form"), "{code} {out}{error}");
     scene.end().await;
 }

@@ -40,7 +40,7 @@ async fn the_readmes_way_of_reviewing_by_hand_works_as_it_is_written() {
 
     // Somebody who types anything else than the number leaves them, and so does --dry-run.
     let (out, _, code) = run(&scene, approve, "yes\n").await;
-    assert!(out.contains("Type 1 to approve them") && out.contains("Nothing was sent."), "{out}");
+    assert!(out.contains("Type 1 to approve it") && out.contains("Nothing was sent."), "{out}");
     assert_eq!((code, scene.calls(REVIEW)), (1, 0));
     let (out, _, code) = run(&scene, &format!("{approve} --dry-run"), "").await;
     assert!(out.contains("1 of 1 would be"), "{out}");
@@ -123,7 +123,7 @@ async fn which_repositories_a_request_would_reach_is_known_where_it_was_judged()
     let unread = scene.ask(writing("ben")).request_id;
     scene.until_left_to_people(unread).await;
     let (out, ..) = run(&scene, "patwarden requests list --repository web", "").await;
-    assert!(out.contains("others nobody can say whether they are meant"), "{out}");
+    assert!(out.contains("Of 1 other nobody can say whether it is meant"), "{out}");
     scene.end().await;
 }
 

@@ -20,6 +20,7 @@ use super::{Exit, output};
 use crate::{
     audit::{Entry, Event},
     clock::Clock,
+    domain::many,
     rules::render,
     service::Service,
     settings::{Settings, Sources},
@@ -270,8 +271,9 @@ async fn summary(stage: &Stage, steps: usize, took: Duration) -> anyhow::Result<
         outcomes.iter().filter(|(_, outcome)| wanted(outcome)).count()
     };
     output::line(format_args!(
-        "{steps} requests in {:.0} s: {} approved ({} of them found wider than decided, and revoked), {} denied, \
+        "{} in {:.0} s: {} approved ({} of them found wider than decided, and revoked), {} denied, \
          {} waiting for people, {} taken back by the requester.",
+        many(steps, "request"),
         took.as_secs_f64(),
         count(|outcome| matches!(outcome, Outcome::Approved { .. })),
         stage.hub.revocations(ORGANIZATION).len(),

@@ -13,7 +13,7 @@ use crate::{
     audit::Audit,
     clock::Clock,
     doctor::{self, Finding, Hearing, Level, Needed, Unsent},
-    domain::Login,
+    domain::{Login, many},
     engine::{Engine, EngineOptions, Policies, sent_lately},
     github::{
         App, AppCredentials, CallError, ClientOptions, Granted, HookDelivery, InstallationClients,
@@ -156,7 +156,9 @@ impl Report {
                 "Nothing is wrong so far. Start `patwarden serve`, and run this again.".to_owned()
             }
             (0, 0) => "All is well.".to_owned(),
-            (errors, warnings) => format!("{errors} errors, {warnings} warnings."),
+            (errors, warnings) => {
+                format!("{}, {}.", many(errors, "error"), many(warnings, "warning"))
+            }
         });
         Ok(())
     }
@@ -426,8 +428,8 @@ fn examine_policy(report: &mut Report, policies: &Policies, one: &Granted, recor
         (Some(policy), None) => {
             let mode = policy.mode().as_str();
             let what = format!(
-                "{} rules in force, mode {mode}, from {}",
-                policy.rule_count(),
+                "{} in force, mode {mode}, from {}",
+                many(policy.rule_count(), "rule"),
                 in_force.source
             );
             if mode == "shadow" {

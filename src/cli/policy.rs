@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{Exit, StoreArgs, output};
 use crate::{
-    domain::{Login, Organization, OrganizationId, RepositoryId},
+    domain::{Login, Organization, OrganizationId, RepositoryId, many},
     engine::{ENTERPRISE, EVERYBODY, trusted_as, whose_of},
     store::{PinnedBy, PolicyInForceRow, PolicyPlaceRow, Refused, Store},
 };
@@ -173,8 +173,8 @@ fn print_place(place: &PolicyPlaceRow) {
     if let (Some(good), Some(at)) = (&place.good, place.loaded_at) {
         let commit = good.commit.as_deref().map(|commit| format!(" of commit {commit}"));
         output::line(format_args!(
-            "  last good: {} files{}, since {} UTC",
-            good.files.len(),
+            "  last good: {}{}, since {} UTC",
+            many(good.files.len(), "file"),
             commit.unwrap_or_default(),
             at.strftime("%Y-%m-%d %H:%M:%S")
         ));

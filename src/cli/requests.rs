@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{Exit, StoreArgs, filter::AskedArgs, known, output};
 use crate::{
-    domain::{Permissions, RepositorySelection},
+    domain::{Permissions, RepositorySelection, agrees, many},
     engine::lifecycle::State,
     rules::render,
     store::{DecisionRow, PolicyInForceRow, RequestFilter, RequestRow, ReviewRow, Store},
@@ -194,14 +194,18 @@ impl Requests {
         for (_, login, count) in &unconfirmed {
             output::line("");
             output::line(format_args!(
-                "{count} of {} wait for a confirmation: patwarden requests confirm --org {}",
+                "{} of {} {} for a confirmation: patwarden requests confirm --org {}",
+                many(*count, "request"),
                 output::cell(login, 40),
+                agrees(*count, "waits", "wait"),
                 output::cell(login, 40)
             ));
         }
         for limit in &parked {
             let left = match (limit.remaining, limit.call_limit) {
-                (Some(left), Some(all)) => format!(", with {left} of {all} calls left this hour"),
+                (Some(left), Some(all)) => {
+                    format!(", with {left} of {} left this hour", many(all, "call"))
+                }
                 _ => String::new(),
             };
             output::line("");
@@ -214,8 +218,12 @@ impl Requests {
         if backlog.unread > 0 {
             output::line("");
             output::line(format_args!(
-                "{} signed deliveries were not understood, and are kept; the newest:",
-                backlog.unread
+                "{} not understood, and kept; the newest:",
+                format_args!(
+                    "{} {}",
+                    many(backlog.unread, "signed delivery"),
+                    agrees(backlog.unread, "was", "were")
+                )
             ));
             for delivery in unread {
                 output::line(format_args!(
@@ -255,14 +263,18 @@ impl Confirm {
             rows.iter().filter(of).count()
         };
         output::line(format_args!(
-            "{login}: {count} waiting requests; as judged so far, {} would be approved, {} denied, {} left to people.",
+            "{login}: {}; as judged so far, {} would be approved, {} denied, {} left to people.",
+            many(*count, "waiting request"),
             effects("approve"),
             effects("deny"),
             effects("escalate"),
         ));
-        output::line("They are judged again on fresh facts before anything is sent.");
+        output::line("Each is judged again on fresh facts before anything is sent.");
         if !self.yes {
-            output::line(format_args!("Type {count} to let them go, anything else to leave them:"));
+            let them = agrees(*count, "it", "them");
+            output::line(format_args!(
+                "Type {count} to let {them} go, anything else to leave {them}:"
+            ));
             let typed = output::typed().await?;
             if typed.trim() != count.to_string() {
                 output::line("Left as they are.");
@@ -271,7 +283,10 @@ impl Confirm {
         }
         let confirmed = store.confirm(*organization, crate::clock::Clock::system().now()).await?;
         output::line(format_args!(
-            "{confirmed} requests are free; `patwarden serve` takes them up."
+            "{} {} free; `patwarden serve` takes {} up.",
+            many(confirmed, "request"),
+            agrees(confirmed, "is", "are"),
+            agrees(confirmed, "it", "them")
         ));
         Ok(Exit::Well)
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Exit, StoreArgs, known, output};
 use crate::{
-    domain::GrantId,
+    domain::{GrantId, agrees, many},
     engine::lapsed,
     store::{ItemState, RevocationItemRow, RevocationRow, RevocationState, Store},
 };
@@ -311,10 +311,11 @@ fn head(revocation: &RevocationRow, counts: &[(ItemState, i64)]) {
         output::line(format_args!("  reason     {}", output::cell(&revocation.reason, 1_000)));
     }
     output::line(format_args!(
-        "  planned    {} by {}; {} tokens were active",
+        "  planned    {} by {}; {} {} active",
         at(revocation.planned_at),
         output::cell(&revocation.planned_by, 200),
-        revocation.active
+        many(revocation.active, "token"),
+        agrees(revocation.active, "was", "were")
     ));
     if let (Some(by), Some(when)) = (&revocation.confirmed_by, revocation.confirmed_at) {
         output::line(format_args!("  confirmed  {} by {}", at(when), output::cell(by, 200)));
@@ -375,16 +376,18 @@ pub(super) async fn report(
 /// Asks for the number of tokens.
 pub(super) async fn confirmed(revocation: &RevocationRow, tokens: i64) -> anyhow::Result<bool> {
     output::line(format_args!(
-        "Revocation {} takes the access of {tokens} tokens of {} away: {}",
+        "Revocation {} takes the access of {} of {} away: {}",
         revocation.id,
+        many(tokens, "token"),
         output::cell(revocation.organization.login.as_str(), 40),
         output::cell(&which(revocation), 500)
     ));
     if tokens == revocation.active {
         output::line("EVERY active token of the organization is meant.");
     }
-    output::line("It cannot be undone: their owners would have to ask again.");
-    output::line(format_args!("Type {tokens} to revoke them, anything else to leave them:"));
+    output::line("It cannot be undone: access would have to be asked for again.");
+    let them = agrees(tokens, "it", "them");
+    output::line(format_args!("Type {tokens} to revoke {them}, anything else to leave {them}:"));
     let typed = output::typed().await?;
     Ok(typed.trim() == tokens.to_string())
 }

@@ -3,7 +3,10 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, error::Error};
 
 use super::{Exit, Given, output, setting_flags};
-use crate::settings::{KEYS, Settings};
+use crate::{
+    domain::many,
+    settings::{KEYS, Settings},
+};
 
 /// What the settings come to.
 #[derive(Subcommand)]
@@ -82,7 +85,7 @@ impl Show {
             );
             for (name, entries) in &tables {
                 output::line("");
-                output::line(format_args!("[{name}] has {entries} entries."));
+                output::line(format_args!("[{name}] has {}.", many(*entries, "entry")));
             }
             for note in &notes {
                 output::line("");

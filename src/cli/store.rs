@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Exit, StoreArgs, output};
-use crate::store::{Looked, Store};
+use crate::{
+    domain::many,
+    store::{Looked, Store},
+};
 
 /// What is done with the files.
 #[derive(Subcommand)]
@@ -84,11 +87,11 @@ impl Where {
                 .last_decision_at
                 .map(|at| format!(", the last of {} UTC", at.strftime("%Y-%m-%d %H:%M")));
             output::line(format_args!(
-                "Sound: {} requests, {} decisions{}; {} deliveries, {} of them not read yet.",
-                looked.requests,
-                looked.decisions,
+                "Sound: {}, {}{}; {}, {} of them not read yet.",
+                many(looked.requests, "request"),
+                many(looked.decisions, "decision"),
                 last.unwrap_or_default(),
-                looked.deliveries,
+                many(looked.deliveries, "delivery"),
                 looked.unread
             ));
         }

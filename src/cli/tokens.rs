@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{Exit, output};
 use crate::{
-    domain::{Approval, Grant, KnownToken},
+    domain::{Approval, Grant, KnownToken, agrees, many},
     rules::render,
 };
 
@@ -80,13 +80,16 @@ fn unreadable(reaching: usize, all: i64) -> Vec<String> {
     let mut lines = Vec::new();
     if reaching > 0 {
         lines.push(format!(
-            "Of the tokens that reach the repository, {reaching} are listed by GitHub in a form that this version cannot read: \
-             whether others here are among them nobody can say."
+            "Of the tokens that reach the repository, {reaching} {} listed by GitHub in a form that this version cannot read: \
+             nobody can say whether others here are among those.",
+            agrees(reaching, "is", "are")
         ));
     }
     if all > 0 {
         lines.push(format!(
-            "{all} tokens are listed by GitHub in a form that this version cannot read: look at them in the settings."
+            "{} {} listed by GitHub in a form that this version cannot read: look in the settings.",
+            many(all, "token"),
+            agrees(all, "is", "are")
         ));
     }
     lines

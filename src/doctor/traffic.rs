@@ -7,7 +7,7 @@ use std::{
 
 use super::{Finding, Level, found};
 use crate::{
-    domain::InstallationId,
+    domain::{InstallationId, agrees, many},
     github::{Granted, HookDelivery},
 };
 
@@ -66,13 +66,13 @@ pub fn about_deliveries(deliveries: &[HookDelivery], missing: usize) -> Finding 
     let (level, what, mend) = match status {
         401 => (
             Level::Error,
-            "were refused, since they are signed with another secret (401)",
+            "were refused, for a signature with another secret (401)",
             "Set GITHUB_WEBHOOK_SECRET to the secret on the App's settings page, or that one to this; several may be given, \
              separated by commas, while one is replaced.",
         ),
         404 | 405 => (
             Level::Error,
-            "came where nobody receives them (404 or 405)",
+            "came where nobody listens (404 or 405)",
             "Compare the App's webhook address with the address and the path of this server, and with what the proxy passes on.",
         ),
         413 => (
@@ -92,13 +92,10 @@ pub fn about_deliveries(deliveries: &[HookDelivery], missing: usize) -> Finding 
              in, and whether the certificate is one that GitHub trusts.",
         ),
     };
-    found(
-        level,
-        ABOUT,
-        format!("the {count} newest webhooks of {} {what}", newest.len()),
-        by_listing,
-        mend,
-    )
+    let what = what.replacen("were", agrees(count, "was", "were"), 1);
+    let several = many(count, "newest webhook");
+    let which = agrees(count, "newest webhook", &several);
+    found(level, ABOUT, format!("the {which} of {} {what}", newest.len()), by_listing, mend)
 }
 
 /// Whether an organization asks owners at all, as far as webhooks tell: where approval is not required, tokens are
@@ -121,7 +118,9 @@ pub fn about_approval(one: &Granted, deliveries: &[HookDelivery]) -> Option<Find
         Level::Warning,
         one.installation.organization.login.as_str(),
         format!(
-            "GitHub told of {approved} tokens that were approved, and of none that was asked for"
+            "GitHub told of {} that {} approved, and of none that was asked for",
+            many(approved, "token"),
+            agrees(approved, "was", "were")
         ),
         "That is so where the organization does not require approval: then nothing is ever judged. It is also so where only owners \
          made tokens, who need no approval.",
@@ -204,7 +203,7 @@ mod tests {
         };
         let approved = delivery("a", 202, "approved");
         let hint = about_approval(&one, std::slice::from_ref(&approved)).unwrap();
-        assert!(hint.what.contains("of 1 tokens") && hint.about == "acme", "{hint:?}");
+        assert!(hint.what.contains("of 1 token that was") && hint.about == "acme", "{hint:?}");
         let asked = [approved.clone(), delivery("b", 202, "created")];
         assert_eq!(about_approval(&one, &asked), None);
         let elsewhere = HookDelivery { installation_id: Some(InstallationId(6)), ..approved };

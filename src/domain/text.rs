@@ -1,4 +1,7 @@
-//! Text that strangers wrote, made fit to be shown: nothing in it may steer what shows it.
+//! Text for people: what strangers wrote, made fit to be shown, so that nothing in it steers what shows it; and numbers of
+//! things in words.
+
+use std::fmt::Display;
 
 /// `text` without control characters, line breaks, and the invisible characters that reorder or hide
 /// text (bidirectional controls, zero-width characters, tags), with runs of white space as one blank.
@@ -56,6 +59,32 @@ pub fn unlinked(text: &str) -> String {
     shown
 }
 
+/// So many of them: `1 token`, `2 tokens`, `0 deliveries`, `3 people`. `what` names one.
+#[must_use]
+pub fn many<N: Number>(number: N, what: &str) -> String {
+    let ends_in_ies = what.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    if number == N::from(1) {
+        format!("1 {what}")
+    } else if let Some(before) = what.strip_suffix("person") {
+        format!("{number} {before}people")
+    } else if let Some(stem) = ends_in_ies {
+        format!("{number} {stem}ies")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
+/// The word that goes with so many: `is` with one, `are` with any other number.
+#[must_use]
+pub fn agrees<'a, N: Number>(number: N, with_one: &'a str, with_more: &'a str) -> &'a str {
+    if number == N::from(1) { with_one } else { with_more }
+}
+
+/// What counts things.
+pub trait Number: Copy + Display + PartialEq + From<u8> {}
+
+impl<N: Copy + Display + PartialEq + From<u8>> Number for N {}
+
 /// Characters that are drawn as nothing, or that change how their neighbours are drawn.
 fn steers(character: char) -> bool {
     matches!(character,
@@ -68,7 +97,7 @@ fn steers(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, for_people, unlinked};
+    use super::{agrees, cut, for_people, many, unlinked};
 
     #[test]
     fn a_name_cannot_reorder_or_break_the_line_it_stands_in() {
@@ -82,6 +111,23 @@ mod tests {
         assert_eq!(unlinked("see https://a.example/x?b=c"), "see https[:]//a[.]example/x?b=c");
         assert_eq!(unlinked("kim@acme.example"), "kim[@]acme[.]example");
         assert_eq!(unlinked("release 1.2. Done: web/api"), "release 1.2. Done: web/api");
+    }
+
+    #[test]
+    fn one_of_a_thing_is_told_as_one() {
+        for (told, due) in [
+            (many(1_u64, "token"), "1 token"),
+            (many(0_usize, "token"), "0 tokens"),
+            (many(2_i64, "active token"), "2 active tokens"),
+            (many(1_u32, "delivery"), "1 delivery"),
+            (many(3_u32, "delivery"), "3 deliveries"),
+            (many(2_u8, "day"), "2 days"),
+            (many(1_u8, "person"), "1 person"),
+            (many(41_u8, "person"), "41 people"),
+        ] {
+            assert_eq!(told, due);
+        }
+        assert_eq!((agrees(1_u8, "is", "are"), agrees(0_u8, "is", "are")), ("is", "are"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     audit::Audit,
     clock::Clock,
-    domain::{InstallationId, OrganizationId},
+    domain::{InstallationId, OrganizationId, many},
     github::{
         App, CallError, ClientOptions, GrantPage, GrantPages, InstallationClients, Limits, Read,
     },
@@ -114,9 +114,9 @@ pub enum BulkError {
     Store(#[from] StoreError),
     /// Our clock is not GitHub's, and what is asked for depends on the time.
     #[error(
-        "this machine's clock is {minutes} minutes {} GitHub's: nothing that depends on time is done before they agree. \
+        "this machine's clock is {} {} GitHub's: nothing that depends on time is done before they agree. \
          Set the clock (is a time service running?), then try again",
-        if *ahead { "ahead of" } else { "behind" }
+        many(*minutes, "minute"), if *ahead { "ahead of" } else { "behind" }
     )]
     ClocksApart {
         /// How far.

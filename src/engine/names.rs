@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::why_no_properties;
 use crate::{
-    domain::{Login, Organization, cut, for_people},
+    domain::{Login, Organization, cut, for_people, many},
     github::{App, CallError, ClientOptions, InstallationClients, Read},
     rules::{
         load::Loaded,
@@ -224,7 +224,8 @@ impl Asker<'_> {
         };
         let missing: Vec<Login> = wanted.difference(&there).cloned().collect();
         if missing.len() > ONE_BY_ONE {
-            let what = format!("whether {} people are billing managers of {own}", missing.len());
+            let people = many(missing.len(), "person");
+            let what = format!("whether {people} are billing managers of {own}");
             self.not(what, "that is a call for each");
         } else {
             // Who only sees the bills, or has not accepted an invitation yet, is in no list.

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::letter::{self, Line, escaped, shown};
-use crate::{domain::Login, rules::Span};
+use crate::{
+    domain::{Login, agrees, many},
+    rules::Span,
+};
 
 /// What is said to the owner of some tokens before they are revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,18 +230,18 @@ impl Revoked {
 const STAYS: &str = "The token itself is not deleted, and public data stays readable with it.";
 
 fn these(tokens: usize) -> &'static str {
-    if tokens == 1 { "this token" } else { "these tokens" }
+    agrees(tokens, "this token", "these tokens")
 }
 
 /// A span in words.
 fn span(span: Span) -> String {
     let seconds = span.seconds();
-    let (many, one) = match seconds {
+    let (number, one) = match seconds {
         seconds if seconds % 86_400 == 0 => (seconds / 86_400, "day"),
         seconds if seconds % 3_600 == 0 => (seconds / 3_600, "hour"),
         seconds => (seconds / 60, "minute"),
     };
-    format!("{many} {one}{}", if many == 1 { "" } else { "s" })
+    many(number, one)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::{PermissionGroup, Repository, TeamRef, cut, for_people};
+use crate::domain::{PermissionGroup, Repository, TeamRef, cut, for_people, many};
 
 use super::{
     condition::{Condition, PropertyTest, RepositoryTest, age, unused_for, visible_length},
@@ -52,7 +52,7 @@ pub(crate) fn wanted(condition: &Condition) -> String {
         }
         Condition::RequestKind(kinds) => any_of(kinds.iter().map(|kind| kind.as_str().to_owned())),
         Condition::RequestReason { min_length, matches } => {
-            let length = min_length.map(|least| format!("at least {least} characters"));
+            let length = min_length.map(|least| format!("at least {}", many(least, "character")));
             let text = matches.as_ref().map(|pattern| format!("matches {}", pattern.source()));
             length.into_iter().chain(text).collect::<Vec<_>>().join(", ")
         }
@@ -117,7 +117,7 @@ pub(crate) fn found(check: &Check, subject: &Subject<'_>) -> String {
         }
         Condition::RequestReason { .. } => {
             let reason = request.reason.as_deref().unwrap_or_default();
-            format!("{} ({} characters)", quoted(reason), visible_length(reason))
+            format!("{} ({})", quoted(reason), many(visible_length(reason), "character"))
         }
         Condition::RequestAge(_) => match age(subject) {
             Measure::Finite(seconds) => Span(seconds).to_string(),
@@ -343,14 +343,14 @@ fn hint(check: &Check) -> Option<String> {
     }
     Some(match (&check.condition, check.part == Part::Unless) {
         (Condition::TokenLifetime(bounds), false) => {
-            format!("a lifetime of {}", bounds.written(|days| format!("{days} days")))
+            format!("a lifetime of {}", bounds.written(|days| many(days, "day")))
         }
         (Condition::TokenLifetime(_), true) => "another lifetime".to_owned(),
         (Condition::TokenNeverExpires(_), _) => "an expiry date".to_owned(),
         (Condition::TokenExpired(_), _) => "a token that has not expired".to_owned(),
         (Condition::TokenName(_), _) => "another form of token name".to_owned(),
         (Condition::RequestReason { min_length: Some(least), matches: None }, false) => {
-            format!("a reason of at least {least} characters")
+            format!("a reason of at least {}", many(*least, "character"))
         }
         (Condition::RequestReason { .. }, _) => "a reason in the expected form".to_owned(),
         (Condition::RepositorySelection(_), _) => "another selection of repositories".to_owned(),

@@ -23,6 +23,7 @@ use super::{
     names::{MOST_NAMES, Name, Named},
     policy::Policy,
 };
+use crate::domain::many;
 use serde::{Deserialize, Serialize};
 
 pub use conditions::VOCABULARY;
@@ -210,7 +211,11 @@ pub fn load_layers(sources: &Sources) -> Loaded {
     if draft.rules.len() * cases.len() > MAX_JUDGED {
         let place = Place::start(files.first().map_or("rules", |file| file.name.as_str()));
         let (rules, cases) = (draft.rules.len(), cases.len());
-        let message = format!("{cases} cases on {rules} rules are more than anybody waits for");
+        let message = format!(
+            "{} on {} are more than anybody waits for",
+            many(cases, "case"),
+            many(rules, "rule")
+        );
         let help = format!("rules times cases: at most {MAX_JUDGED}");
         diagnostics.push(Diagnostic::new(Code::TooLarge, place, message).help(help));
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{cut, for_people};
+use crate::domain::{agrees, cut, for_people, many};
 
 use super::{
     cases::{self, Report},
@@ -127,10 +127,11 @@ fn title(
     if policy.is_none() {
         return format!("{} in the rules: they would not be used", many(errors, "error"));
     }
-    let cases = many(report.cases.len(), "case");
+    let cases = report.cases.len();
+    let cases = format!("{} {}", many(cases, "case"), agrees(cases, "passes", "pass"));
     match consequences {
         Consequences::Known(plan, _) if plan.changes_nothing() => {
-            format!("valid; {cases} pass; nothing on record comes out otherwise")
+            format!("valid; {cases}; nothing on record comes out otherwise")
         }
         Consequences::Known(plan, _) => {
             let (before, after) = plan.mode;
@@ -140,13 +141,13 @@ fn title(
                 format!("mode {} → {}; ", before.as_str(), after.as_str())
             };
             format!(
-                "{mode}valid; {cases} pass; {} milder, {} stricter, {} uncovered",
+                "{mode}valid; {cases}; {} milder, {} stricter, {} uncovered",
                 plan.loosened(),
                 plan.flips.len() - plan.loosened(),
                 plan.uncovered.len()
             )
         }
-        _ => format!("valid; {cases} pass"),
+        _ => format!("valid; {cases}"),
     }
 }
 
@@ -159,7 +160,7 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
                 text,
                 "**These rules would not be used.** There {} {}; the rules in force would stay, and nothing would be \
                  approved until the file is mended.",
-                if errors == 1 { "is" } else { "are" },
+                agrees(errors, "is", "are"),
                 many(errors, "error")
             );
         }
@@ -184,7 +185,8 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
     let counted = match loaded.compiled {
         None => "Not run: the rules cannot be read as they are.".to_owned(),
         Some(_) => {
-            format!("{} of {} pass.", report.cases.len() - failing.len(), report.cases.len())
+            let passing = report.cases.len() - failing.len();
+            format!("{passing} of {} {}.", report.cases.len(), agrees(passing, "passes", "pass"))
         }
     };
     let _ = writeln!(text, "\n### Cases\n\n{counted}");
@@ -207,7 +209,7 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
     let unexercised: Vec<_> = report.unexercised.iter().filter(|rule| own.contains(rule)).collect();
     if !unexercised.is_empty() {
         let rules: Vec<_> = unexercised.iter().map(|rule| format!("`{rule}`")).collect();
-        let _ = writeln!(text, "\nNo case exercises {}.", cut(&rules.join(", "), 2_000));
+        let _ = writeln!(text, "\nNo case shows what these do: {}.", cut(&rules.join(", "), 2_000));
     }
     text.push_str("\n### What this change would do\n\n");
     match consequences {
@@ -235,10 +237,6 @@ fn summary(loaded: &Loaded, report: &Report, errors: usize, consequences: &Conse
 /// Text that others wrote, inside a quotation of code: nothing ends it, nothing in it is markup.
 fn code(text: &str) -> String {
     cut(&for_people(text).replace('`', "'"), 500)
-}
-
-fn many(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn annotation(diagnostic: &Diagnostic) -> Annotation {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::quantity;
+use crate::domain::many;
 
 /// What somebody answered, fit to be written into a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,8 @@ impl Answers {
             .map_err(|why| format!("a lifetime of `{lifetime}`: {why}"))?;
         if !(1..=366).contains(&days) {
             return Err(format!(
-                "a lifetime of {days} days: write 1 to 366, which is GitHub's own limit"
+                "a lifetime of {}: write 1 to 366, which is GitHub's own limit",
+                many(days, "day")
             ));
         }
         let nobody = ("nobody", Who::Nobody);

@@ -10,18 +10,20 @@ use sqlx::sqlite::SqliteRow;
 
 use self::texts::{FORGOTTEN, Traces, has_word, mailed_to};
 use super::{Store, StoreError, Tx, get};
-use crate::domain::UserId;
+use crate::domain::{UserId, many};
 
-/// What is under way about them, by `$1`, the user's number; and what to do about it.
-const UNDER_WAY: &[(&str, &str)] = &[
+/// What is under way about them, by `$1`, the user's number; what it is that is counted, and what to do about it.
+const UNDER_WAY: &[(&str, &str, &str)] = &[
     (
         "SELECT COUNT(*) AS n FROM requests WHERE owner_id = $1 AND (state NOT IN ('settled', 'gone') \
             OR due_at IS NOT NULL OR in_doubt IS NOT NULL)",
-        "requests that are not over: deny them, or have them cancelled",
+        "request",
+        "not over yet: deny, or have it cancelled",
     ),
     (
         "SELECT COUNT(*) AS n FROM tokens WHERE owner_id = $1 AND gone_at IS NULL",
-        "tokens with access: revoke them, and wait for the next inventory",
+        "token",
+        "with access: revoke, and wait for the next inventory",
     ),
     (
         // A list says of a token that it has no access once it began after the request was over, lagging as GitHub's lists do.
@@ -29,29 +31,34 @@ const UNDER_WAY: &[(&str, &str)] = &[
             AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.organization_id = r.organization_id AND t.token_id = r.token_id) \
             AND NOT EXISTS (SELECT 1 FROM token_listings l WHERE l.organization_id = r.organization_id \
                 AND l.unreadable = 0 AND l.began_at > r.state_since + 60000)",
-        "requests that may have given a token which is on no list yet: list the tokens first, a minute after the approval: \
+        "request",
+        "by which a token may have access that is on no list yet: list the tokens first, a minute after the approval: \
          `patwarden tokens list --org ORG --refresh`",
     ),
     (
         "SELECT COUNT(*) AS n FROM effects e JOIN requests r USING (organization_id, request_id) \
           WHERE r.owner_id = $1 AND e.state IN ('recorded', 'sent')",
-        "calls whose answer is not known: `patwarden serve` finds out",
+        "call",
+        "without a known answer: `patwarden serve` finds out",
     ),
     (
         "SELECT COUNT(*) AS n FROM escalations x JOIN requests r USING (organization_id, request_id) \
           WHERE r.owner_id = $1 AND x.ended_at IS NULL",
-        "questions to reviewers that have no end: `patwarden serve` ends them with the request",
+        "question",
+        "to reviewers without an end: `patwarden serve` ends it with the request",
     ),
     (
         "SELECT COUNT(*) AS n FROM review_issues i LEFT JOIN requests r USING (organization_id, request_id) \
           WHERE (r.owner_id = $1 OR i.owner_id = $1) AND i.state NOT IN ('closed', 'lost')",
-        "issues that are open: `patwarden serve` closes them",
+        "open issue",
+        "of reviewers: `patwarden serve` closes it",
     ),
     (
         "SELECT COUNT(*) AS n FROM mails WHERE state = 'waiting' AND (key GLOB 'revoked/*/' || $1 OR key GLOB 'notice/*/' || $1 || '/*' \
             OR EXISTS (SELECT 1 FROM requests r WHERE r.owner_id = $1 \
                 AND key LIKE 'escalation/' || r.organization_id || '/' || r.request_id || '/%'))",
-        "mails that are not sent yet: `patwarden serve` sends them",
+        "mail",
+        "not sent yet: `patwarden serve` does",
     ),
 ];
 
@@ -275,11 +282,11 @@ impl Store {
 impl Tx {
     async fn under_way(&mut self, person: &Person) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
-        for (count, what) in UNDER_WAY {
-            let row = sqlx::query(*count).bind(person.id.0).fetch_one(&mut *self.inner).await?;
+        for (sql, what, then) in UNDER_WAY {
+            let row = sqlx::query(*sql).bind(person.id.0).fetch_one(&mut *self.inner).await?;
             let count: i64 = get(&row, "n")?;
             if count > 0 {
-                found.push(format!("{count} {what}"));
+                found.push(format!("{} {then}", many(count, what)));
             }
         }
         Ok(found)
@@ -288,7 +295,7 @@ impl Tx {
     async fn forget(&mut self, person: &Person) -> Result<Forgotten, StoreError> {
         let under_way = self.under_way(person).await?;
         if !under_way.is_empty() {
-            return Err(StoreError::Unfit(format!("there are {}", under_way.join("; "))));
+            return Err(StoreError::Unfit(format!("under way: {}", under_way.join("; "))));
         }
         let id = person.id.0;
         let traces = self.traces_of(person).await?;

@@ -8,7 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::View;
-use crate::store::{OpenRequests, Watched};
+use crate::{
+    domain::{agrees, many},
+    store::{OpenRequests, Watched},
+};
 
 /// How long after the start nobody is worried about what was not done yet.
 const SETTLING: SignedDuration = SignedDuration::from_mins(2);
@@ -189,8 +192,8 @@ fn waiting(view: &View, watched: &Watched) -> Vec<Problem> {
     if let Some(since) = longer(watched.oldest_delivery, DELIVERY_LIES) {
         problems.push(Problem::new(
             format!(
-                "{} webhooks are stored and not read, the oldest for {}",
-                watched.deliveries_waiting,
+                "{} stored and not read, the oldest for {}",
+                with_is(watched.deliveries_waiting, "webhook"),
                 span(now, since)
             ),
             "what they tell of is decided late",
@@ -215,7 +218,11 @@ fn waiting(view: &View, watched: &Watched) -> Vec<Problem> {
     let unconfirmed: i64 = watched.requests.iter().map(|row| row.unconfirmed).sum();
     if unconfirmed > 0 {
         problems.push(Problem::new(
-            format!("{unconfirmed} requests wait for somebody to confirm"),
+            format!(
+                "{} {} for somebody to confirm",
+                many(unconfirmed, "request"),
+                agrees(unconfirmed, "waits", "wait")
+            ),
             "a first run or a changed policy would act on many at once, so nothing is sent",
             "`patwarden requests list`, then `patwarden requests confirm --org LOGIN`",
         ));
@@ -223,14 +230,22 @@ fn waiting(view: &View, watched: &Watched) -> Vec<Problem> {
     let failing: i64 = watched.escalations.iter().map(|row| row.failing).sum();
     if failing > 0 {
         problems.push(Problem::new(
-            format!("nobody could be asked about {failing} requests, or not everything could be said"),
+            format!(
+                "nobody could be asked about {}, or not everything could be said",
+                many(failing, "request")
+            ),
             "reviewers do not know of them, and no time counts against a request before somebody was reached",
             "`patwarden doctor` looks at the App's permissions and at mail; the log names each",
         ));
     }
     if let Some(since) = longer(watched.oldest_mail, MAIL_WAITS) {
         problems.push(Problem::new(
-            format!("{} mails wait, the oldest for {}", watched.mails_waiting, span(now, since)),
+            format!(
+                "{} {}, the oldest for {}",
+                many(watched.mails_waiting, "mail"),
+                agrees(watched.mails_waiting, "waits", "wait"),
+                span(now, since)
+            ),
             "owners do not hear of what is to be decided, or of what will be revoked",
             "`patwarden doctor` says what the mail server answers",
         ));
@@ -264,6 +279,10 @@ fn installed(view: &View, watched: &Watched) -> Vec<Problem> {
     problems
 }
 
+fn with_is(number: i64, what: &str) -> String {
+    format!("{} {}", many(number, what), agrees(number, "is", "are"))
+}
+
 fn seconds(now: Timestamp, since: Option<Timestamp>) -> Option<i64> {
     since.map(|since| now.duration_since(since).as_secs().max(0))
 }
@@ -275,6 +294,6 @@ fn span(now: Timestamp, since: Timestamp) -> String {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        _ => many(seconds / 86_400, "day"),
     }
 }

@@ -157,10 +157,7 @@ async fn nothing_names_a_forgotten_person_in_any_column_and_what_others_said_and
     assert!(out.contains("list the tokens first") && code == 1, "{out}");
     assert_eq!(run(&scene, "patwarden tokens list --org acme --refresh", "").await.2, 0);
     let (out, _, _) = run(&scene, "patwarden store forget chiara --yes", "").await;
-    assert!(
-        !out.contains("list the tokens first") && out.contains("1 tokens with access"),
-        "{out}"
-    );
+    assert!(!out.contains("list the tokens first") && out.contains("1 token with access"), "{out}");
     let plan = "patwarden tokens revoke --org acme --owner chiara --reason \"leaving github\"";
     assert_eq!(run(&scene, plan, "").await.2, 0);
     assert_eq!(run(&scene, "patwarden tokens revoke --plan 1 --apply --yes", "").await.2, 0);

@@ -230,7 +230,7 @@ async fn an_app_that_was_given_some_repositories_says_nothing_of_the_others() {
         format!("[deny.x]\nwhen.repositories.any.name = [{names}]\nreason = \"No.\"\n")
     };
     let (said, code) = check(&scene, &names("\"web\""), &["--org", "acme"]).await;
-    assert!(code == 0 && said.contains("all of them are there"), "{said}");
+    assert!(code == 0 && said.contains("1 name looked up, and it is there"), "{said}");
     let (json, code) =
         check(&scene, &names("\"web\", \"billing\""), &["--org", "acme", "--json"]).await;
     assert_eq!(warnings(&json), [""; 0]);
@@ -251,7 +251,7 @@ async fn a_slug_that_names_another_team_than_the_rules_meant_is_told() {
     let asked = scene.ask(harmless("ada"));
     scene.until_it_stands(asked.request_id, "approved by a rule").await;
     let (said, code) = check(&scene, team, &["--org", "acme"]).await;
-    assert!(code == 0 && said.contains("all of them are there"), "{said}");
+    assert!(code == 0 && said.contains("1 name looked up, and it is there"), "{said}");
     scene.stop().await;
     scene.hub.delete_team("acme", "platform").unwrap();
     scene.hub.world(|world| {

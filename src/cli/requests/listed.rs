@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Line;
 use crate::{
     cli::output,
-    domain::{Fingerprint, Repository, RepositorySelection, TokenRequest},
+    domain::{Fingerprint, Repository, RepositorySelection, TokenRequest, agrees, many},
     inventory::{AskedFilter, View},
     rules::{Truth, render},
     store::{DecisionRow, RequestRow},
@@ -61,8 +61,11 @@ pub(super) fn select(
 /// What is said of those of which nobody can say whether they are meant.
 pub(super) fn unsaid(cannot_say: usize) -> String {
     format!(
-        "Of {cannot_say} others nobody can say whether they are meant: GitHub has not listed them yet, or which repositories \
-         they would reach was not read."
+        "Of {} nobody can say whether {} meant: GitHub has not listed {} yet, or which repositories would be reached was not \
+         read.",
+        many(cannot_say, "other"),
+        agrees(cannot_say, "it is", "they are"),
+        agrees(cannot_say, "it", "them")
     )
 }
 

@@ -10,7 +10,7 @@ use crate::{
         filter::AskedArgs,
         known, output,
     },
-    domain::RequestId,
+    domain::{RequestId, agrees, many},
     engine::{
         Item, Shown, Stand, Which, Word,
         lifecycle::{Outcome, State, Verdict},
@@ -226,7 +226,8 @@ fn count_ready(items: &[Item]) -> usize {
 async fn confirmed(verdict: Verdict, ready: usize) -> anyhow::Result<bool> {
     let verb = verdict.as_str();
     output::line("");
-    output::line(format_args!("Type {ready} to {verb} them, anything else to leave them:"));
+    let them = agrees(ready, "it", "them");
+    output::line(format_args!("Type {ready} to {verb} {them}, anything else to leave {them}:"));
     let typed = output::typed().await?;
     Ok(typed.trim() == ready.to_string())
 }
@@ -274,8 +275,9 @@ fn show(items: &[Item], unreadable: usize, which: &Which) {
     if unreadable > 0 {
         output::line("");
         output::line(format_args!(
-            "{unreadable} pending requests are listed by GitHub in a form that this version cannot read: look at them in the \
-             settings."
+            "{} {} listed by GitHub in a form that this version cannot read: look in the settings.",
+            many(unreadable, "pending request"),
+            agrees(unreadable, "is", "are")
         ));
     }
 }

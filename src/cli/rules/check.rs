@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    domain::many,
     engine::NotAsked,
     rules::{self, diagnostic::Diagnostic, load::Loaded},
 };
@@ -148,8 +149,4 @@ impl Checked {
             "names": self.names.as_ref().map(|(names, _)| names),
         })
     }
-}
-
-fn many(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

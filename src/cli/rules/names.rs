@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::{Given, output, setting_flags};
 use crate::{
     clock::Clock,
-    domain::Login,
+    domain::{Login, agrees, many},
     engine::{LookedUp, NotAsked, look_up},
     github::{App, AppCredentials, ClientOptions},
     rules::{diagnostic::Diagnostic, load::Loaded, names},
@@ -113,9 +113,12 @@ impl Names {
         let found = match (self.named, warnings) {
             (0, _) => "the files name nothing that could be looked up".to_owned(),
             (named, 0) if self.not_asked.is_empty() => {
-                format!("{named} names looked up, and all of them are there")
+                let there = agrees(named, "it is", "all of them are");
+                format!("{} looked up, and {there} there", many(named, "name"))
             }
-            (named, warnings) => format!("{named} names in the files, {warnings} to look at"),
+            (named, warnings) => {
+                format!("{} in the files, {warnings} to look at", many(named, "name"))
+            }
         };
         output::line(format_args!("{organization}: {found}"));
         for NotAsked { what, why } in &self.not_asked {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     cli::{Exit, StoreArgs, Usage, output},
-    domain::UserId,
+    domain::{UserId, many},
     store::{Person, Store},
 };
 
@@ -47,16 +47,19 @@ impl Forget {
         }
         let would = store.would_forget(&person).await?;
         for (what, count) in [
-            ("requests stay, under a pseudonym", would.requests),
-            ("decisions stay, with rules, permissions and repositories, under it", would.decisions),
-            ("answers to other requests stay, under it", would.answers),
-            ("tokens in reports of revocations stay, under it", would.reported),
-            ("tokens without access are deleted, with their history", would.tokens),
-            ("memberships of organizations and teams are deleted", would.memberships),
-            ("other rows, texts and mails are cleared of them", would.texts),
-            ("bodies of webhooks are deleted", would.deliveries),
+            ("requests that stay, under a pseudonym", would.requests),
+            (
+                "decisions that stay, with rules, permissions and repositories, under it",
+                would.decisions,
+            ),
+            ("answers to other requests that stay, under it", would.answers),
+            ("tokens in reports of revocations that stay, under it", would.reported),
+            ("tokens without access to be deleted, with their history", would.tokens),
+            ("memberships of organizations and teams to be deleted", would.memberships),
+            ("other rows, texts and mails to be cleared of them", would.texts),
+            ("bodies of webhooks to be deleted", would.deliveries),
         ] {
-            output::line(format_args!("  {count:>6}  {what}"));
+            output::line(format_args!("  {what}: {count}"));
         }
         if !person.shared.is_empty() {
             output::line(format_args!(
@@ -80,8 +83,8 @@ impl Forget {
         let forgotten = store.forget(&person).await?;
         store.close().await;
         output::line(format_args!(
-            "Forgotten: {} rows. They are {} from now on.",
-            forgotten.rows(),
+            "Forgotten: {}. They are {} from now on.",
+            many(forgotten.rows(), "row"),
             forgotten.pseudonym
         ));
         Ok(Exit::Well)
@@ -125,7 +128,7 @@ fn listed(logins: &BTreeSet<String>) -> String {
 
 async fn confirmed(rows: u64) -> anyhow::Result<bool> {
     output::line(format_args!(
-        "Type {rows} to forget them, which cannot be undone; anything else to leave it:"
+        "Type {rows}, which is all of it, to forget them; that cannot be undone. Anything else leaves it:"
     ));
     Ok(output::typed().await?.trim() == rows.to_string())
 }

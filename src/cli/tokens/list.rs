@@ -11,7 +11,7 @@ use crate::{
         known, output,
     },
     clock::Clock,
-    domain::{GrantId, KnownToken},
+    domain::{GrantId, KnownToken, agrees, many},
     rules::Truth,
     store::Gone,
 };
@@ -130,9 +130,9 @@ impl List {
         output::line(format_args!(
             "{found} of {} access to {}{besides}, as listed at {} UTC{}.",
             if self.gone {
-                format!("{of} tokens that have or had")
+                format!("{} that {} or had", many(of, "token"), agrees(of, "has", "have"))
             } else {
-                format!("{active} tokens with")
+                format!("{} with", many(active, "token"))
             },
             output::cell(organization.login.as_str(), 40),
             minute(listing.ended_at),
@@ -165,9 +165,11 @@ impl Said {
         let mut lines = Vec::new();
         if self.cannot_say > 0 {
             lines.push(format!(
-                "Of {} others nobody can say yet whether they are meant: members were never listed (--refresh), or \
-                 it is not yet judged whether a rule covers them.",
-                self.cannot_say
+                "Of {} nobody can say yet whether {} meant: members were never listed (--refresh), or it is not yet judged \
+                 whether a rule covers {}.",
+                many(self.cannot_say, "other"),
+                agrees(self.cannot_say, "it is", "they are"),
+                agrees(self.cannot_say, "it", "them")
             ));
         }
         lines.extend(super::unreadable(self.unreadable_reaching, self.unreadable));

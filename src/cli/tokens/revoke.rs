@@ -11,6 +11,7 @@ use crate::{
         filter::TokenArgs,
         known, output, revocations,
     },
+    domain::{agrees, many},
     engine::{BulkError, PLANS_LAPSE, Planned},
     github::MOST_AT_ONCE,
     inventory::Summary,
@@ -150,16 +151,18 @@ impl Revoke {
             Ok(carried) => revocations::report(&store, &carried.revocation, self.json).await,
             Err(error) => {
                 let counts = store.count_revocation_items(id).await?;
-                let many = |wanted: &[ItemState]| -> i64 {
+                let counted = |wanted: &[ItemState]| -> i64 {
                     let of = counts.iter().filter(|(state, _)| wanted.contains(state));
                     of.map(|(_, count)| count).sum()
                 };
-                let planned = many(&[ItemState::Planned]);
-                let sent = many(&[ItemState::Sent, ItemState::Acknowledged]);
+                let planned = counted(&[ItemState::Planned]);
+                let sent = counted(&[ItemState::Sent, ItemState::Acknowledged]);
                 output::note(&format!(
-                    "Revocation {id} is not at its end ({error}): {planned} tokens were not sent to GitHub yet, {sent} were, \
-                     and it is not seen yet that they are gone.\n\
-                     Go on with: patwarden tokens revoke --plan {id} --resume"
+                    "Revocation {id} is not at its end ({error}): {} not sent to GitHub yet; of {sent} that \
+                     {} it is not seen yet that the access is gone.\n\
+                     Go on with: patwarden tokens revoke --plan {id} --resume",
+                    format_args!("{} {}", many(planned, "token"), agrees(planned, "was", "were")),
+                    agrees(sent, "was", "were"),
                 ));
                 Ok(Exit::Unfinished)
             }
@@ -180,8 +183,9 @@ fn show_plan(planned: &Planned, filter: String) {
     let Planned { revocation, summary, listing, .. } = planned;
     let Some(revocation) = revocation else {
         output::line(format_args!(
-            "No token with access is meant by {filter}; {} are active.",
-            listing.active
+            "No token with access is meant by {filter}; {} {} active.",
+            listing.active,
+            agrees(listing.active, "is", "are")
         ));
         output::parts(&planned.parts);
         say_left_alone(planned);
@@ -208,9 +212,9 @@ fn show_plan(planned: &Planned, filter: String) {
 fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
     let count = summary.tokens;
     output::line(format_args!(
-        "Plan {}: {count} of {} active tokens of {} ({} %), by {}",
+        "Plan {}: {count} of {} of {} ({} %), by {}",
         revocation.id,
-        revocation.active,
+        many(revocation.active, "active token"),
         output::cell(revocation.organization.login.as_str(), 40),
         summary.share_of(revocation.active),
         output::cell(&revocation.filter, 500),
@@ -224,7 +228,7 @@ fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
         .map(|(login, tokens)| format!("{} {tokens}", output::cell(login, 40)))
         .collect();
     let others = summary.owners.len().saturating_sub(8);
-    let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+    let others = if others > 0 { format!(" and {}", many(others, "other")) } else { String::new() };
     output::line(format_args!("  of         {}{others}", owners.join(", ")));
     output::line(format_args!(
         "  may        write to repositories: {}, to the organization: {}; reach all repositories: {}",
@@ -242,8 +246,8 @@ fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
     let calls = usize::try_from(count).unwrap_or(usize::MAX).div_ceil(MOST_AT_ONCE);
     let takes = A_CALL.saturating_mul(i32::try_from(calls).unwrap_or(i32::MAX));
     output::line(format_args!(
-        "  takes      {calls} call{}, at GitHub's pace some {}",
-        if calls == 1 { "" } else { "s" },
+        "  takes      {}, at GitHub's pace some {}",
+        many(calls, "call"),
         if takes.as_mins() > 1 {
             format!("{} minutes", takes.as_mins())
         } else {
@@ -255,8 +259,9 @@ fn show_tokens(revocation: &RevocationRow, summary: &Summary) {
 fn say_left_alone(planned: &Planned) {
     if planned.cannot_say > 0 {
         output::line(format_args!(
-            "  left alone {} tokens of which nobody can say whether they are meant (not yet judged, or not readable)",
-            planned.cannot_say
+            "  left alone {} of which nobody can say whether {} meant (not yet judged, or not readable)",
+            many(planned.cannot_say, "token"),
+            agrees(planned.cannot_say, "it is", "they are")
         ));
     }
     let unreadable = unreadable(planned.unreadable_reaching, planned.listing.unreadable);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
+    domain::many,
     rules::{
         Policy, SourceFile, Sources, Standing,
         diagnostic::Diagnostic,
@@ -143,8 +144,8 @@ fn errors(place: &str, diagnostics: &[Diagnostic]) -> String {
     let first = diagnostics.iter().find(|diagnostic| diagnostic.is_error());
     let first = first.map(|diagnostic| diagnostic.message.clone()).unwrap_or_default();
     format!(
-        "the rules at {place} have {errors} error{}: {first} (`patwarden rules check` shows all)",
-        if errors == 1 { "" } else { "s" },
+        "the rules at {place} have {}: {first} (`patwarden rules check` shows all)",
+        many(errors, "error"),
     )
 }
 

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    domain::{agrees, many},
     rules::{Mode, Policy, revocation::Revocation},
     store::{NoticeRow, Notified},
 };
@@ -98,7 +99,9 @@ pub(super) fn too_many(
     };
     if all > i64::from(revocation.max_per_run) {
         return Some(format!(
-            "{tokens} tokens{lately} are more than max_per_run = {}",
+            "{}{lately} {} more than max_per_run = {}",
+            many(tokens, "token"),
+            agrees(tokens, "is", "are"),
             revocation.max_per_run
         ));
     }
@@ -106,7 +109,11 @@ pub(super) fn too_many(
     let share = i64::from(revocation.max_share?);
     let of = active.saturating_add(before);
     (all.saturating_mul(100) > share.saturating_mul(of)).then(|| {
-        format!("{tokens} of {active} active tokens{lately} are a larger share than max_share = \"{share}%\"")
+        format!(
+            "{tokens} of {}{lately} {} a larger share than max_share = \"{share}%\"",
+            many(active, "active token"),
+            agrees(tokens, "is", "are"),
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    domain::cut,
+    domain::{agrees, cut, many},
     rules::{decision::Effect, policy::Mode},
 };
 
@@ -64,7 +64,8 @@ fn bounds(plan: &Plan, quoted: impl Fn(&str) -> String) -> Vec<String> {
         lines.push(format!("In {}: {}.", quoted(rule.as_str()), said.join("; ")));
     }
     if plan.changed.len() > CHANGED {
-        lines.push(format!("In {} more rules something changed.", plan.changed.len() - CHANGED));
+        let more = plan.changed.len() - CHANGED;
+        lines.push(format!("In {} something changed.", many(more, "more rule")));
     }
     lines
 }
@@ -80,16 +81,13 @@ fn counts(plan: &Plan) -> String {
         compared.pending,
         compared.active,
         plan.flips.len() - milder,
-        match plan.uncovered.len() {
-            1 => "1 active token is".to_owned(),
-            tokens => format!("{tokens} active tokens are"),
-        },
+        with_is(plan.uncovered.len(), "active token"),
         plan.cannot_tell.len(),
     )
 }
 
-fn many(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+fn with_is(number: usize, what: &str) -> String {
+    format!("{} {}", many(number, what), agrees(number, "is", "are"))
 }
 
 fn standing(standing: Standing) -> &'static str {
