@@ -451,6 +451,43 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_cannot_be_read_nothing_is_said_to_be_missing() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("patwarden.toml");
+        let told = |text: &str| {
+            std::fs::write(&path, text).expect("written");
+            problems(Sources::default().with_file(&path))
+        };
+        let all = "app-id = 1\nprivate-key = \"k\"\nwebhook-secret = \"s\"\n";
+        // A list where tables are meant, or both.
+        for clash in [
+            "organizations = [\"acme\"]\n[organizations.acme]\nrules = \"a.toml\"\n",
+            "[organizations.acme]\nrules = \"a.toml\"\n[[organizations]]\nlogin = \"acme\"\n",
+        ] {
+            let found = told(&format!("{all}{clash}"));
+            let [only] = found.as_slice() else { panic!("{clash}: {found:#?}") };
+            assert!(
+                only.contains("not TOML") && only.contains("allowed-organizations = ["),
+                "{only}"
+            );
+        }
+        for list in ["", "[organizations.acme]\n"] {
+            let list = format!("[[organizations]]\nlogin = \"acme\"\n{list}rules = \"a.toml\"\n");
+            let found = told(&format!("{all}{list}"));
+            let [only] = found.as_slice() else { panic!("{found:#?}") };
+            assert!(
+                only.contains("write a table for each organization, [organizations.LOGIN]"),
+                "{only}"
+            );
+        }
+        let found = told(&format!("{all}rules = \"a.toml\"\nallowed-organizations = [1]\n"));
+        let [only] = found.as_slice() else { panic!("{found:#?}") };
+        assert!(only.contains("must hold logins"), "{only}");
+        assert_eq!(told("app-id = 1\nrules = \"x\n").len(), 1, "what else it says is not known");
+        assert_eq!(told(all).len(), 1, "the rules are missing, as the file can be read");
+    }
+
+    #[test]
     fn without_webhooks_no_secret_is_needed_and_lists_are_read_often() {
         let sources = |webhook: &str| {
             let said = environment(&[

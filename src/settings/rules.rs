@@ -127,8 +127,12 @@ pub(super) fn check(s: &mut Sources) -> Option<RulesSettings> {
 
 /// Whether some organization is given rules of its own, be they well written or not.
 fn names_a_place(s: &Sources) -> bool {
-    let tables = s.file.as_ref().and_then(|(_, table)| table.get("organizations")?.as_table());
-    tables.is_some_and(|tables| tables.values().any(|one| one.get("rules").is_some()))
+    let organizations = s.file.as_ref().and_then(|(_, table)| table.get("organizations"));
+    organizations.is_some_and(|organizations| match organizations.as_table() {
+        Some(tables) => tables.values().any(|one| one.get("rules").is_some()),
+        // That they are no tables is told, and what they were meant to say is not known.
+        None => true,
+    })
 }
 
 fn organizations(s: &mut Sources) -> Vec<OrganizationRules> {

@@ -261,6 +261,8 @@ pub struct Sources {
     environment: BTreeMap<&'static str, (&'static str, String)>,
     pub(super) file: Option<(PathBuf, toml::Table)>,
     pub(super) problems: Vec<String>,
+    /// Whether there is a file and nothing of it could be read: nobody knows then what it says.
+    file_is_unread: bool,
     /// What is no problem, and should be known.
     pub(super) notes: Vec<String>,
 }
@@ -280,7 +282,11 @@ fn spread(table: &mut toml::Table) -> Vec<String> {
             }
         }
     }
-    if table.get("organizations").is_some_and(toml::Value::is_array)
+    // A list of anything else is told where tables are looked for.
+    let logins = |value: &toml::Value| {
+        value.as_array().is_some_and(|list| list.iter().all(toml::Value::is_str))
+    };
+    if table.get("organizations").is_some_and(logins)
         && let Some(list) = table.remove("organizations")
     {
         moved.push((ALLOWED.to_owned(), list));
@@ -297,10 +303,31 @@ fn spread(table: &mut toml::Table) -> Vec<String> {
                 let text = logins.join(",");
                 table.insert(ALLOWED.to_owned(), text.into());
             }
-            None => problems.push(format!("`{ALLOWED}` must hold logins, in quotes")),
+            None => {
+                problems.push(format!("`{ALLOWED}` must hold logins, in quotes"));
+                table.remove(ALLOWED);
+            }
         }
     }
     problems
+}
+
+/// What is to be said of a line that makes a table of what is a list elsewhere in the file; nothing of any other line.
+fn clash(text: &str, line: usize) -> String {
+    let at = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim_start();
+    let is_of_organizations = |line: &str| {
+        line.trim_start_matches(['[', ' '])
+            .strip_prefix("organizations")
+            .is_some_and(|rest| rest.trim_start().starts_with(['.', '=', ']']))
+    };
+    if is_of_organizations(at) {
+        format!(
+            ". `organizations` is a list in one place and a table in another: write the list of those that count as \
+             `{ALLOWED} = [\"LOGIN\"]`, and leave [organizations.LOGIN] as it is"
+        )
+    } else {
+        String::new()
+    }
 }
 
 /// The organizations that count.
@@ -337,6 +364,7 @@ impl Sources {
             Err(error) => {
                 self.problems
                     .push(format!("the settings file {} cannot be read: {error}", path.display()));
+                self.file_is_unread = true;
                 return self;
             }
         };
@@ -357,8 +385,10 @@ impl Sources {
                 // Without the line that the error would show: it may hold a secret.
                 let before = error.span().and_then(|span| text.get(..span.start));
                 let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-                let why = error.message();
-                self.problems.push(format!("{}, line {line}: not TOML: {why}", path.display()));
+                let (why, mend) = (error.message(), clash(&text, line));
+                self.problems
+                    .push(format!("{}, line {line}: not TOML: {why}{mend}", path.display()));
+                self.file_is_unread = true;
             }
         }
         self
@@ -445,6 +475,7 @@ impl Sources {
         }
     }
 
+    /// The value; where there is none, that is a problem, unless a file that could not be read may hold it.
     pub(super) fn needed<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
         let named = KEYS.iter().find(|key| key.name == name);
         let said_so = |problem: &String| {
@@ -453,6 +484,7 @@ impl Sources {
             })
         };
         if value.is_none()
+            && !self.file_is_unread
             && !self.problems.iter().any(said_so)
             && let Some(key) = named
         {
