@@ -7,6 +7,7 @@
 
 pub mod calendar;
 pub mod cases;
+mod caution;
 mod condition;
 pub mod coverage;
 mod decide;
@@ -42,6 +43,7 @@ mod veto;
 mod waiver;
 mod window;
 
+pub use caution::{Caution, cautions};
 pub use decide::{decide, decide_with_trace};
 pub use decision::{
     Decision, Effect, MAX_REASON_CHARS, NearMiss, RuleId, UnknownFact, Unmet, Waived,
@@ -50,6 +52,7 @@ pub use layer::Layer;
 pub use load::{Loaded, SourceFile, Sources, Standing};
 pub use near_miss::near_miss;
 pub use policy::{Mode, PROTECTED_REPOSITORIES, Policy};
+pub use protected::{Guarded, Keeps};
 pub use quantity::Span;
 pub(crate) use quantity::days;
 pub use reason::PLACEHOLDERS;

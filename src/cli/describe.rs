@@ -9,10 +9,10 @@ use crate::{
 /// The request in full, a line for each thing that was asked.
 pub(super) fn lines(request: &TokenRequest, repositories: Option<&[Repository]>) -> Vec<String> {
     let reason = request.reason.as_deref().unwrap_or_default();
-    let expires = request
-        .token
-        .expires_at
-        .map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    let expires = request.token.expires_at.map_or_else(
+        || "never".to_owned(),
+        |at| format!("{} ({})", at.strftime("%Y-%m-%d %H:%M UTC"), how_long(request)),
+    );
     vec![
         format!("owner         {}", cell(request.owner.login.as_str(), 60)),
         format!("token         {} (id {})", cell(&request.token.name, 100), request.token.id),
@@ -21,7 +21,7 @@ pub(super) fn lines(request: &TokenRequest, repositories: Option<&[Repository]>)
             "repositories  {}",
             cell(&where_to(request.repository_selection, repositories), 1_000)
         ),
-        format!("expires       {expires} ({})", how_long(request)),
+        format!("expires       {expires}"),
         format!("asked at      {}", request.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
         format!(
             "says          {}",

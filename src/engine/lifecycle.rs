@@ -382,6 +382,8 @@ impl SettledBy {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The one revocation that nobody asked for; who approved it before is in its decision.
+            Self::Settled(Outcome::Revoked, _) => f.write_str("revoked after approval"),
             Self::Settled(outcome, by) => write!(f, "{} by {by}", outcome.as_str()),
             state => f.write_str(state.as_str()),
         }

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     domain::{
         Fingerprint, Login, OrganizationId, Repository, RepositorySelection, RequestId,
-        TokenRequest, UserId, cut, for_people,
+        TokenRequest, UserId, cut, for_people, many,
     },
     rules::{
-        Decision, Trace,
+        Caution, Decision, Trace,
         policy::{FinallyDecision, MayDecide},
         render,
     },
@@ -51,6 +51,8 @@ pub struct Question<'a> {
     pub decision: &'a Decision,
     /// And how they came to it.
     pub trace: &'a Trace,
+    /// What weighs most in it.
+    pub cautions: &'a [Caution],
     /// Who is asked, and what they answered.
     pub groups: &'a [Group],
     /// What comes when nobody answers.
@@ -120,6 +122,8 @@ pub enum End {
     Denied(Voter),
     /// Nobody answered in time, and the rules say to deny then.
     DeniedBySilence,
+    /// It was approved, its access was found to be wider than what was judged, and was taken back at once.
+    Revoked,
     /// The rules decided on a later look: approved or not.
     ByRules {
         /// Whether it was approved.
@@ -145,6 +149,7 @@ impl End {
         match self {
             Self::Approved(_) => "approved",
             Self::Denied(_) | Self::DeniedBySilence => "denied",
+            Self::Revoked => "approved, then revoked",
             Self::ByRules { approved: true } => "approved by the rules",
             Self::ByRules { approved: false } => "denied by the rules",
             Self::Elsewhere { approved: true, .. } => "approved elsewhere",
@@ -166,6 +171,9 @@ impl End {
             Self::Elsewhere { approved, by: Some(by) } => {
                 let how = if *approved { "approved" } else { "denied" };
                 format!("{how} by {}, not on this issue", inline(by.as_str()))
+            }
+            Self::Revoked => {
+                "approved, and revoked at once: it was edited meanwhile, and had more access than was judged".to_owned()
             }
             Self::Cancelled => "taken back by its requester".to_owned(),
             other => other.words().to_owned(),
@@ -269,6 +277,7 @@ impl Question<'_> {
                 );
             }
         }
+        self.what_weighs_most(text);
         self.what_is_asked(text);
         self.why_not_automatic(text);
         if self.ended.is_none() {
@@ -288,6 +297,13 @@ impl Question<'_> {
         // A fence may have to be longer than what it holds.
         let trace = fenced(&render::tree(self.trace), left / 3);
         let _ = write!(text, "{head}{trace}{tail}");
+    }
+
+    /// What nobody may miss stands before anything else, and is never folded away.
+    fn what_weighs_most(&self, text: &mut String) {
+        for caution in self.cautions {
+            let _ = writeln!(text, "**Careful:** {}.\n", caution.in_words(inline));
+        }
     }
 
     fn what_is_asked(&self, text: &mut String) {
@@ -312,8 +328,11 @@ impl Question<'_> {
         };
         let _ = writeln!(text, "- **On** {on}");
         let until = match request.token.expires_at {
-            None => "for ever: it never expires".to_owned(),
-            Some(at) => format!("{} ({} days)", day(at), days_between(request.created_at, at)),
+            None => "it is revoked: it never expires".to_owned(),
+            Some(at) => {
+                let days = many(days_between(request.created_at, at), "day");
+                format!("{} ({days})", day(at))
+            }
         };
         let _ = writeln!(text, "- **Until** {until}");
         let _ = writeln!(text, "- **Asked** {}\n", moment(request.created_at));
@@ -372,13 +391,12 @@ impl Question<'_> {
 
     fn groups(&self, text: &mut String) {
         for group in self.groups.iter().take(MOST_NAMES) {
-            let approvals = if group.quorum == 1 { "approval" } else { "approvals" };
             let _ = write!(
                 text,
-                "- **{}**: {} of {} {approvals}",
+                "- **{}**: {} of {}",
                 inline(&group.name),
                 group.approved.len(),
-                group.quorum
+                many(group.quorum, "approval")
             );
             if !group.approved.is_empty() {
                 let by = group.approved.iter().map(|voter| voter.login.as_str());
@@ -446,8 +464,7 @@ impl Question<'_> {
             (RepositorySelection::All, _) => "all repositories".to_owned(),
             (RepositorySelection::None, _) => "no repository".to_owned(),
             (RepositorySelection::Subset, None) => "some repositories".to_owned(),
-            (RepositorySelection::Subset, Some([_])) => "1 repository".to_owned(),
-            (RepositorySelection::Subset, Some(list)) => format!("{} repositories", list.len()),
+            (RepositorySelection::Subset, Some(list)) => many(list.len(), "repository"),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::issue::{Silence, moment};
 use crate::{
     domain::{Login, Repository, TokenRequest, cut, for_people, unlinked},
     rules::{
-        Decision,
+        Caution, Decision,
         policy::{Detail, FinallyDecision},
         render,
     },
@@ -57,6 +57,8 @@ pub struct AskedFor<'a> {
     pub repositories: Option<&'a [Repository]>,
     /// What the rules said.
     pub decision: &'a Decision,
+    /// What weighs most in it.
+    pub cautions: &'a [Caution],
 }
 
 impl Letter<'_> {
@@ -140,6 +142,7 @@ impl Letter<'_> {
         }
         let mut paragraphs = vec![vec!["Hello,".to_owned()], vec![first]];
         if let Some(asked) = self.asked.filter(|_| self.detail == Detail::Full) {
+            paragraphs.extend(careful(asked.cautions));
             paragraphs.push(what(&asked));
             paragraphs.push(why(asked.decision));
         }
@@ -189,6 +192,13 @@ impl Letter<'_> {
         }
         (!says.is_empty()).then(|| says.join(" "))
     }
+}
+
+/// What nobody may miss stands before what is asked.
+fn careful(cautions: &[Caution]) -> Option<Vec<String>> {
+    let lines = cautions.iter().map(|caution| format!("Careful: {}.", caution.in_words(named)));
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then_some(lines)
 }
 
 fn what(asked: &AskedFor<'_>) -> Vec<String> {

@@ -1,15 +1,91 @@
 //! The built-in veto: no rule approves write access to where the rules, or the answers of reviewers, are kept.
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
 use super::{
     decision::{RuleId, Unmet},
     explain,
     layer::Layer,
-    policy::{PROTECTED_REPOSITORIES, Policy},
+    policy::{Notify, PROTECTED_REPOSITORIES, Policy},
     rule::{Enforcement, Part, Verb},
     subject::{Repositories, Subject},
     trace::{ConditionTrace, RuleTrace},
     truth::Truth,
 };
+use crate::domain::{Repository, RepositorySelection, TokenRequest};
+
+/// A protected repository that a token would reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Guarded {
+    /// `acme/rules`.
+    pub repository: String,
+    /// Why it is protected.
+    pub keeps: Keeps,
+}
+
+/// What a protected repository is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeps {
+    /// The rules.
+    Rules,
+    /// The issues on which reviewers answer.
+    Answers,
+}
+
+impl Policy {
+    /// The protected repositories that the token of a request would reach, whatever it might do there; `repositories`: those of a
+    /// `subset`, where they were read. For saying which: whether it reaches any is what the trace says.
+    #[must_use]
+    pub fn guarded(
+        &self,
+        request: &TokenRequest,
+        repositories: Option<&[Repository]>,
+    ) -> Vec<Guarded> {
+        let organization = request.organization.login.as_str().to_ascii_lowercase();
+        let here: BTreeSet<&str> = (self.protected.iter())
+            .filter(|(owner, _)| *owner == organization)
+            .map(|(_, repository)| repository.as_str())
+            .collect();
+        let notified = self.reviewers().values().flat_map(|group| &group.notify);
+        let answers: BTreeSet<String> = notified
+            .filter_map(|notify| match notify {
+                Notify::Issue { organization: owner, repository } => (owner
+                    .eq_ignore_ascii_case(&organization))
+                .then(|| repository.to_ascii_lowercase()),
+                Notify::Email(_) => None,
+            })
+            .collect();
+        let guarded = |name: &str, protected: &str, by_number: bool| Guarded {
+            repository: format!("{}/{name}", request.organization.login),
+            keeps: if answers.contains(protected) && !by_number {
+                Keeps::Answers
+            } else {
+                Keeps::Rules
+            },
+        };
+        match request.repository_selection {
+            RepositorySelection::None => Vec::new(),
+            RepositorySelection::All => {
+                here.iter().map(|name| guarded(name, name, false)).collect()
+            }
+            RepositorySelection::Subset => repositories
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|repository| {
+                    let by_number = self.protected_ids.contains(&repository.id);
+                    let names = [&repository.name].into_iter().chain(&repository.former_names);
+                    let mut names = names.map(|name| name.to_ascii_lowercase());
+                    let known = names.find(|name| here.contains(name.as_str()));
+                    let protected = known.or_else(|| by_number.then(String::new))?;
+                    Some(guarded(&repository.name, &protected, by_number))
+                })
+                .collect(),
+        }
+    }
+}
 
 /// Whether the token could write to a protected repository.
 pub(crate) fn applies(policy: &Policy, subject: &Subject<'_>) -> Truth {

@@ -312,7 +312,7 @@ async fn a_request_that_is_edited_on_the_way_is_revoked_when_it_got_more_than_wa
     scene.hub.edit_request(request, |spec| spec.on(["web", "billing"])).unwrap();
     held.release();
     soon("it is over", sending).await.unwrap().unwrap();
-    scene.until_it_stands(request, "revoked by a rule").await;
+    scene.until_it_stands(request, "revoked after approval").await;
     assert_eq!((scene.on_github(request), scene.alarms(request)), ("revoked".into(), 1));
     scene.end().await;
 }

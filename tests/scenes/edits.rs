@@ -37,7 +37,7 @@ async fn is_caught(edit: EditedRequest, change: impl FnOnce(TokenSpec) -> TokenS
         scene.until_left_to_people(edited.request_id).await;
         assert_eq!(scene.on_github(edited.request_id), "pending");
     } else {
-        scene.until_it_stands(asked.request_id, "revoked by a rule").await;
+        scene.until_it_stands(asked.request_id, "revoked after approval").await;
         assert_eq!(scene.on_github(asked.request_id), "revoked");
         assert_eq!(scene.alarms(asked.request_id), 1);
         assert_eq!(scene.calls(REVOKE), 1);
@@ -64,7 +64,7 @@ async fn another_repository_that_slips_in_is_taken_back_with_an_alarm() {
     for edit in [EditedRequest::SameIdSilently, EditedRequest::SameIdCreatedAgain] {
         let scene = forbidding(edit).open().await;
         let (asked, _) = edited_on_the_way(&scene, |spec| spec.on(["web", "api", "billing"])).await;
-        scene.until_it_stands(asked.request_id, "revoked by a rule").await;
+        scene.until_it_stands(asked.request_id, "revoked after approval").await;
         assert_eq!(scene.calls(GRANT_REPOSITORIES), 1);
         assert_eq!(scene.alarms(asked.request_id), 1);
         assert!(!scene.has_access(asked.token_id));
@@ -111,7 +111,7 @@ async fn an_edit_between_list_and_judgement_is_not_approved_as_it_was() {
         .edit_request(asked.request_id, |spec| spec.repository_permission("contents", "write"))
         .unwrap();
     held.release();
-    scene.until_it_stands(asked.request_id, "revoked by a rule").await;
+    scene.until_it_stands(asked.request_id, "revoked after approval").await;
     assert!(!scene.has_access(asked.token_id));
     scene.end().await;
 }
@@ -149,7 +149,7 @@ async fn a_revocation_that_fails_is_tried_until_it_is_done() {
             edited_on_the_way(&scene, |spec| spec.repository_permission("contents", "write")).await;
         scene
             .time_passes_until("it is revoked", Duration::from_secs(1), || async {
-                scene.stands(asked.request_id).await == "revoked by a rule"
+                scene.stands(asked.request_id).await == "revoked after approval"
             })
             .await;
         assert!(
@@ -174,7 +174,7 @@ async fn a_wider_grant_that_the_list_hides_for_a_while_is_found_and_taken_back()
     scene.hub.fault(Fault::on(GRANTS).lag(Duration::from_secs(3600)).times(2));
     held.release();
     scene.time_passes_until_settled(asked.request_id).await;
-    assert_eq!(scene.stands(asked.request_id).await, "revoked by a rule");
+    assert_eq!(scene.stands(asked.request_id).await, "revoked after approval");
     assert!(!scene.has_access(asked.token_id));
     scene.end().await;
 }
@@ -188,7 +188,7 @@ async fn a_revocation_does_not_count_as_done_because_the_list_hides_the_grant() 
     let (asked, _) =
         edited_on_the_way(&scene, |spec| spec.repository_permission("contents", "write")).await;
     scene.time_passes_until_settled(asked.request_id).await;
-    assert_eq!(scene.stands(asked.request_id).await, "revoked by a rule");
+    assert_eq!(scene.stands(asked.request_id).await, "revoked after approval");
     assert!(!scene.has_access(asked.token_id), "our record says revoked, and it is not");
     scene.end().await;
 }
@@ -212,7 +212,7 @@ async fn an_edit_after_a_lost_call_does_not_escape_the_comparison() {
         .await;
     held.release();
     scene.time_passes_until_settled(asked.request_id).await;
-    assert_eq!(scene.stands(asked.request_id).await, "revoked by a rule");
+    assert_eq!(scene.stands(asked.request_id).await, "revoked after approval");
     assert!(!scene.has_access(asked.token_id), "the rules never said yes to that");
     assert_eq!(scene.reviews(asked.request_id), (1, 0));
     scene.end().await;

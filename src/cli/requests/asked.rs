@@ -9,7 +9,7 @@ use crate::{
     cli::{Exit, StoreArgs, known, output},
     domain::RequestId,
     engine::lifecycle::Verdict,
-    rules::render,
+    rules::{cautions, render},
     store::{IssueRow, IssueState, RequestRow, Store, StoreError},
 };
 
@@ -181,13 +181,12 @@ impl Show {
         let request = row.listed.as_ref().or(decision.map(|decision| &decision.request));
         if let Some(request) = request {
             let repositories = super::listed::repositories(request, decision);
-            let until = request.token.expires_at.map_or_else(
-                || "and never expires".to_owned(),
-                |at| format!("until {} UTC", minute(at)),
-            );
+            // Of one that never expires it is said with what is asked for.
+            let until = request.token.expires_at.map(|at| format!(", until {} UTC", minute(at)));
             output::line(format_args!(
-                "It asks for {}, {until}.",
-                output::cell(&render::asked(request, repositories), 1_000)
+                "It asks for {}{}.",
+                output::cell(&render::asked(request, repositories), 1_000),
+                until.unwrap_or_default()
             ));
             let says = request.reason.as_deref().map(|says| output::cell(says, 1_024));
             output::line(match says.filter(|says| !says.is_empty()) {
@@ -196,6 +195,11 @@ impl Show {
             });
         }
         if let Some(decision) = decision {
+            // Which repositories those are is in the rules, which are not asked here.
+            for caution in cautions(&decision.decision, &decision.trace, Vec::new()) {
+                let words = caution.in_words(|name| output::cell(name, 100));
+                output::line(format_args!("Careful: {words}."));
+            }
             let why = output::cell(&render::sentence(&decision.decision), 1_000);
             output::line(format_args!("Decision {}: {why}", decision.id));
         }

@@ -133,6 +133,7 @@ impl Worker<'_> {
         let group = case.defined(&row.name);
         let organization = &case.request.organization.login;
         let page = words::page(&base, organization);
+        let cautions = decision.as_ref().map(|decision| words::cautions(case, decision));
         let letter = Letter {
             organization,
             requester: &case.request.owner.login,
@@ -143,6 +144,7 @@ impl Worker<'_> {
                 request: &decision.request,
                 repositories: decision.facts.repositories.value().map(Vec::as_slice),
                 decision: &decision.decision,
+                cautions: cautions.as_deref().unwrap_or_default(),
             }),
             silence: &silence,
             issue: url.as_deref(),

@@ -17,7 +17,7 @@ use crate::{
         markdown::inline,
         reply::{self, Reply},
     },
-    rules::policy::FinallyDecision,
+    rules::{self, Caution, policy::FinallyDecision},
     store::{DecisionRow, RequestRow, ReviewRow, VoteRow},
 };
 
@@ -103,7 +103,8 @@ fn end(outcome: Outcome, by: &SettledBy, request: &RequestRow, votes: &[VoteRow]
             (false, []) => End::Elsewhere { approved, by: None },
         },
         (_, SettledBy::Silence(_)) => End::DeniedBySilence,
-        (Outcome::Revoked, _) | (_, SettledBy::Rule) => End::ByRules { approved },
+        (Outcome::Revoked, _) => End::Revoked,
+        (_, SettledBy::Rule) => End::ByRules { approved },
         (_, SettledBy::Person(login) | SettledBy::App(login)) => {
             End::Elsewhere { approved, by: Some(Login::new(login.clone())) }
         }
@@ -150,6 +151,13 @@ pub(super) struct Place<'a> {
     pub(super) mute: bool,
 }
 
+/// What weighs most in a request, by what was judged.
+pub(super) fn cautions(case: &Case<'_>, decision: &DecisionRow) -> Vec<Caution> {
+    let repositories = decision.facts.repositories.value().map(Vec::as_slice);
+    let guarded = case.policy.guarded(&decision.request, repositories);
+    rules::cautions(&decision.decision, &decision.trace, guarded)
+}
+
 /// The title and the text of an issue about one request.
 pub(super) fn issue(
     case: &Case<'_>,
@@ -178,12 +186,14 @@ pub(super) fn issue(
         .collect();
     let silence = silence(standing, place.mute);
     let page = page(place.base, &case.request.organization.login);
+    let cautions = cautions(case, decision);
     let question = Question {
         request: &decision.request,
         fingerprint: &case.row.fingerprint,
         repositories: decision.facts.repositories.value().map(Vec::as_slice),
         decision: &decision.decision,
         trace: &decision.trace,
+        cautions: &cautions,
         groups: &groups,
         silence: &silence,
         ended,

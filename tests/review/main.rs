@@ -8,12 +8,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod cautions;
+mod letters;
+#[path = "../rules_support/mod.rs"]
 mod rules_support;
 
 use std::{fs, path::Path};
 
 use insta::assert_snapshot;
 use jiff::Timestamp;
+use letters::assert_letter_harmless;
 use patwarden::{
     domain::{
         Fingerprint, Login, Permissions, Repository, RepositoryId, RepositorySelection, Role,
@@ -22,13 +26,13 @@ use patwarden::{
     review::{
         command::{self, Said, Why},
         issue::{Audience, End, Ended, Group, Question, Silence, Voter, mark},
-        letter::{AskedFor, Letter},
         reply::Reply,
     },
     rules::{
-        Decision, Policy, RuleId, Trace, UnknownFact, decide_with_trace,
+        Caution, Decision, Guarded, Keeps, Policy, RuleId, Trace, UnknownFact, cautions,
+        decide_with_trace,
         facts::{Fact, Facts},
-        policy::{Detail, FinallyDecision, MayDecide},
+        policy::{FinallyDecision, MayDecide},
     },
 };
 use proptest::prelude::*;
@@ -140,15 +144,22 @@ struct Told {
     repositories: Option<Vec<Repository>>,
     decision: Decision,
     trace: Trace,
+    cautions: Vec<Caution>,
     groups: Vec<Group>,
     silence: Silence,
 }
 
 impl Told {
     fn of(request: TokenRequest, facts: &Facts) -> Self {
+        Self::by(&rules(), request, facts)
+    }
+
+    fn by(policy: &Policy, request: TokenRequest, facts: &Facts) -> Self {
         let repositories = facts.repositories.value().cloned();
-        let (decision, trace) = decide_with_trace(&rules(), &request, facts);
+        let (decision, trace) = decide_with_trace(policy, &request, facts);
+        let guarded = policy.guarded(&request, repositories.as_deref());
         Self {
+            cautions: cautions(&decision, &trace, guarded),
             fingerprint: Fingerprint::of(&request, repositories.as_deref()),
             repositories,
             decision,
@@ -170,6 +181,7 @@ impl Told {
             repositories: self.repositories.as_deref(),
             decision: &self.decision,
             trace: &self.trace,
+            cautions: &self.cautions,
             groups: &self.groups,
             silence: &self.silence,
             ended,
@@ -259,6 +271,20 @@ fn a_reviewer_who_knows_nothing_learns_all_that_a_decision_takes() {
 
     </details>
     ");
+}
+
+#[test]
+fn what_was_approved_and_revoked_at_once_is_not_called_denied() {
+    let told = told();
+    let ended = Ended { at: at("2026-06-02T08:30:00Z"), how: End::Revoked, reason: None };
+    let over = told.ask(Audience::Reviewers, Some(&ended));
+    assert_eq!(over.title(), "[approved, then revoked] Token of kim");
+    let body = over.body();
+    assert!(
+        body.contains("**This request is over: approved, and revoked at once: it was"),
+        "{body}"
+    );
+    assert!(!body.contains("denied"), "{body}");
 }
 
 #[test]
@@ -365,6 +391,12 @@ fn hostile(words: &str) -> Told {
             words.clone_into(&mut unmet.key);
         }
     }
+    let guarded = vec![Guarded { repository: words.to_owned(), keeps: Keeps::Rules }];
+    let unknown = vec![words.to_owned()];
+    told.cautions = vec![
+        Caution::ReachesGuarded { certain: true, guarded },
+        Caution::HardVeto { rule: words.to_owned(), unknown },
+    ];
     told.groups[0].approved.push(Voter { id: UserId(1), login: Login::new(words) });
     words.clone_into(&mut told.groups[0].name);
     told.groups[0].instead_of = Some(words.to_owned());
@@ -379,110 +411,6 @@ fn hostile(words: &str) -> Told {
         retry: true,
     });
     told
-}
-
-impl Told {
-    /// The mail about it, to one of the first group.
-    fn letter(&self, detail: Detail, issue: Option<&'static str>) -> Letter<'_> {
-        Letter {
-            organization: &self.request.organization.login,
-            requester: &self.request.owner.login,
-            group: &self.groups[0].name,
-            quorum: self.groups[0].quorum,
-            comment_required: self.groups[0].comment_required,
-            asked: Some(AskedFor {
-                request: &self.request,
-                repositories: self.repositories.as_deref(),
-                decision: &self.decision,
-            }),
-            silence: &self.silence,
-            issue,
-            page: PAGE,
-            reminds_of: None,
-            detail,
-        }
-    }
-}
-
-const PAGE: &str = "https://github.com/organizations/acme/settings/personal-access-token-requests";
-const ISSUE: &str = "https://github.com/acme/token-reviews/issues/7";
-
-#[test]
-fn a_mail_says_what_is_asked_why_people_are_how_to_decide_and_what_silence_does() {
-    let told = told();
-    let letter = told.letter(Detail::Full, Some(ISSUE));
-    assert_snapshot!(format!("Subject: {}\n\n{}", letter.subject(), letter.text()), @r#"
-    Subject: [patwarden acme] a token request of kim to decide
-
-    Hello,
-
-    kim asks for access to the organization acme with a personal access token. Its rules do not decide that by themselves, so people do, and you are one of them.
-
-    Asked for: contents:write, workflows:write on web, api for 90 d
-    The token's name: deploy-prod
-    The reason given: "CHG-004211 release job asked for by @olga"
-
-    Closest to passing was the rule approve.devs-write:
-      - lifetime: it lets pass at most 30d; found 90d
-      - permissions.repository.workflows: it lets pass not at all; found write
-
-    You decide with a comment on its issue: /approve comment, or /deny reason, at the start of a line. 2 approvals of security are needed; one denial denies, and the requester is told the reason.
-
-    If nobody decides until Thu 4 Jun 2026, 12:00 UTC, owners is asked too. It is denied on Mon 8 Jun 2026, 12:00 UTC, unless somebody decides.
-
-    Decide at: https://github.com/acme/token-reviews/issues/7
-
-    patwarden is a program that answers requests for tokens in acme by rules that its owners keep. You have this mail because those rules name you, or a group that you are in, for what they leave to people. Nothing is decided by answering it or by opening a link.
-    "#);
-}
-
-#[test]
-fn a_mail_that_is_not_private_names_nobody_and_nothing() {
-    let mut told = told();
-    told.groups[0].name = "secops".to_owned();
-    told.silence.next = Some((at("2026-06-04T12:00:00Z"), "directors".to_owned()));
-    let letter = told.letter(Detail::Minimal, None);
-    for text in [letter.subject(), letter.text(), letter.html()] {
-        for secret in
-            ["kim", "deploy-prod", "contents", "CHG-", "web", "devs-write", "secops", "directors"]
-        {
-            assert!(!text.contains(secret), "{secret} in {text}");
-        }
-    }
-    assert!(letter.text().contains("It is denied on Mon 8 Jun 2026, 12:00 UTC"));
-    assert!(letter.text().contains(PAGE));
-}
-
-/// Fails where a mail has a line, a link, an element or a sign of a stranger's.
-#[track_caller]
-fn assert_letter_harmless(words: &str) {
-    let (told, plain) = (hostile(words), hostile("kim"));
-    for detail in [Detail::Full, Detail::Minimal] {
-        let (letter, plain) = (told.letter(detail, Some(ISSUE)), plain.letter(detail, Some(ISSUE)));
-        let (subject, text, html) = (letter.subject(), letter.text(), letter.html());
-        assert_eq!(subject.lines().count(), 1, "{subject:?}");
-        assert_eq!(text.lines().count(), plain.text().lines().count(), "{words:?}: {text}");
-        let elements = |html: &str| html.matches('<').count();
-        assert_eq!(elements(&html), elements(&plain.html()), "{words:?}: {html}");
-        for written in [subject, text, html] {
-            assert!(!written.chars().any(|one| one.is_control() && one != '\n'), "{written:?}");
-            let ours = written.matches("https://github.com/acme/token-reviews/issues/7").count();
-            let letters: Vec<char> = written.chars().collect();
-            let address =
-                |four: &&[char]| four[0].is_alphanumeric() && four[1..] == [':', '/', '/'];
-            assert_eq!(letters.windows(4).filter(address).count(), ours, "{words:?}: {written}");
-            for sign in ["\u{202e}", "\u{200b}", "\u{2028}", "www.evil", "@evil.example"] {
-                assert!(!written.contains(sign), "{words:?}: {sign} in {written}");
-            }
-        }
-    }
-}
-
-#[test]
-fn nothing_that_a_stranger_wrote_takes_effect_in_a_mail() {
-    for words in HOSTILE {
-        assert_letter_harmless(words);
-    }
 }
 
 /// Every text that can be made of these words.
@@ -599,7 +527,7 @@ fn a_whole_organization_and_a_token_for_ever_are_said_loudly() {
         body.contains("- **On** **all repositories**, also those that do not exist yet"),
         "{body}"
     );
-    assert!(body.contains("- **Until** for ever: it never expires"), "{body}");
+    assert!(body.contains("- **Until** it is revoked: it never expires"), "{body}");
     assert!(body.contains("The requester gave no reason."), "{body}");
 }
 
