@@ -174,6 +174,9 @@ fn five_answers_make_a_policy_whose_tests_pass_and_no_file_is_overwritten() {
         4 + 1,
         "five questions: {shown}"
     );
+    // What an empty answer came to is said, and nothing where something was written.
+    assert!(shown.contains("   Taken, as nothing was written: owners\n"), "{shown}");
+    assert_eq!(shown.matches("Taken").count(), 1, "{shown}");
     assert_eq!(rules(folder.path(), &["test", "a.toml"]).2, 0);
     let (checked, _, code) = rules(folder.path(), &["check", "a.toml"]);
     assert!(code == 0 && checked.starts_with("a.toml: valid; 4 rules, mode shadow"), "{checked}");
@@ -219,6 +222,7 @@ fn five_answers_make_a_policy_whose_tests_pass_and_no_file_is_overwritten() {
         (0, 3, 2),
         "{shown}{error}"
     );
+    assert!(shown.contains("This one has no usual answer"), "{shown}");
     assert!(!folder.path().join("b.toml").exists());
 }
 

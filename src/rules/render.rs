@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::domain::{
-    PermissionGroup, Permissions, Repository, RepositorySelection, TokenRequest, cut, for_people,
+    PermissionGroup, Permissions, Repository, RepositorySelection, TokenRequest, agrees, cut,
+    for_people, many,
 };
 
 use super::{
@@ -95,7 +96,7 @@ pub(crate) fn report(report: &Report) -> String {
     }
     if !report.unexercised.is_empty() {
         let rules: Vec<_> = report.unexercised.iter().map(RuleId::as_str).collect();
-        let _ = writeln!(text, "no case exercises: {}", rules.join(", "));
+        let _ = writeln!(text, "no case shows what these rules do: {}", rules.join(", "));
     }
     text.push_str(&coverage(report));
     let failed = report.cases.iter().filter(|case| !case.passed).count();
@@ -103,8 +104,10 @@ pub(crate) fn report(report: &Report) -> String {
         (0, _) => {
             writeln!(text, "there are no cases, so nothing is proved: add some under [tests]")
         }
-        (all, 0) => writeln!(text, "{all} cases pass"),
-        (all, failed) => writeln!(text, "{failed} of {all} cases fail"),
+        (all, 0) => writeln!(text, "{} {}", many(all, "case"), agrees(all, "passes", "pass")),
+        (all, failed) => {
+            writeln!(text, "{failed} of {} {}", many(all, "case"), agrees(failed, "fails", "fail"))
+        }
     };
     text
 }
@@ -118,9 +121,10 @@ fn coverage(report: &Report) -> String {
     if !report.cases.is_empty() && !idle.is_empty() {
         let _ = writeln!(
             text,
-            "conditions that no case would miss ({} of {}): in none is one of them all that keeps its rule from applying",
+            "{} of {} untested: take one of them out of its rule, and every case still passes. What tests one is a case that \
+             meets all of its rule but this:",
             idle.len(),
-            report.conditions
+            many(report.conditions, "condition"),
         );
         for condition in idle.iter().take(shown) {
             let _ = writeln!(text, "  {}: {}", condition.rule, condition.key);

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::super::{Exit, output};
-use crate::rules::{SourceFile, cases, diagnostic::Diagnostic, load::load, starter::Answers};
+use crate::{
+    domain::many,
+    rules::{SourceFile, cases, diagnostic::Diagnostic, load::load, starter::Answers},
+};
 
 pub(super) const EXAMPLE: &str = "\
 The questions are answered by flags as well; with all of them given nothing is asked:
@@ -40,6 +43,9 @@ impl New {
     pub(super) fn run(self) -> anyhow::Result<Exit> {
         if self.file.exists() {
             anyhow::bail!("{} is there already: name another file", self.file.display());
+        }
+        if [&self.readers, &self.writers, &self.lifetime, &self.reviewers].contains(&&None) {
+            output::line("Enter alone takes the answer in brackets.");
         }
         // An answer is judged at once, with usual ones for the others.
         let organization =
@@ -85,10 +91,10 @@ impl New {
         file.write_all(text.as_bytes())?;
         let report = cases::run(&loaded);
         output::line(format_args!(
-            "{} is written: {} rules, {} tests, all of them pass. Its mode is shadow: it decides and sends nothing.",
+            "{} is written: {}, {}, all of which pass. Its mode is shadow: it decides and sends nothing.",
             self.file.display(),
-            loaded.policy.as_ref().map_or(0, crate::rules::Policy::rule_count),
-            report.cases.len(),
+            many(loaded.policy.as_ref().map_or(0, crate::rules::Policy::rule_count), "rule"),
+            many(report.cases.len(), "test"),
         ));
         output::line(format_args!(
             "Read it, then: patwarden rules test {0}; patwarden rules explain {0} --owner kim --repository web --permission contents=read",
@@ -119,11 +125,19 @@ fn ask(
         if std::io::stdin().lock().read_line(&mut answer)? == 0 {
             anyhow::bail!("nobody answers; the flags in `patwarden rules new --help` do");
         }
-        let answer = match (answer.trim(), default) {
-            ("", Some(default)) => default,
-            (answer, _) => answer,
+        let (answer, is_usual) = match (answer.trim(), default) {
+            ("", Some(default)) => (default, true),
+            ("", None) => {
+                output::line("   This one has no usual answer: write one, or end with Ctrl-c.");
+                continue;
+            }
+            (answer, _) => (answer, false),
         };
         match judge(answer) {
+            Ok(_) if is_usual => {
+                output::line(format_args!("   Taken, as nothing was written: {answer}"));
+                return Ok(answer.to_owned());
+            }
             Ok(_) => return Ok(answer.to_owned()),
             Err(why) => output::line(format_args!("   {why}")),
         }
