@@ -182,7 +182,7 @@ pub const METRICS: &[Metric] = &[
         "patwarden_requests_oldest_age",
         S,
         &["organization", "state"],
-        "For how long the one of them is in its state that is there for the longest time",
+        "How long ago the oldest request in this state came into it",
         |view, to| {
             let Some(named) = Named::of(view, to) else { return };
             for row in &named.watched.requests {
@@ -208,7 +208,7 @@ pub const METRICS: &[Metric] = &[
         "patwarden_work_overdue",
         S,
         &[],
-        "For how long something is due that nobody has begun; 0 when nothing is",
+        "How long work has been due that nobody has begun; 0 when none is",
         |view, to| {
             if let Ok(watched) = &view.watched {
                 to.put([], age(view.now, watched.due_since));
@@ -323,7 +323,7 @@ pub const METRICS: &[Metric] = &[
         "patwarden_policy_age",
         S,
         &["organization"],
-        "For how long the rules and their state are what they are",
+        "How long ago the rules in force, or whether they can be used, changed last",
         |view, to| {
             let Some(named) = Named::of(view, to) else { return };
             for row in &named.watched.policies {
@@ -356,7 +356,7 @@ pub const METRICS: &[Metric] = &[
         "patwarden_github_wait",
         S,
         &["organization"],
-        "For how long GitHub asks us still to leave an organization alone",
+        "How long it is until GitHub takes calls for an organization again, where it asked for a pause; 0 elsewhere",
         |view, to| {
             let Some(named) = Named::of(view, to) else { return };
             for row in &named.watched.installations {

@@ -354,7 +354,11 @@ fn say(combined: &Combined, policy: Option<&Policy>, source: &Source) {
             }
         }
         (_, Some(why)) if why.ends_with(NOT_CONFIRMED) => {
-            tracing::info!(whose, why, "nothing is approved until then");
+            tracing::info!(
+                whose,
+                why,
+                "the rules are read from GitHub first: nothing is approved before that"
+            );
         }
         (last_good, why) => tracing::error!(
             whose,
