@@ -11,7 +11,7 @@ use super::{
     output,
 };
 use crate::{
-    domain::for_people,
+    domain::{agrees, for_people, many},
     engine::{Sent, ask_again, sent_lately},
     github::{HookDeliveryDetail, HookMessage},
     store::MissedState,
@@ -29,7 +29,8 @@ const SIGNATURES: [&str; 2] = ["x-hub-signature", "x-hub-signature-256"];
 /// What GitHub sent, what of it arrived, and having it sent again.
 #[derive(Subcommand)]
 pub(super) enum Deliveries {
-    /// List the webhooks that GitHub sent lately, the newest first, beside what is in the inbox
+    /// List the webhooks that GitHub sent lately, the newest first, and what became of each here
+    #[command(after_help = words())]
     List(List),
     /// Show one delivery: headers and bodies of what was sent and answered
     Show(Show),
@@ -44,7 +45,7 @@ pub(super) enum Deliveries {
 pub(super) struct List {
     #[command(flatten)]
     access: AccessArgs,
-    /// Only those that nobody took and that are not in the inbox, of events that we read
+    /// Only those that are MISSING: needed, and not arrived
     #[arg(long)]
     failed: bool,
     /// At most so many calls, of a hundred attempts each
@@ -127,9 +128,15 @@ impl List {
         }
         table(&sent);
         output::line("");
+        for (word, meaning) in Here::WORDS {
+            if sent.iter().any(|sent| Here::of(sent).word() == word) {
+                output::line(format_args!("{word:<9} {meaning}"));
+            }
+        }
+        output::line("");
         output::line(format_args!(
-            "{} deliveries, {missed} of them missing. Have one sent again: patwarden deliveries redeliver GUID",
-            sent.len()
+            "{}; {missed} missing. Have one sent again: patwarden deliveries redeliver GUID",
+            many(sent.len(), "delivery")
         ));
         Ok(Exit::Well)
     }
@@ -157,18 +164,63 @@ fn second(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// What became of a delivery here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Here {
+    Stored,
+    Answered,
+    Unread,
+    Missing,
+}
+
+impl Here {
+    /// The words in the table, and what each means.
+    const WORDS: [(&str, &str); 4] = [
+        ("stored", "it arrived, and patwarden keeps it until its time is over"),
+        ("answered", "it arrived; there was nothing to keep, or that is deleted by now"),
+        (
+            "unread",
+            "about something that patwarden does not read: whether it arrived makes no difference",
+        ),
+        (
+            "MISSING",
+            "it did not arrive, and is needed: patwarden has GitHub send it again, three times at most",
+        ),
+    ];
+
+    fn of(sent: &Sent) -> Self {
+        match sent {
+            Sent { held: true, .. } => Self::Stored,
+            Sent { read: false, .. } => Self::Unread,
+            Sent { taken: true, .. } => Self::Answered,
+            _ => Self::Missing,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        let [stored, answered, unread, missing] = Self::WORDS;
+        match self {
+            Self::Stored => stored.0,
+            Self::Answered => answered.0,
+            Self::Unread => unread.0,
+            Self::Missing => missing.0,
+        }
+    }
+}
+
+fn words() -> String {
+    let mut text = "What the words under HERE mean:\n".to_owned();
+    for (word, meaning) in Here::WORDS {
+        text.push_str(&format!("  {word:<9} {meaning}\n"));
+    }
+    text
+}
+
 fn here(sent: &Sent) -> String {
-    if sent.held {
-        return "in the inbox".to_owned();
-    }
-    if !sent.read {
-        return "not kept".to_owned();
-    }
-    if sent.taken {
-        return "answered, not kept".to_owned();
-    }
+    let here = Here::of(sent);
     match &sent.missed {
-        None => "MISSING".to_owned(),
+        _ if here != Here::Missing => here.word().to_owned(),
+        None => here.word().to_owned(),
         Some(missed) => {
             let state = match missed.state {
                 MissedState::Waiting => "waiting",
@@ -176,7 +228,7 @@ fn here(sent: &Sent) -> String {
                 MissedState::Refused => "GitHub sends it no more",
                 MissedState::GivenUp => "given up",
             };
-            format!("MISSING, asked for {} times, {state}", missed.asked)
+            format!("MISSING, asked for {}, {state}", many(missed.asked, "time"))
         }
     }
 }
@@ -207,9 +259,9 @@ impl Show {
         if let Some((at, body)) = store.delivery_body(&sent.attempt.guid).await? {
             output::line("");
             output::line(format_args!(
-                "In the inbox since {} UTC, {} bytes.",
+                "Stored since {} UTC, {}.",
                 second(at),
-                body.len()
+                many(body.len(), "byte")
             ));
         }
         Ok(Exit::Well)
@@ -260,7 +312,7 @@ fn message(title: &str, message: &HookMessage) {
     }
     let more = text.lines().count().saturating_sub(BODY_LINES);
     if more > 0 {
-        output::line(format_args!("  … {more} lines more: --json has them"));
+        output::line(format_args!("  … {}: --json has them", many(more, "more line")));
     }
 }
 
@@ -311,9 +363,10 @@ impl Redeliver {
                 Ok(()) => output::line(format_args!("{guid}  GitHub sends it again")),
                 Err(error) if error.wait_until().is_some() => {
                     return Err(anyhow::Error::new(error).context(format!(
-                        "{} of {} were asked for",
+                        "{} of {} {} asked for",
                         number - failed,
-                        wanted.len()
+                        wanted.len(),
+                        agrees(number - failed, "was", "were")
                     )));
                 }
                 Err(error) => {
@@ -327,12 +380,12 @@ impl Redeliver {
 }
 
 /// Whether somebody types how many it is about.
-async fn confirmed(many: usize) -> anyhow::Result<bool> {
-    output::prompt(format_args!("Type {many} to have GitHub send these {many} again: "));
+async fn confirmed(number: usize) -> anyhow::Result<bool> {
+    output::prompt(format_args!("Type {number} to have GitHub send these {number} again: "));
     let typed = output::typed().await?;
     match typed.trim().parse::<usize>() {
-        Ok(typed) => Ok(typed == many),
+        Ok(typed) => Ok(typed == number),
         Err(_) if typed.trim().is_empty() => Ok(false),
-        Err(_) => Err(Usage(format!("that is not {many}; nothing was asked for")).into()),
+        Err(_) => Err(Usage(format!("that is not {number}; nothing was asked for")).into()),
     }
 }

@@ -21,12 +21,13 @@ async fn what_is_missing_is_listed_shown_and_asked_for_once_somebody_types_how_m
     let (scene, asked) = two_lost().await;
     let (out, error, code) = run(&scene, "patwarden deliveries list --failed", "").await;
     assert_eq!(code, 0, "{error}");
-    assert_eq!(out.matches("MISSING").count(), 2, "{out}");
+    assert_eq!(out.matches("MISSING").count(), 3, "each, and what it means: {out}");
+    assert!(out.contains("MISSING   it did not arrive, and is needed"), "{out}");
     assert!(out.contains("personal_access_token_re"), "{out}");
     // What the next command asks for is never cut.
     let guid = out.lines().nth(1).unwrap().split_whitespace().next().unwrap();
     assert_eq!(guid.len(), 36, "{out}");
-    assert!(out.contains("2 deliveries, 2 of them missing"), "{out}");
+    assert!(out.contains("2 deliveries; 2 missing"), "{out}");
 
     let line = "patwarden deliveries redeliver --failed --dry-run";
     let (out, _, code) = run(&scene, line, "").await;
@@ -44,6 +45,14 @@ async fn what_is_missing_is_listed_shown_and_asked_for_once_somebody_types_how_m
     }
     let (out, _, _) = run(&scene, "patwarden deliveries list --failed", "").await;
     assert!(out.contains("Nothing that we read is missing."), "{out}");
+    // Each word of the table is explained below it, and by --help.
+    let (out, _, _) = run(&scene, "patwarden deliveries list", "").await;
+    assert!(out.contains("\nstored    it arrived, and patwarden keeps it"), "{out}");
+    assert!(!out.contains("MISSING"), "{out}");
+    let (out, _, _) = run(&scene, "patwarden deliveries list --help", "").await;
+    for word in ["stored", "answered", "unread", "MISSING"] {
+        assert!(out.contains(&format!("\n  {word:<9} ")), "{word} in {out}");
+    }
     let (out, _, _) = run(&scene, "patwarden deliveries list --json", "").await;
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     let of = |guid: &str| {
