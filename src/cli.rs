@@ -54,6 +54,7 @@ First look:      patwarden demo
 Check rules:     patwarden rules check rules/small-org.toml
 Register it:     patwarden setup
 Run for real:    patwarden serve --help
+Forget a person: patwarden store forget LOGIN --dry-run
 
 Exit codes: 0 well; 1 what was looked at is not well, or the command failed; 2 the arguments or settings \
 cannot be used; 3 something differs, where a command was asked to say so; 4 stopped in the middle, and can go on.";
@@ -113,7 +114,7 @@ enum Command {
     ///
     /// To have GitHub itself send a webhook again: `patwarden deliveries redeliver`.
     Replay(replay::Replay),
-    /// The record's files: copying them while patwarden runs, and seeing whether they are sound
+    /// The record's files: copying them while patwarden runs, seeing whether they are sound, and forgetting a person
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// What a shell completes after `patwarden`
