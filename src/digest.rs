@@ -12,11 +12,11 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use crate::{
-    domain::{Login, TokenRequest},
-    rules::{Decision, Mode},
+    domain::{Login, TokenRequest, agrees, many},
+    rules::{Caution, Decision, Mode},
 };
 
-pub use page::{Item, Line, Mark, Page, Section};
+pub use page::{Item, Kind, Line, Mark, Page, Section};
 pub use render::{html, text};
 
 /// The most HTML that a digest comes to, in bytes: mail readers cut off what is longer than 102 kB.
@@ -124,17 +124,23 @@ impl Pages {
     /// GitHub's pages of an organization, by the address of its API.
     #[must_use]
     pub fn of(api_url: &str, organization: &Login) -> Self {
-        let host = api_url.trim_end_matches('/').trim_end_matches("/api/v3");
-        let site = match host.split_once("://api.") {
-            // api.github.com, and api.SUBDOMAIN.ghe.com.
-            Some((scheme, host)) => format!("{scheme}://{host}"),
-            None => host.to_owned(),
-        };
+        let site = Self::site(api_url);
         let settings = format!("{site}/organizations/{organization}/settings");
         Self {
             owners: format!("{site}/orgs/{organization}/people?query=role%3Aowner"),
             requests: format!("{settings}/personal-access-token-requests"),
             tokens: format!("{settings}/personal-access-tokens"),
+        }
+    }
+
+    /// Where GitHub is for people, by the address of its API: `https://github.com`, or an enterprise's own host.
+    #[must_use]
+    pub fn site(api_url: &str) -> String {
+        let host = api_url.trim_end_matches('/').trim_end_matches("/api/v3");
+        match host.split_once("://api.") {
+            // api.github.com, and api.SUBDOMAIN.ghe.com.
+            Some((scheme, host)) => format!("{scheme}://{host}"),
+            None => host.to_owned(),
         }
     }
 }
@@ -158,11 +164,14 @@ pub struct Waiting {
     pub repositories: Option<Vec<String>>,
     /// What the rules say of it; `None`: no rules have judged it.
     pub decision: Option<Decision>,
+    /// What weighs most in it.
+    pub cautions: Vec<Caution>,
     /// What is in the way, for people.
     pub note: String,
     /// When silence denies it, if it does.
     pub denies_at: Option<Timestamp>,
-    /// Where it is answered, where people are asked on an issue: GitHub's own address of that.
+    /// Where it is answered, where people are asked on an issue: GitHub's own address of that. Where they are not, it is on
+    /// GitHub's page of pending requests.
     pub issue: Option<String>,
 }
 
@@ -419,7 +428,8 @@ impl Day {
             parts.push(format!("{} to confirm", many(self.runs.len() as u64, "run")));
         }
         if self.unconfirmed > 0 {
-            parts.push(format!("{} held for a confirmation", self.unconfirmed));
+            let held = many(self.unconfirmed, "request");
+            parts.push(format!("{held} held for a confirmation"));
         }
         if !self.troubles.is_empty() {
             parts.push(format!("{} to mend", many(self.troubles.len() as u64, "thing")));
@@ -445,13 +455,8 @@ impl Day {
     }
 }
 
-/// `1 token`, `2 tokens`.
-fn many(number: u64, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 fn expire(number: u64) -> String {
-    if number == 1 { "1 token expires".to_owned() } else { format!("{number} tokens expire") }
+    format!("{} {}", many(number, "token"), agrees(number, "expires", "expire"))
 }
 
 fn in_days(days: i64) -> String {

@@ -50,7 +50,9 @@ pub(crate) use deliveries::StoredDelivery;
 pub use deliveries::{
     Accepted, Backlog, Delivery, Guid, UNNAMED_EVENT, UnreadDelivery, delivery_key,
 };
-pub use digests::{DigestRow, DigestState, EndedRequest, ExpiringSpan, ExpiringToken, ToldToken};
+pub use digests::{
+    DigestRow, DigestState, EndedRequest, ExpiringSpan, ExpiringToken, StillMeant, ToldToken,
+};
 pub(crate) use effects::NewEffect;
 pub use effects::{EffectKind, EffectRow, EffectState};
 pub use escalations::{EscalationRow, GroupRow, NOBODY_REACHED, NewVote, VoteRow};

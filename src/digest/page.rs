@@ -5,15 +5,14 @@
 
 mod coming;
 
-use coming::{alarms, coming};
+use coming::{alarms, coming, confirmations};
 use jiff::SignedDuration;
 
 use super::{
-    By, Day, Decided, OutsideWhat, RuleCount, Trouble, Urgency, Waiting, expire, in_days, many,
-    span,
+    By, Day, Decided, OutsideWhat, RuleCount, Trouble, Urgency, Waiting, expire, in_days, span,
 };
 use crate::{
-    domain::{Repository, RepositoryId, TokenRequest, cut, for_people},
+    domain::{Repository, RepositoryId, TokenRequest, agrees, cut, for_people, many},
     rules::{Decision, Effect, Mode, policy::Detail, render},
 };
 
@@ -71,8 +70,41 @@ pub struct Line {
     pub label: String,
     /// The rest.
     pub text: String,
+    /// What the rest is.
+    pub kind: Kind,
+}
+
+/// What a line holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Words.
+    Words,
+    /// An address of GitHub's.
+    Link,
+    /// A command that can be typed as it stands: it is not broken within a word, so that no flag loses its hyphens.
+    Command,
+}
+
+/// The longest word of a command that has to stay in one piece: a longer one is broken on a phone rather than cut off.
+const WHOLE: usize = 30;
+
+impl Line {
     /// Whether the rest is an address of GitHub's.
-    pub is_link: bool,
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.kind == Kind::Link
+    }
+
+    /// Whether the rest is a command.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        self.kind == Kind::Command
+    }
+
+    /// The words of the rest, and whether each is to stay in one piece.
+    pub fn words(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.text.split(' ').map(|word| (word, word.chars().count() <= WHOLE))
+    }
 }
 
 /// Whether something hurries.
@@ -100,9 +132,10 @@ const OF_ONE_OWNER: usize = 5;
 #[must_use]
 pub(super) fn page(day: &Day, detail: Detail, most: usize) -> Page {
     let sections = [
+        alarms(day, detail, most),
         waiting(day, detail, most),
         coming(day, detail, most),
-        alarms(day, detail, most),
+        confirmations(day, detail, most),
         troubles(day, detail, most),
         outside(day, detail, most),
         expiring(day, detail, most),
@@ -191,23 +224,10 @@ fn footer(day: &Day, detail: Detail) -> Vec<String> {
 }
 
 fn waiting(day: &Day, detail: Detail, most: usize) -> Option<Section> {
-    if day.waiting.is_none() && day.unconfirmed == 0 {
+    if day.waiting.is_none() {
         return None;
     }
     let mut items = Vec::new();
-    if day.unconfirmed > 0 {
-        items.push(Item {
-            mark: Mark::Urgent,
-            head: format!("{} held until somebody confirms", requests(day.unconfirmed)),
-            lines: vec![
-                labelled("why", "a first run, or changed rules, would act on all of them at once"),
-                labelled(
-                    "confirm",
-                    format!("patwarden requests confirm --org {}", day.organization),
-                ),
-            ],
-        });
-    }
     let shown = day.waiting.shown.iter().take(most);
     match detail {
         Detail::Full => items.extend(shown.map(|one| one_waiting(day, one))),
@@ -216,7 +236,11 @@ fn waiting(day: &Day, detail: Detail, most: usize) -> Option<Section> {
                 let age = span(day.now.duration_since(oldest.since));
                 items.push(Item {
                     mark: mark(oldest.urgency),
-                    head: format!("{} for a person, the oldest for {age}", wait(day.waiting.all)),
+                    head: format!(
+                        "{} {} for a person, the oldest for {age}",
+                        many(day.waiting.all, "request"),
+                        agrees(day.waiting.all, "waits", "wait")
+                    ),
                     lines: Vec::new(),
                 });
             }
@@ -237,6 +261,10 @@ fn one_waiting(day: &Day, one: &Waiting) -> Item {
     let age = span(day.now.duration_since(one.since));
     let overdue = if one.urgency == Urgency::Overdue { ", overdue" } else { "" };
     let mut lines = Vec::new();
+    lines.extend(one.cautions.iter().map(|caution| {
+        let words = caution.in_words(|name| line(name, NAME));
+        labelled("careful", line(&words, LINE))
+    }));
     if let Some(asked) = &one.asked {
         lines.push(labelled("wants", wants(day, asked, one.repositories.as_deref())));
     }
@@ -257,9 +285,8 @@ fn one_waiting(day: &Day, one: &Waiting) -> Item {
         let when = moment(day, at);
         lines.push(labelled("silence", format!("denied {when}, unless somebody answers")));
     }
-    if let Some(issue) = &one.issue {
-        lines.push(Line { is_link: true, ..labelled("answer", issue.clone()) });
-    }
+    let answer = one.issue.as_ref().unwrap_or(&day.pages.requests);
+    lines.push(Line { kind: Kind::Link, ..labelled("answer", answer.clone()) });
     Item {
         mark: mark(one.urgency),
         head: format!(
@@ -441,7 +468,10 @@ fn decided(day: &Day, detail: Detail, most: usize) -> Option<Section> {
                 (vec![outcomes(&all)], 0)
             }
         };
-        let more = if left > 0 { format!("; and {left} more rules") } else { String::new() };
+        let more = match left {
+            0 => String::new(),
+            left => format!("; and {}", many(left, "more rule")),
+        };
         let automatic = day.decided.automatic();
         items.push(plain(format!("{automatic} by rule: {}{more}", rules.join("; "))));
     }
@@ -468,7 +498,7 @@ fn decided(day: &Day, detail: Detail, most: usize) -> Option<Section> {
         });
         let text = match detail {
             Detail::Full => named.collect::<Vec<_>>().join(", "),
-            Detail::Minimal => self::people(people.len() as u64),
+            Detail::Minimal => many(people.len(), "person"),
         };
         items.push(plain(format!("{by_people} by people: {text}")));
     }
@@ -540,7 +570,11 @@ fn line(text: &str, limit: usize) -> String {
 }
 
 fn labelled(label: &str, text: impl Into<String>) -> Line {
-    Line { label: label.to_owned(), text: text.into(), is_link: false }
+    Line { label: label.to_owned(), text: text.into(), kind: Kind::Words }
+}
+
+fn command(label: &str, text: impl Into<String>) -> Line {
+    Line { kind: Kind::Command, ..labelled(label, text) }
 }
 
 fn plain(head: String) -> Item {
@@ -552,18 +586,6 @@ fn mark(urgency: Urgency) -> Mark {
         Urgency::Overdue => Mark::Urgent,
         Urgency::InTime => Mark::Plain,
     }
-}
-
-fn requests(number: u64) -> String {
-    if number == 1 { "1 request is".to_owned() } else { format!("{number} requests are") }
-}
-
-fn wait(number: u64) -> String {
-    if number == 1 { "1 request waits".to_owned() } else { format!("{number} requests wait") }
-}
-
-fn people(number: u64) -> String {
-    if number == 1 { "1 person".to_owned() } else { format!("{number} people") }
 }
 
 fn names<'a>(names: impl ExactSizeIterator<Item = &'a str>, most: usize) -> String {

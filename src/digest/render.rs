@@ -83,7 +83,12 @@ fn lay_out(text: &mut String, item: &Item) {
     wrapped(text, first, "   ", &item.head);
     for line in &item.lines {
         let label = format!("     {:<8}", line.label);
-        wrapped(text, &label, "             ", &line.text);
+        if line.is_command() {
+            // In one piece, so that it can be copied.
+            text.push_str(&format!("{label}{}\n", line.text));
+        } else {
+            wrapped(text, &label, "             ", &line.text);
+        }
     }
 }
 

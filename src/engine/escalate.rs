@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     audit,
+    digest::Pages,
     domain::{OrganizationId, RepositorySelection, TokenRequest},
     github::{CallError, Read, Write},
     review::{
@@ -132,13 +133,6 @@ fn in_their_place(mut groups: Vec<GroupRow>, policy: &Policy) -> Vec<GroupRow> {
             return groups;
         }
     }
-}
-
-/// Where GitHub is, by an address of it: `https://github.com`, or an enterprise's own host.
-fn base_of(url: Option<&str>) -> String {
-    let parsed = url.and_then(|url| url::Url::parse(url).ok());
-    let origin = parsed.map(|url| url.origin()).filter(url::Origin::is_tuple);
-    origin.map_or_else(|| "https://github.com".to_owned(), |origin| origin.ascii_serialization())
 }
 
 /// Who can read an issue.
@@ -280,6 +274,14 @@ impl Worker<'_> {
             self.alarm(row, &format!("people could not be asked about a request: {error}")).await?;
         }
         Ok(())
+    }
+
+    /// Where GitHub is: as an issue's own address says, or else as the address of its API does.
+    fn base(&self, url: Option<&str>) -> String {
+        let parsed = url.and_then(|url| url::Url::parse(url).ok());
+        let origin = parsed.map(|url| url.origin()).filter(url::Origin::is_tuple);
+        let by_settings = || Pages::site(&self.engine.options.api_url);
+        origin.map_or_else(by_settings, |origin| origin.ascii_serialization())
     }
 
     async fn alarm(&self, row: &EscalationRow, what: &str) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 
 use std::{fmt, iter::once_with};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Approval, Role, for_people};
@@ -167,6 +167,13 @@ impl Revocation {
     #[must_use]
     pub fn is_about_use(&self) -> bool {
         self.when.unused_for.is_some()
+    }
+
+    /// The latest use that leaves a token unused for long enough at `now`; `None`: how recently it was used says nothing.
+    #[must_use]
+    pub fn idle_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let idle = SignedDuration::from_secs(self.when.unused_for?.saturating_mul(86_400));
+        Some(now.saturating_sub(idle).unwrap_or(Timestamp::MIN))
     }
 
     /// Whether it hangs on what approve rules cover.

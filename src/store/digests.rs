@@ -90,6 +90,16 @@ pub struct ToldToken {
     pub delivered_at: Timestamp,
 }
 
+/// Which tokens that a standing policy selected it still does, as far as time alone tells: what was used or has expired since is
+/// taken off the list with the policy's next run only.
+#[derive(Clone, Copy, Debug)]
+pub struct StillMeant {
+    /// They have not expired by then.
+    pub now: Timestamp,
+    /// They were not used after this; `None`: use keeps none.
+    pub idle_since: Option<Timestamp>,
+}
+
 /// Which tokens that expire are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpiringSpan {
@@ -226,7 +236,7 @@ impl Store {
         get(&row, "number")
     }
 
-    /// The tokens that a standing policy selects and whose owners were told, the longest told first: at most so many, how
+    /// The tokens that a standing policy selects still and whose owners were told, the longest told first: at most so many, how
     /// many there are, and how many it selected before `then` whose owners were not.
     ///
     /// # Errors
@@ -235,28 +245,36 @@ impl Store {
         &self,
         organization: OrganizationId,
         policy: &str,
+        still: StillMeant,
         then: Timestamp,
         limit: i64,
     ) -> Result<(Vec<ToldToken>, i64, i64), StoreError> {
         const FROM: &str = "FROM notices n JOIN tokens t \
                ON t.organization_id = n.organization_id AND t.grant_id = n.grant_id \
               AND t.access_granted_at = n.access_granted_at AND t.gone_at IS NULL \
-            WHERE n.organization_id = $1 AND n.policy = $2";
+            WHERE n.organization_id = $1 AND n.policy = $2 \
+              AND NOT t.expired AND (t.expires_at IS NULL OR t.expires_at > $3) \
+              AND MAX(COALESCE(t.last_used_at, t.access_granted_at), t.access_granted_at) <= $4";
+        let idle_since = still.idle_since.unwrap_or(Timestamp::MAX).as_millisecond();
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT t.token_id, t.owner_login, t.token_name, n.delivered_at {FROM} AND n.delivered_at IS NOT NULL \
-              ORDER BY n.delivered_at, n.grant_id LIMIT $3"
+              ORDER BY n.delivered_at, n.grant_id LIMIT $5"
         )))
         .bind(organization.0)
         .bind(policy)
+        .bind(still.now.as_millisecond())
+        .bind(idle_since)
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
         let counts = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT COUNT(n.delivered_at) AS told, \
-                    COUNT(CASE WHEN n.delivered_at IS NULL AND n.selected_at < $3 THEN 1 END) AS untold {FROM}"
+                    COUNT(CASE WHEN n.delivered_at IS NULL AND n.selected_at < $5 THEN 1 END) AS untold {FROM}"
         )))
         .bind(organization.0)
         .bind(policy)
+        .bind(still.now.as_millisecond())
+        .bind(idle_since)
         .bind(then.as_millisecond())
         .fetch_one(&self.readers)
         .await?;
@@ -385,7 +403,7 @@ impl Store {
     ) -> Result<(i64, i64), StoreError> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS active, \
-                    COUNT(CASE WHEN COALESCE(last_used_at, access_granted_at) < $2 THEN 1 END) AS stale \
+                    COUNT(CASE WHEN MAX(COALESCE(last_used_at, access_granted_at), access_granted_at) <= $2 THEN 1 END) AS stale \
                FROM tokens WHERE organization_id = $1 AND gone_at IS NULL \
                 AND NOT expired AND (expires_at IS NULL OR expires_at > $3)",
         )

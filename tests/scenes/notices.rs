@@ -10,7 +10,7 @@ use patwarden::{
     store::{RevocationItemRow, RevocationRow, RevocationState},
 };
 
-use crate::common::{Scene, Set, harmless, until};
+use crate::common::{Scene, Set, harmless, shell::run, until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -143,6 +143,37 @@ async fn an_owner_is_told_and_what_is_not_used_by_then_is_revoked_and_told_again
     let (_, subject, text) = after.unwrap();
     assert_eq!(subject, "[patwarden acme] your token \"laptop\" has no access any more");
     assert!(text.contains("by its rule revoke.unused") && !text.contains("old ci"), "{text}");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn the_digest_does_not_list_what_was_used_since_its_owner_was_told() {
+    let mut second = 0;
+    let scene = opened(|scene| {
+        let digest = "[digest]\nto = [\"owners\"]\nat = \"08:00 UTC\"\n";
+        std::fs::write(scene.path("rules.toml"), format!("{RULES}{digest}")).unwrap();
+        granted(scene, "kim", "laptop");
+        second = granted(scene, "kim", "old ci");
+    })
+    .await;
+    until_mails(&scene, 1).await;
+    let digest = || async {
+        let (out, error, code) = run(&scene, "patwarden digest preview --org acme", "").await;
+        assert_eq!(code, 0, "{error}");
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    until("both are on their way out", || async {
+        let said = digest().await;
+        said.contains("2 tokens of kim lose their access, by the rule revoke.unused").then_some(())
+    })
+    .await;
+    // GitHub tells of the use with the next list, and the policy is asked a day later.
+    scene.hub.use_token(second).unwrap();
+    let installation = scene.installation().await;
+    scene.bulk().await.list_tokens(&installation, &()).await.unwrap();
+    let said = digest().await;
+    assert!(said.contains("1 token of kim loses its access"), "{said}");
+    assert!(!said.contains("old ci") && said.contains("1 unused for 90 days"), "{said}");
     scene.end().await;
 }
 

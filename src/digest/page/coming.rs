@@ -1,90 +1,93 @@
-//! What standing policies take unless somebody objects, and what was found wider than it was judged and revoked.
+//! What was found wider than it was judged and revoked, what standing policies take unless somebody objects, and what nothing is
+//! done about before somebody confirms.
 
 use jiff::SignedDuration;
 
 use super::{
-    Item, LINE, Line, Mark, NAME, Section, day_of, labelled, left_out, line, moment, more, people,
+    Item, LINE, Line, Mark, NAME, Section, command, day_of, labelled, left_out, line, moment, more,
 };
 use crate::{
-    digest::{Alarm, Coming, Day, WaitingRun, in_days, many},
+    digest::{Alarm, Coming, Day, WaitingRun, in_days},
+    domain::{agrees, many},
     rules::policy::Detail,
 };
 
 pub(super) fn coming(day: &Day, detail: Detail, most: usize) -> Option<Section> {
-    if day.coming.is_empty() && day.runs.is_empty() {
-        return None;
-    }
-    let runs = day.runs.iter().take(most).map(|run| one_run(day, run, detail));
-    let coming = day.coming.iter().take(most).map(|one| one_coming(day, one, detail));
-    let left = left_out(
-        (day.runs.len() + day.coming.len()) as u64,
-        day.runs.len().min(most) + day.coming.len().min(most),
-    );
-    Some(Section {
-        title: "Happens unless you object".to_owned(),
-        items: runs.chain(coming).collect(),
-        more: more(left, &day.pages.tokens),
-    })
-}
-
-fn one_run(day: &Day, run: &WaitingRun, detail: Detail) -> Item {
-    let mut lines = Vec::new();
-    if detail == Detail::Full {
-        lines.push(labelled("why", line(&run.why, LINE)));
-    }
-    lines.push(labelled("look", format!("patwarden revocations show {}", run.id)));
-    lines.push(labelled(
-        "confirm",
-        format!(
-            "patwarden revocations confirm {}; without that nothing is revoked, and it lapses {}",
-            run.id,
-            moment(day, run.lapses)
-        ),
-    ));
-    let by = policy(&run.policy, detail);
-    let head = format!("{by} would take {} and waits for you", many(run.tokens, "token"));
-    Item { mark: Mark::Urgent, head, lines }
+    let items: Vec<Item> =
+        day.coming.iter().take(most).map(|one| one_coming(day, one, detail)).collect();
+    let left = left_out(day.coming.len() as u64, items.len());
+    let more = more(left, &day.pages.tokens);
+    let title = "Happens unless you object".to_owned();
+    (!items.is_empty()).then_some(Section { title, items, more })
 }
 
 fn one_coming(day: &Day, one: &Coming, detail: Detail) -> Item {
     let days = day.days_until(one.at);
-    // A month more, so that the line can be typed as it stands.
-    let until = one.at.saturating_add(SignedDuration::from_hours(30 * 24)).unwrap_or(one.at);
-    let until = until.strftime("%Y-%m-%d");
-    let uses = if one.use_keeps { "using one keeps it; or " } else { "" };
-    let (whose, keep) = match detail {
+    let whose = match detail {
         Detail::Full => {
             let shown = one.owners.shown.iter().map(|login| line(login.as_str(), NAME));
             let shown: Vec<String> = shown.take(3).collect();
-            let more = match left_out(one.owners.all, shown.len()) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let hold = format!("patwarden revocations hold --org {}", day.organization);
-            let id = one.policy.trim_start_matches("revoke.");
-            (
-                format!("{}{more}", shown.join(", ")),
-                format!(
-                    "{uses}one: {hold} --token NUMBER --until {until} --why WHY; all of them: --policy {id}"
-                ),
-            )
+            match left_out(one.owners.all, shown.len()) {
+                0 => shown.join(", "),
+                more => format!("{} and {more} more", shown.join(", ")),
+            }
         }
-        Detail::Minimal => {
-            (people(one.owners.all), format!("{uses}patwarden revocations hold --help"))
-        }
+        Detail::Minimal => many(one.owners.all, "person"),
     };
-    let tokens = if detail == Detail::Full { named(one) } else { None };
     Item {
         mark: if days <= 1 { Mark::Urgent } else { Mark::Plain },
         head: format!(
-            "{} ({}): {} takes {} of {whose}",
+            "{} ({}): {} of {whose} {}, by {}",
             in_days(days),
             day_of(day, one.at),
+            many(one.tokens, "token"),
+            agrees(one.tokens, "loses its access", "lose their access"),
             policy(&one.policy, detail),
-            many(one.tokens, "token")
         ),
-        lines: [tokens, Some(labelled("keep", keep))].into_iter().flatten().collect(),
+        lines: match detail {
+            Detail::Full => named(one).into_iter().chain(how_to_keep(day, one)).collect(),
+            Detail::Minimal => vec![
+                labelled(
+                    "keep",
+                    format!("{} Whoever runs patwarden can keep one with:", spared(one))
+                        .trim_start(),
+                ),
+                command("type", "patwarden revocations hold --help"),
+            ],
+        },
     }
+}
+
+/// What somebody types who never heard of patwarden, and what comes of it.
+fn how_to_keep(day: &Day, one: &Coming) -> Vec<Line> {
+    // A month more, so that the lines can be typed as they stand.
+    let until = one.at.saturating_add(SignedDuration::from_hours(30 * 24)).unwrap_or(one.at);
+    let until = until.strftime("%Y-%m-%d");
+    let hold = |what: &str| {
+        let organization = &day.organization;
+        format!(
+            "patwarden revocations hold --org {organization} {what} --until {until} --why \"still needed\""
+        )
+    };
+    let id = one.policy.trim_start_matches("revoke.");
+    let all = command("all", hold(&format!("--policy {id}")));
+    let spared = spared(one);
+    let Some(first) = one.named.first() else {
+        let keep =
+            format!("{spared} To keep all of them until {until}, whoever runs patwarden types:");
+        return vec![labelled("keep", keep.trim_start()), all];
+    };
+    let keep = format!(
+        "{spared} To keep one, whoever runs patwarden types the first line, with the number behind its name; the second line \
+         keeps all of them. Either counts until {until}."
+    );
+    let one = command("one", hold(&format!("--token {}", first.token)));
+    vec![labelled("keep", keep.trim_start()), one, all]
+}
+
+/// What spares a token without anybody's word, where something does.
+fn spared(one: &Coming) -> &'static str {
+    if one.use_keeps { "Whoever uses a token before then keeps it." } else { "" }
 }
 
 /// The tokens by name: as many as fit.
@@ -110,8 +113,51 @@ fn named(one: &Coming) -> Option<Line> {
 
 fn policy(name: &str, detail: Detail) -> String {
     match detail {
-        Detail::Full => line(name, NAME),
-        Detail::Minimal => "a standing policy".to_owned(),
+        Detail::Full => format!("the rule {}", line(name, NAME)),
+        Detail::Minimal => "a standing rule".to_owned(),
+    }
+}
+
+/// What nothing is done about before somebody says so.
+pub(super) fn confirmations(day: &Day, detail: Detail, most: usize) -> Option<Section> {
+    let mut items: Vec<Item> =
+        day.runs.iter().take(most).map(|run| one_run(day, run, detail)).collect();
+    let left = left_out(day.runs.len() as u64, items.len());
+    if day.unconfirmed > 0 {
+        items.push(held(day));
+    }
+    let title = "Waits until somebody confirms".to_owned();
+    (!items.is_empty()).then_some(Section { title, items, more: more(left, &day.pages.tokens) })
+}
+
+fn one_run(day: &Day, run: &WaitingRun, detail: Detail) -> Item {
+    let head = format!(
+        "{} would take the access of {} away",
+        policy(&run.policy, detail),
+        many(run.tokens, "token")
+    );
+    let why = (detail == Detail::Full).then(|| labelled("why", line(&run.why, LINE)));
+    let lapses = moment(day, run.lapses);
+    let lines = [
+        command("look", format!("patwarden revocations show {}", run.id)),
+        command("confirm", format!("patwarden revocations confirm {}", run.id)),
+        labelled("else", format!("nothing is revoked, and it lapses {lapses}")),
+    ];
+    Item { mark: Mark::Urgent, head, lines: why.into_iter().chain(lines).collect() }
+}
+
+/// Requests that are judged and of which nothing is sent, for there are many.
+fn held(day: &Day) -> Item {
+    let (requests, organization) = (many(day.unconfirmed, "request"), &day.organization);
+    Item {
+        mark: Mark::Urgent,
+        head: format!("{requests} {} held", agrees(day.unconfirmed, "is", "are")),
+        lines: vec![
+            labelled("why", "a first run, or changed rules, would act on all of them at once"),
+            command("look", format!("patwarden requests list --org {organization}")),
+            command("confirm", format!("patwarden requests confirm --org {organization}")),
+            labelled("else", "nothing is sent for them, and they stay pending"),
+        ],
     }
 }
 
@@ -132,7 +178,7 @@ pub(super) fn alarms(day: &Day, detail: Detail, most: usize) -> Option<Section> 
                     moment(day, one.at)
                 ),
                 lines: vec![
-                    labelled("look", format!("patwarden requests show {}", one.request)),
+                    command("look", format!("patwarden requests show {}", one.request)),
                     labelled("do", "ask its owner whether that was meant"),
                 ],
             };

@@ -11,17 +11,17 @@ use crate::{
         Outside, OutsideWhat, Pages, PersonCount, RuleCount, STALE_AFTER_DAYS, Trend, Trouble,
         Urgency, Waiting, WaitingRun,
     },
-    domain::{Approval, Login, Organization, RequestId},
+    domain::{Approval, Login, Organization, RequestId, agrees, many},
     engine::{
         InForce,
         escalate::NO_WAY,
         lifecycle::{Outcome, SettledBy},
         revoke::PLANS_LAPSE,
     },
-    rules::{Mode, Policy, facts::Fact},
+    rules::{self, Mode, Policy, facts::Fact, revocation::Revocation},
     store::{
         DigestRow, DigestState, EndedRequest, ExpiringSpan, IssueRow, IssueState, RequestRow,
-        Store, StoreError, ToldToken,
+        StillMeant, Store, StoreError, ToldToken,
     },
 };
 
@@ -171,6 +171,11 @@ impl Content<'_> {
             }
             Fact::Unknown { .. } => None,
         });
+        let cautions = judged.as_ref().map(|judged| {
+            let repositories = judged.facts.repositories.value().map(Vec::as_slice);
+            let guarded = self.policy().map(|policy| policy.guarded(&judged.request, repositories));
+            rules::cautions(&judged.decision, &judged.trace, guarded.unwrap_or_default())
+        });
         let decision = judged.map(|judged| judged.decision);
         let since = row.listed.as_ref().map_or(row.woken_at, |listed| listed.created_at);
         let since = since.min(row.woken_at);
@@ -194,6 +199,7 @@ impl Content<'_> {
             asked: row.listed,
             repositories,
             decision,
+            cautions: cautions.unwrap_or_default(),
             note: row.note,
             denies_at,
             issue,
@@ -213,9 +219,10 @@ impl Content<'_> {
             if grace.is_zero() {
                 continue;
             }
+            let still = self.still_meant(revocation);
             let (told, all, _) = self
                 .store
-                .told_tokens(self.organization.id, &name, Timestamp::MIN, TAKEN_SOON)
+                .told_tokens(self.organization.id, &name, still, Timestamp::MIN, TAKEN_SOON)
                 .await?;
             let beyond = unsigned(all).saturating_sub(told.len() as u64);
             let mut days: BTreeMap<Date, Taken> = BTreeMap::new();
@@ -249,6 +256,11 @@ impl Content<'_> {
         }
         coming.sort_by(|a, b| (a.at, &a.policy).cmp(&(b.at, &b.policy)));
         Ok(coming)
+    }
+
+    /// Which of the tokens that a policy selected it would still take.
+    fn still_meant(&self, revocation: &Revocation) -> StillMeant {
+        StillMeant { now: self.now, idle_since: revocation.idle_since(self.now) }
     }
 
     /// The rules, where they take tokens back by themselves now.
@@ -312,7 +324,11 @@ impl Content<'_> {
         }
         let unread = store.count_unread_deliveries(since).await?;
         if unread > 0 {
-            let what = format!("deliveries from GitHub were not understood: {unread}");
+            let what = format!(
+                "{} from GitHub {} not understood",
+                many(unread, "delivery"),
+                agrees(unread, "was", "were")
+            );
             add(what, String::new(), "patwarden requests list shows them");
         }
         let old = |at: Option<Timestamp>| {
@@ -324,8 +340,11 @@ impl Content<'_> {
             add(what.to_owned(), String::new(), "patwarden's log says why");
         }
         if let Some(listing) = listing.filter(|listing| listing.unreadable > 0) {
-            let what =
-                format!("{} tokens are listed in a form that cannot be read", listing.unreadable);
+            let what = format!(
+                "{} {} listed in a form that cannot be read",
+                many(listing.unreadable, "token"),
+                agrees(listing.unreadable, "is", "are")
+            );
             add(what, String::new(), "patwarden's log names them; nothing is done with them");
         }
         if old(store.members_listed_at(organization.id).await?) {
@@ -343,12 +362,10 @@ impl Content<'_> {
             add(what, why.to_owned(), "it is read again until it can be");
         }
         if let Some((hindered, why)) = store.hindered_escalations(organization.id, NO_WAY).await? {
-            let what = match hindered {
-                1 => "people could not be asked about 1 request, or could not answer".to_owned(),
-                many => {
-                    format!("people could not be asked about {many} requests, or could not answer")
-                }
-            };
+            let what = format!(
+                "people could not be asked about {}, or could not answer",
+                many(hindered, "request")
+            );
             add(
                 what,
                 why,
@@ -358,23 +375,31 @@ impl Content<'_> {
         let late = self.now.saturating_sub(WAITS_TOO_LONG).unwrap_or(Timestamp::MIN);
         let (refused, delayed) = store.undelivered_mails(organization.id, since, late).await?;
         if refused > 0 {
-            let what = match refused {
-                1 => "1 mail was refused by the mail server".to_owned(),
-                many => format!("{many} mails were refused by the mail server"),
-            };
+            let what = format!(
+                "{} {} refused by the mail server",
+                many(refused, "mail"),
+                agrees(refused, "was", "were")
+            );
             add(what, String::new(), "patwarden's log says which and why");
         }
         if delayed > 0 {
-            let what = format!("mails wait for more than a day to be sent: {delayed}");
+            let what = format!(
+                "{} {} for more than a day to be sent",
+                many(delayed, "mail"),
+                agrees(delayed, "waits", "wait")
+            );
             add(what, String::new(), "patwarden's log says why; they are tried again");
         }
         if let Some(policy) = self.acting() {
             for (id, revocation) in policy.revocations() {
                 let name = format!("revoke.{id}");
-                let (_, _, untold) = store.told_tokens(organization.id, &name, late, 1).await?;
+                let still = self.still_meant(revocation);
+                let (_, _, untold) =
+                    store.told_tokens(organization.id, &name, still, late, 1).await?;
                 if untold > 0 && revocation.grace.seconds() > 0 {
                     let what = format!(
-                        "a standing policy selects {untold} tokens whose owners were not told for more than a day"
+                        "a standing policy selects {} whose owner was not told for more than a day",
+                        many(untold, "token")
                     );
                     add(
                         what,

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Case, Trouble, audience, base_of, words};
+use super::{Case, Trouble, audience, words};
 use crate::{
     audit,
     domain::{Fingerprint, Login, OrganizationId, RepositoryId},
@@ -562,7 +562,7 @@ impl Worker<'_> {
                 rows.extend(store.request(key).await?);
             }
             let organization = &case.request.organization.login;
-            let base = base_of(Some(&issue.url));
+            let base = self.base(Some(&issue.url));
             let whose = &case.request.owner.login;
             return Ok(words::list(
                 (issue.id, whose),
@@ -572,7 +572,7 @@ impl Worker<'_> {
             ));
         }
         let Some(decision) = self.readable_decision(case.row.decision_id).await? else {
-            return Ok(words::unreadable(case, &base_of(Some(&issue.url))));
+            return Ok(words::unreadable(case, &self.base(Some(&issue.url))));
         };
         let mut standing = self.standing(case).await?;
         if !issue.locked && (issue.at.is_none() || issue.written.is_empty()) {
@@ -580,7 +580,7 @@ impl Worker<'_> {
             standing = case.expected(&standing, self.engine.clock.now());
         }
         let ended = self.ended(case).await?;
-        let base = base_of(Some(&issue.url));
+        let base = self.base(Some(&issue.url));
         let place = words::Place { audience: audience(issue), base: &base, mute: issue.locked };
         Ok(words::issue(case, &standing, &decision, ended.as_ref(), &place))
     }

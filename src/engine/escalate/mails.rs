@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Case, Trouble, base_of, words};
+use super::{Case, Trouble, words};
 use crate::{
     engine::{RecipientsError, worker::Worker},
     review::letter::{AskedFor, Letter},
@@ -126,7 +126,7 @@ impl Worker<'_> {
         // A list of many is none to answer on.
         let asks = |issue: &IssueRow| issue.request.is_some() && issue.at.is_some();
         let url = issues.into_iter().find(asks).map(|issue| issue.url);
-        let base = base_of(url.as_deref());
+        let base = self.base(url.as_deref());
         let now = self.engine.clock.now();
         // Where time does not count before this mail has arrived, it says what it comes to from now on.
         let silence = words::silence(&case.expected(&standing, now), false);
