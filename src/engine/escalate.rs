@@ -4,12 +4,15 @@
 //! What is to be written stands in the store before it is written; a step that broke off is taken up again.
 
 mod answers;
+mod case;
 mod issues;
 mod mails;
 mod permission;
+mod reached;
 mod say;
 mod words;
 
+use case::{Case, in_their_place};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -22,17 +25,13 @@ use crate::{
     audit,
     digest::Pages,
     domain::{OrganizationId, RepositorySelection, TokenRequest},
-    github::{CallError, Read, Write},
+    github::CallError,
     review::{
         escalation::{Asked, Due, Standing},
         issue::Audience,
         reply::Reply,
     },
-    rules::{
-        Mode, Policy,
-        facts::Needs,
-        policy::{Notify, Reviewers},
-    },
+    rules::{Mode, Policy, facts::Needs},
     store::{
         EscalationRow, GroupRow, InstallationRow, IssueRow, IssueState, NOBODY_REACHED, RequestRow,
         StoreError, Tx,
@@ -82,56 +81,6 @@ impl From<StoreError> for Trouble {
 impl From<Stop> for Trouble {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
-    }
-}
-
-/// What a step works on.
-struct Case<'a> {
-    installation: &'a InstallationRow,
-    read: Read,
-    write: Write,
-    row: EscalationRow,
-    request: RequestRow,
-    policy: std::sync::Arc<Policy>,
-    groups: Vec<GroupRow>,
-}
-
-impl Case<'_> {
-    /// A group as the rules in force define it. Of one that they do not have, nobody may decide.
-    fn defined(&self, name: &str) -> Reviewers {
-        let nobody = || Reviewers { may_decide: Default::default(), ..Reviewers::owners() };
-        self.policy.reviewers().get(name).cloned().unwrap_or_else(nobody)
-    }
-
-    /// Where it would stand if everybody were reached now who is not yet: what people are told before time counts.
-    fn expected(&self, standing: &Standing, now: Timestamp) -> Standing {
-        let mut expected = standing.clone();
-        for asked in expected.asked.iter_mut().filter(|_| self.enforced()) {
-            asked.reached_at = asked.reached_at.or(Some(now));
-        }
-        expected
-    }
-
-    fn enforced(&self) -> bool {
-        self.policy.mode() == Mode::Enforce && !self.request.unconfirmed
-    }
-}
-
-/// The groups that are asked, without those that were asked in a silent group's place and whom the rules in force do not name there
-/// any more: nobody decides for a group who was once meant to.
-fn in_their_place(mut groups: Vec<GroupRow>, policy: &Policy) -> Vec<GroupRow> {
-    loop {
-        let names: Vec<String> = groups.iter().map(|row| row.name.clone()).collect();
-        groups.retain(|row| {
-            row.instead_of.as_ref().is_none_or(|silent| {
-                let next = policy.reviewers().get(silent).and_then(|group| group.next.as_ref());
-                names.contains(silent) && next.is_some_and(|next| next.to == row.name)
-            })
-        });
-        // Whoever was asked in the place of one that is left out goes with it.
-        if groups.len() == names.len() {
-            return groups;
-        }
     }
 }
 
@@ -422,84 +371,6 @@ impl Worker<'_> {
             asked: asked.collect(),
             votes: votes.into_iter().filter(|row| row.void.is_none()).map(|row| row.vote).collect(),
         })
-    }
-
-    /// Notes since when a group is reached: the issue that asks it is there and shows what is asked, or a mail server has the mail.
-    /// A list of many does not reach anybody: nothing can be answered on it. Nor does an issue on which nobody can answer, or that
-    /// says something else than we wrote, or that is closed: while it is so, silence says nothing, and afterwards time begins
-    /// anew. So it does when an answer was taken away that we had not read.
-    /// While the rules are not enforced, no time counts.
-    async fn note_reached(
-        &self,
-        case: &mut Case<'_>,
-        issues: &[IssueRow],
-        mailed: &mails::Mailed,
-    ) -> Result<(), StoreError> {
-        let enforced = case.enforced();
-        let (mut changed, mut taken_away) = (Vec::new(), std::collections::BTreeSet::new());
-        let mut tampered = std::collections::BTreeMap::new();
-        for issue in issues.iter().filter(|issue| issue.request.is_some()) {
-            let last = self.engine.store.tampered_at(issue.id).await?;
-            tampered.extend(last.map(|at| (issue.id, at)));
-        }
-        // After that: what is noted from here on is later.
-        let now = self.engine.clock.now();
-        for row in &mut case.groups {
-            let group = case.policy.reviewers().get(&row.name).cloned();
-            let asking = |issue: &&IssueRow| {
-                issue.state == IssueState::Open
-                    && issue.request.is_some()
-                    && group.iter().flat_map(|group| &group.notify).any(|notify| {
-                        matches!(notify, Notify::Issue { organization, repository }
-                            if issue.asks(organization, repository))
-                    })
-            };
-            let mute = issues.iter().filter(asking).any(IssueRow::is_mute);
-            let by_issue =
-                issues.iter().filter(asking).any(|issue| issue.shows == case.row.fingerprint);
-            let reached = enforced && (by_issue || mailed.arrived(&row.name));
-            let since = if reached {
-                row.reached_at.or(Some(now))
-            } else {
-                row.reached_at.filter(|_| enforced)
-            };
-            let mut since = since.filter(|_| !mute);
-            for issue in issues.iter().filter(asking) {
-                let later = |since: &Timestamp| {
-                    tampered.get(&issue.id).is_some_and(|tampered_at| tampered_at > since)
-                };
-                if since.is_some_and(|since| later(&since)) {
-                    since = Some(now);
-                    row.denies_from = None;
-                    taken_away.insert(issue.url.clone());
-                }
-            }
-            if since.is_none() {
-                row.denies_from = None;
-            }
-            let quorum = group.map_or(1, |group| group.quorum);
-            if since != row.reached_at || quorum != row.quorum {
-                row.reached_at = since;
-                row.quorum = quorum;
-                changed.push(row.clone());
-            }
-        }
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.begin().await?;
-        for row in &changed {
-            tx.save_group(case.row.key, row).await?;
-        }
-        tx.commit().await?;
-        for url in taken_away {
-            let what = format!(
-                "a comment on the issue {url} was changed or deleted by somebody else before it was read: what silence does is \
-                 counted anew"
-            );
-            self.alarm(&case.row, &what).await?;
-        }
-        Ok(())
     }
 
     async fn ask_next(

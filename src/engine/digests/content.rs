@@ -1,27 +1,25 @@
 //! What the record says of one organization's day. Asked in pieces that stay small, whatever there is: some rows of each
 //! kind, and how many there are.
 
+mod ended;
+mod troubles;
+
 use std::collections::{BTreeMap, HashMap};
 
+use ended::Ended;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     digest::{
-        Alarm, By, Coming, ComingToken, Day, Decided, Denial, EXPIRES_IN_DAYS, Expiring, Few,
-        Outside, OutsideWhat, Pages, PersonCount, RuleCount, STALE_AFTER_DAYS, Trend, Trouble,
-        Urgency, Waiting, WaitingRun,
+        By, Coming, ComingToken, Day, EXPIRES_IN_DAYS, Expiring, Few, Outside, OutsideWhat, Pages,
+        STALE_AFTER_DAYS, Trend, Trouble, Urgency, Waiting, WaitingRun,
     },
-    domain::{Approval, Login, Organization, RequestId, agrees, many},
-    engine::{
-        InForce,
-        escalate::NO_WAY,
-        lifecycle::{Outcome, SettledBy},
-        revoke::PLANS_LAPSE,
-    },
+    domain::{Approval, Login, Organization},
+    engine::{InForce, revoke::PLANS_LAPSE},
     rules::{self, Mode, Policy, facts::Fact, revocation::Revocation},
     store::{
-        DigestRow, DigestState, EndedRequest, ExpiringSpan, IssueRow, IssueState, RequestRow,
-        StillMeant, Store, StoreError, ToldToken,
+        DigestRow, DigestState, ExpiringSpan, IssueRow, IssueState, RequestRow, StillMeant, Store,
+        StoreError, ToldToken,
     },
 };
 
@@ -34,17 +32,8 @@ const TAKEN_SOON: i64 = 5_000;
 /// How many tokens are read to be grouped by their owners.
 const EXPIRING: i64 = 300;
 
-/// How many requests that are over are counted at a time.
-const COUNTED_AT_ONCE: i64 = 500;
-
 /// After how long without an answer a request is overdue, where its reviewers say nothing of reminders.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(24);
-
-/// How old a list of tokens or members may be before that is a trouble. They are read every six hours, unless told.
-const LISTS_GROW_OLD: SignedDuration = SignedDuration::from_hours(72);
-
-/// How long a mail, or an owner who is to be told something, may wait before that is a trouble.
-const WAITS_TOO_LONG: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which day it is, and what stands outside the record.
 #[derive(Clone, Debug)]
@@ -115,14 +104,6 @@ pub(super) async fn day(
         zone: frame.zone,
         without_address: frame.without_address,
     })
-}
-
-/// What is over, as a digest tells it.
-struct Ended {
-    decided: Decided,
-    outside: Few<Outside>,
-    alarms: Few<Alarm>,
-    median_wait: Option<i64>,
 }
 
 /// How many tokens have access, and how many of those nobody used for long: what the next digest compares with.
@@ -288,146 +269,6 @@ impl Content<'_> {
         Ok(runs)
     }
 
-    async fn troubles(
-        &self,
-        since: Timestamp,
-        waiting: &Few<Waiting>,
-    ) -> Result<Vec<Trouble>, StoreError> {
-        let (store, organization) = (self.store, self.organization);
-        let mut troubles = Vec::new();
-        let mut add = |what: String, detail: String, remedy: &str| {
-            troubles.push(Trouble { what, detail, remedy: remedy.to_owned() });
-        };
-        if let Some(why) = &self.in_force.broken {
-            let what = match &self.in_force.policy {
-                Some(_) => "the rules that are there now cannot be used: nothing is approved",
-                None => "no rules are in force: nothing is approved",
-            };
-            add(
-                what.to_owned(),
-                why.clone(),
-                "patwarden policy list shows what is wrong with them",
-            );
-        }
-        if self.policy().is_some_and(Policy::approvals_were_disabled) {
-            let what = "an upper layer made approve rules of this organization impossible";
-            add(what.to_owned(), String::new(), "patwarden policy list shows which");
-        }
-        if let Some(parked) = store
-            .parked(self.now)
-            .await?
-            .into_iter()
-            .find(|parked| Login::new(parked.organization.clone()) == organization.login)
-        {
-            let what = "GitHub asks for a pause: requests wait until it is over".to_owned();
-            add(what, format!("until {}", parked.until.strftime("%Y-%m-%d %H:%M UTC")), "");
-        }
-        let unread = store.count_unread_deliveries(since).await?;
-        if unread > 0 {
-            let what = format!(
-                "{} from GitHub {} not understood",
-                many(unread, "delivery"),
-                agrees(unread, "was", "were")
-            );
-            add(what, String::new(), "patwarden requests list shows them");
-        }
-        let old = |at: Option<Timestamp>| {
-            at.is_some_and(|at| self.now.duration_since(at) > LISTS_GROW_OLD)
-        };
-        let listing = store.token_listing(organization.id).await?;
-        if old(listing.as_ref().map(|listing| listing.ended_at)) {
-            let what = "the tokens with access were not listed for days";
-            add(what.to_owned(), String::new(), "patwarden's log says why");
-        }
-        if let Some(listing) = listing.filter(|listing| listing.unreadable > 0) {
-            let what = format!(
-                "{} {} listed in a form that cannot be read",
-                many(listing.unreadable, "token"),
-                agrees(listing.unreadable, "is", "are")
-            );
-            add(what, String::new(), "patwarden's log names them; nothing is done with them");
-        }
-        if old(store.members_listed_at(organization.id).await?) {
-            let what = "the members were not listed for days: who leaves is not noticed";
-            add(what.to_owned(), String::new(), "patwarden's log says why");
-        }
-        let mut unread: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
-        for unknown in waiting.shown.iter().filter_map(|one| one.decision.as_ref()) {
-            for fact in unknown.unknown.iter().filter(|fact| fact.retry) {
-                unread.entry(&fact.fact).or_insert((0, &fact.why)).0 += 1;
-            }
-        }
-        for (fact, (number, why)) in unread {
-            let what = format!("{fact} could not be read for {number} of the requests that wait");
-            add(what, why.to_owned(), "it is read again until it can be");
-        }
-        if let Some((hindered, why)) = store.hindered_escalations(organization.id, NO_WAY).await? {
-            let what = format!(
-                "people could not be asked about {}, or could not answer",
-                many(hindered, "request")
-            );
-            add(
-                what,
-                why,
-                "no time counts against them meanwhile; patwarden requests show says more",
-            );
-        }
-        let late = self.now.saturating_sub(WAITS_TOO_LONG).unwrap_or(Timestamp::MIN);
-        let (refused, delayed) = store.undelivered_mails(organization.id, since, late).await?;
-        if refused > 0 {
-            let what = format!(
-                "{} {} refused by the mail server",
-                many(refused, "mail"),
-                agrees(refused, "was", "were")
-            );
-            add(what, String::new(), "patwarden's log says which and why");
-        }
-        if delayed > 0 {
-            let what = format!(
-                "{} {} for more than a day to be sent",
-                many(delayed, "mail"),
-                agrees(delayed, "waits", "wait")
-            );
-            add(what, String::new(), "patwarden's log says why; they are tried again");
-        }
-        if let Some(policy) = self.acting() {
-            for (id, revocation) in policy.revocations() {
-                let name = format!("revoke.{id}");
-                let still = self.still_meant(revocation);
-                let (_, _, untold) =
-                    store.told_tokens(organization.id, &name, still, late, 1).await?;
-                if untold > 0 && revocation.grace.seconds() > 0 {
-                    let what = format!(
-                        "a standing policy selects {} whose owner was not told for more than a day",
-                        many(untold, "token")
-                    );
-                    add(
-                        what,
-                        name,
-                        "they are not taken: add the owners to [addresses], or tell them yourself",
-                    );
-                }
-            }
-        }
-        Ok(troubles)
-    }
-
-    /// What ended since then: counted, what people decided, and the median of the waits in seconds.
-    async fn ended(&self, since: Timestamp) -> Result<Ended, StoreError> {
-        let mut count = Count::default();
-        let mut after = (since, RequestId(i64::MAX));
-        loop {
-            let some = self
-                .store
-                .ended_requests(self.organization.id, after, self.now, COUNTED_AT_ONCE)
-                .await?;
-            let Some(last) = some.last() else { break };
-            after = (last.ended_at, last.id);
-            some.into_iter().for_each(|one| count.add(one));
-        }
-        Ok(count.into_parts())
-    }
-
     async fn outside(
         &self,
         mut outside: Few<Outside>,
@@ -510,128 +351,6 @@ impl Taken {
             self.named.push(ComingToken { token: token.token_id.0, owner, name });
         }
         *self.owners.entry(token.owner).or_default() += 1;
-    }
-}
-
-/// What ended, as it is counted.
-#[derive(Default)]
-struct Count {
-    alarms: Few<Alarm>,
-    rules: BTreeMap<String, RuleCount>,
-    people: BTreeMap<String, PersonCount>,
-    denials: Few<Denial>,
-    outside: Few<Outside>,
-    cancelled: u64,
-    otherwise: u64,
-    waits: Vec<i64>,
-}
-
-impl Count {
-    fn add(&mut self, ended: EndedRequest) {
-        let waited = ended.ended_at.duration_since(ended.woken_at).as_secs().max(0);
-        let approved = matches!(ended.outcome, Outcome::Approved);
-        match (&ended.by, ended.outcome) {
-            (_, Outcome::Cancelled) => self.cancelled += 1,
-            (SettledBy::Rule, outcome) => {
-                self.waits.push(waited);
-                let first = ended.decision.as_ref().and_then(|decision| decision.by.first());
-                let rule = first.map_or_else(|| "the default".to_owned(), ToString::to_string);
-                let count = self.rules.entry(rule.clone()).or_default();
-                count.rule = rule.clone();
-                match outcome {
-                    Outcome::Approved => count.approved += 1,
-                    Outcome::Revoked => {
-                        count.revoked += 1;
-                        self.alarms.all += 1;
-                        if self.alarms.shown.len() < SHOWN as usize {
-                            self.alarms.shown.push(Alarm {
-                                request: ended.id.0,
-                                owner: ended.owner,
-                                token_name: ended.token_name,
-                                at: ended.ended_at,
-                            });
-                        }
-                    }
-                    _ => {
-                        count.denied += 1;
-                        self.denials.all += 1;
-                        if self.denials.shown.len() < SHOWN as usize {
-                            let reason = ended.decision.and_then(|decision| decision.reason);
-                            self.denials.shown.push(Denial {
-                                owner: ended.owner,
-                                token_name: ended.token_name,
-                                rule,
-                                reason: reason.unwrap_or_default(),
-                            });
-                        }
-                    }
-                }
-            }
-            (SettledBy::Person(login), _) => {
-                self.waits.push(waited);
-                self.person(format!("@{login}"), approved);
-                self.outside.all += 1;
-                if self.outside.shown.len() < SHOWN as usize {
-                    let login = login.clone();
-                    self.outside.shown.push(Outside {
-                        owner: ended.owner,
-                        token_name: ended.token_name,
-                        at: ended.ended_at,
-                        what: if approved {
-                            OutsideWhat::Approved(login)
-                        } else {
-                            OutsideWhat::Denied(login)
-                        },
-                    });
-                }
-            }
-            (SettledBy::Operator(name), _) => {
-                self.waits.push(waited);
-                self.person(name.clone(), approved);
-            }
-            (SettledBy::Reviewers(who), _) => {
-                self.waits.push(waited);
-                // Who, by number, and on which issue: the login is enough here.
-                let who = who.split_once(" (").map_or(who.as_str(), |(who, _)| who);
-                self.person(who.to_owned(), approved);
-            }
-            (SettledBy::Silence(_), _) => {
-                self.waits.push(waited);
-                self.person("nobody's answer in time".to_owned(), approved);
-            }
-            (SettledBy::Requester | SettledBy::App(_) | SettledBy::Unknown, _) => {
-                self.otherwise += 1;
-            }
-        }
-    }
-
-    fn person(&mut self, who: String, approved: bool) {
-        let count = self.people.entry(who.clone()).or_default();
-        count.who = who;
-        if approved {
-            count.approved += 1;
-        } else {
-            count.denied += 1;
-        }
-    }
-
-    fn into_parts(mut self) -> Ended {
-        self.waits.sort_unstable();
-        let median = self.waits.get(self.waits.len().saturating_sub(1) / 2).copied();
-        let mut by_rule: Vec<RuleCount> = self.rules.into_values().collect();
-        let decided = |one: &RuleCount| one.approved + one.denied + one.revoked;
-        by_rule.sort_by(|a, b| (decided(b), &a.rule).cmp(&(decided(a), &b.rule)));
-        let mut people: Vec<PersonCount> = self.people.into_values().collect();
-        let decided = |one: &PersonCount| one.approved + one.denied;
-        people.sort_by(|a, b| (decided(b), &a.who).cmp(&(decided(a), &b.who)));
-        let decided = Decided {
-            by_rule,
-            denials: self.denials,
-            people,
-            cancelled: self.cancelled,
-            otherwise: self.otherwise,
-        };
-        Ended { decided, outside: self.outside, alarms: self.alarms, median_wait: median }
     }
 }
 
