@@ -12,6 +12,9 @@ use crate::store::{MailRow, MailState, RequestFilter};
 
 const POLICY: &str = "revoke.unused";
 
+/// After how long tokens are listed anew, and a moment.
+const UNTIL_A_LIST: Duration = Duration::from_secs(7 * 3_600);
+
 /// What is left of the policy's `grace` after the week in which nobody answered, and a day.
 const ANOTHER_WEEK: Duration = Duration::from_secs(8 * 86_400);
 
@@ -51,7 +54,9 @@ pub(super) async fn play(stage: &Stage, folder: &Path) -> anyhow::Result<Vec<Str
         "{} uses hers. Another week passes, for GitHub and for patwarden: it is two since their owners were told.",
         USES_IT.0
     ));
-    time_passes(stage, ANOTHER_WEEK).await?;
+    time_passes(stage, UNTIL_A_LIST).await?;
+    listed(stage).await?;
+    time_passes(stage, ANOTHER_WEEK.saturating_sub(UNTIL_A_LIST)).await?;
     match mails(stage, "no access any more", 1).await {
         Ok(after) => {
             for mail in after {
@@ -100,6 +105,21 @@ async fn time_passes(stage: &Stage, span: Duration) -> anyhow::Result<()> {
     }
     stage.hub.advance_for_all(span);
     stage.clock.push(span);
+    Ok(())
+}
+
+/// Waits until tokens were listed anew: GitHub tells of a use with a list, and the digests after it know.
+async fn listed(stage: &Stage) -> anyhow::Result<()> {
+    let store = &stage.service.store;
+    let now = stage.clock.now() - SignedDuration::from_mins(1);
+    let began = tokio::time::Instant::now();
+    for installation in store.installations().await? {
+        let id = installation.organization.id;
+        while store.token_listing(id).await?.is_none_or(|listing| listing.began_at < now) {
+            anyhow::ensure!(began.elapsed() < PATIENCE, "the tokens were not listed anew");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
     Ok(())
 }
 

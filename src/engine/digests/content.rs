@@ -73,6 +73,13 @@ pub(super) async fn day(
     let Ended { decided, outside, alarms, median_wait } = content.ended(since).await?;
     let waiting = content.waiting().await?;
     let mut troubles = content.troubles(since, &waiting).await?;
+    let mut listed = tokens(store, organization, frame.now).await?;
+    let mut coming = content.coming(&frame.zone).await?;
+    let listed_since = tokens(store, organization, frame.now).await?;
+    if listed_since != listed {
+        // A list came in between: what goes away and how many are unused must not contradict each other.
+        (listed, coming) = (listed_since, content.coming(&frame.zone).await?);
+    }
     troubles.extend(frame.unknown_recipients.into_iter().map(|detail| Trouble {
         what: "some of those who are to have this digest could not be asked for".to_owned(),
         detail,
@@ -92,11 +99,11 @@ pub(super) async fn day(
         },
         pages: frame.pages,
         unconfirmed: unsigned(store.unconfirmed_of(organization.id).await?),
-        coming: content.coming(&frame.zone).await?,
+        coming,
         runs: content.runs().await?,
         outside: content.outside(outside, since).await?,
         expiring: content.expiring(since).await?,
-        trend: content.trend(median_wait, before).await?,
+        trend: trend(median_wait, listed, before),
         waiting,
         troubles,
         decided,
@@ -320,16 +327,14 @@ impl Content<'_> {
         }
         Ok(expiring)
     }
+}
 
-    async fn trend(
-        &self,
-        median_wait: Option<i64>,
-        before: Option<DigestRow>,
-    ) -> Result<Trend, StoreError> {
-        let (active, stale) = tokens(self.store, self.organization, self.now).await?;
-        let before = before.map(|row| (row.active, row.stale));
-        Ok(Trend { median_wait, active, stale, before })
-    }
+fn trend(
+    median_wait: Option<i64>,
+    (active, stale): (i64, i64),
+    before: Option<DigestRow>,
+) -> Trend {
+    Trend { median_wait, active, stale, before: before.map(|row| (row.active, row.stale)) }
 }
 
 /// What a standing policy takes on a day.
