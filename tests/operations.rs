@@ -24,7 +24,7 @@ use common::{
     shell::{command, run, said},
     soon, until, writing,
 };
-use fakehub::Hold;
+use fakehub::{Fault, Hold};
 use patwarden::{cli, store::Store};
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
@@ -306,6 +306,9 @@ fn serve(scene: &Scene) -> Command {
         .args([
             "--most-at-once",
             "100000",
+            // Another scene's may listen at the usual address.
+            "--ops-listen",
+            "off",
             "--inventory-interval",
             "off",
             "--deliveries-interval",
@@ -411,6 +414,99 @@ async fn a_webhook_secret_is_changed_without_a_gap() {
         assert_eq!(accepted(&url, "new").await, new, "{secrets:?}");
         assert_eq!(terminated(child).await.status.code(), Some(0));
     }
+    scene.leave().await;
+}
+
+/// Clicks a button on the page of the App's private keys.
+async fn click(scene: &Scene, path: &str) -> String {
+    let page = format!("{}/settings/apps/{}/{path}", scene.hub.api_url(), scene.hub.app().slug);
+    let answer = soon("the page", reqwest::Client::new().post(page).send()).await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.text().await.unwrap()
+}
+
+async fn until_approved(scene: &Scene, ids: fakehub::RequestIds) {
+    until("it is approved", || async {
+        (scene.on_github(ids.request_id) == "approved").then_some(())
+    })
+    .await;
+}
+
+/// What `patwarden doctor` says of the key, and how it ends.
+async fn doctor(scene: &Scene) -> (String, i32) {
+    let mut command = command(scene, "patwarden doctor");
+    command.env("GITHUB_WEBHOOK_SECRET", &scene.hub.app().webhook_secret);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let (out, error, code) = said(soon("doctor", output).await.unwrap().unwrap());
+    (format!("{out}{error}"), code)
+}
+
+/// The token that the bot has is refused, so that it needs another one, for which it signs with its key.
+fn needs_another_token(scene: &Scene) {
+    scene.hub.fault(Fault::on(LIST).bad_credentials().times(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_key_is_changed_without_a_gap() {
+    let scene = Set::default().without_bot().await;
+    let child = started(&scene);
+    until_approved(&scene, scene.ask(harmless("kim"))).await;
+    let first = scene.hub.app_keys()[0].id;
+
+    // A second one is made, and put in the first one's place. The program has the first still, which is good.
+    fs::write(scene.path("app.pem"), click(&scene, "keys").await).unwrap();
+    needs_another_token(&scene);
+    until_approved(&scene, scene.ask(harmless("lee"))).await;
+
+    // Restarted: what is asked for meanwhile is decided.
+    assert_eq!(terminated(child).await.status.code(), Some(0));
+    let amid = scene.ask(harmless("ada"));
+    let child = started(&scene);
+    until_approved(&scene, amid).await;
+    let (said, code) = doctor(&scene).await;
+    assert!(said.contains("GitHub knows the App"), "{said}");
+    assert_ne!(code, 2, "{said}");
+
+    // The first one is deleted, and nobody notices.
+    click(&scene, &format!("keys/{first}/delete")).await;
+    needs_another_token(&scene);
+    until_approved(&scene, scene.ask(harmless("ben"))).await;
+    assert!(doctor(&scene).await.0.contains("GitHub knows the App"));
+    assert_eq!(terminated(child).await.status.code(), Some(0));
+    scene.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaked_private_key_is_deleted_at_once_and_what_is_asked_meanwhile_is_decided_afterwards()
+{
+    let scene = Set::default().without_bot().await;
+    let child = started(&scene);
+    until_approved(&scene, scene.ask(harmless("kim"))).await;
+    let leaked = scene.hub.app_keys()[0].id;
+    let new = click(&scene, "keys").await;
+    click(&scene, &format!("keys/{leaked}/delete")).await;
+    let run_out = scene.hub.fault(Fault::on(LIST).bad_credentials());
+    let amid = scene.ask(harmless("lee"));
+    // The token that it has runs out, and no other one is to be had.
+    until("it was tried", || async {
+        let calls = scene.hub.calls_of(common::ACCESS_TOKEN);
+        calls.iter().any(|call| call.status == Some(401)).then_some(())
+    })
+    .await;
+    assert_eq!(scene.on_github(amid.request_id), "pending");
+    let (said, code) = doctor(&scene).await;
+    assert!(said.contains("GitHub does not accept the key for App") && code == 1, "{said}");
+    assert!(said.contains("A JSON web token could not be decoded"), "{said}");
+    assert!(said.contains("or deleted"), "{said}");
+
+    fs::write(scene.path("app.pem"), new).unwrap();
+    scene.hub.clear_fault(run_out);
+    assert_eq!(terminated(child).await.status.code(), Some(0));
+    let child = started(&scene);
+    until_approved(&scene, amid).await;
+    assert_eq!(scene.reviews(amid.request_id), (1, 0));
+    assert!(doctor(&scene).await.0.contains("GitHub knows the App"));
+    assert_eq!(terminated(child).await.status.code(), Some(0));
     scene.leave().await;
 }
 

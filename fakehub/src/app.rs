@@ -1,12 +1,13 @@
-//! The GitHub App fakehub knows: its ids, its key and its webhook secret. How calls are checked is in `auth`.
+//! The GitHub App fakehub knows: its ids, its keys and its webhook secret. How calls are checked is in `auth`.
 
 use std::sync::OnceLock;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
@@ -21,12 +22,23 @@ pub struct App {
     pub slug: String,
     /// The display name.
     pub name: String,
-    /// The private key in PEM, PKCS#1, as GitHub hands it out. Made when the process first starts a fake.
+    /// The first private key in PEM, PKCS#1, as GitHub hands it out. Made when the process first starts a fake.
     pub private_key_pem: String,
     /// The secret webhooks are signed with.
     pub webhook_secret: String,
+    /// What is kept of the private keys that are active: a JWT may be signed by any of them.
+    pub(crate) keys: Vec<ActiveKey>,
+}
+
+/// What GitHub keeps of a private key, and shows on the App's page.
+#[derive(Clone)]
+pub(crate) struct ActiveKey {
+    /// Names it on the page.
+    pub(crate) id: u64,
+    /// SHA-256 of the public key (X.509, DER), in base64.
+    pub(crate) fingerprint: String,
     /// The public key in DER, PKCS#1.
-    pub(crate) public_key_der: Vec<u8>,
+    pub(crate) public_der: Vec<u8>,
 }
 
 impl std::fmt::Debug for App {
@@ -42,7 +54,16 @@ impl std::fmt::Debug for App {
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) private_pem: String,
-    pub(crate) public_der: Vec<u8>,
+    fingerprint: String,
+    public_der: Vec<u8>,
+}
+
+impl Key {
+    /// What GitHub keeps of it.
+    pub(crate) fn active(&self, id: u64) -> ActiveKey {
+        let (fingerprint, public_der) = (self.fingerprint.clone(), self.public_der.clone());
+        ActiveKey { id, fingerprint, public_der }
+    }
 }
 
 /// One key a process: making one takes long enough to be felt by a test suite that starts hundreds of fakes.
@@ -65,15 +86,20 @@ pub(crate) fn registered_key() -> Result<Key, Error> {
     Ok(KEY.get_or_init(|| made).clone())
 }
 
-fn make_key() -> Result<Key, Error> {
+/// A key of its own.
+pub(crate) fn make_key() -> Result<Key, Error> {
     let refused = |what: &str| Error::Key(what.to_owned());
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| refused("no key could be made"))?;
     let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| refused("the key cannot be exported"))?;
     let pkcs1 =
         pkcs1_of(pkcs8.as_ref()).ok_or_else(|| refused("the exported key is not PKCS#8"))?;
+    let public = pair.public_key();
+    let shown: PublicKeyX509Der<'_> =
+        public.as_der().map_err(|_| refused("the public key cannot be exported"))?;
     Ok(Key {
         private_pem: pem("RSA PRIVATE KEY", pkcs1),
-        public_der: pair.public_key().as_ref().to_vec(),
+        fingerprint: STANDARD.encode(Sha256::digest(shown.as_ref())),
+        public_der: public.as_ref().to_vec(),
     })
 }
 

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::app::App;
+use crate::app::{ActiveKey, App};
 use crate::permissions::rank;
 use crate::state::State;
 
@@ -83,7 +83,7 @@ pub(crate) fn credential(
     Ok(Credential::Token(token.to_owned()))
 }
 
-/// RS256; `iss` the App's id or client id; `exp` at most ten minutes ahead; `iat` not in the future.
+/// RS256, by a key that is active; `iss` the App's id or client id; `exp` at most ten minutes ahead; `iat` not in the future.
 fn check_jwt(token: &str, app: &App, now: i64) -> Result<(), Box<Answer>> {
     let refuse = |message: &str| Box::new(Answer::error(401, message));
     let mut validation = Validation::new(Algorithm::RS256);
@@ -91,9 +91,15 @@ fn check_jwt(token: &str, app: &App, now: i64) -> Result<(), Box<Answer>> {
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let key = DecodingKey::from_rsa_der(&app.public_key_der);
-    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation)
-        .map_err(|_| refuse("A JSON web token could not be decoded"))?
+    let signed_by = |key: &ActiveKey| {
+        let key = DecodingKey::from_rsa_der(&key.public_der);
+        jsonwebtoken::decode::<Value>(token, &key, &validation).ok()
+    };
+    let claims = app
+        .keys
+        .iter()
+        .find_map(signed_by)
+        .ok_or_else(|| refuse("A JSON web token could not be decoded"))?
         .claims;
     let number = |name: &str| claims.get(name).and_then(Value::as_i64);
     let exp = number("exp").filter(|exp| *exp > now).ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 mod code;
 mod issues;
+mod keys;
 mod look;
 mod people;
 mod registration;
@@ -34,6 +35,7 @@ use crate::server;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::world::World;
+pub use keys::AppKey;
 pub(crate) use registration::Registrations;
 
 /// A GitHub of your own. Clones are handles of the same one; when the last is dropped, it ends.
@@ -77,9 +79,9 @@ impl Fakehub {
             client_id: "Iv23fakehub00000000".to_owned(),
             slug: config.app_slug.clone(),
             name: config.app_slug.clone(),
+            keys: vec![key.active(1)],
             private_key_pem: key.private_pem,
             webhook_secret: secret.clone(),
-            public_key_der: key.public_der,
         });
         let (events, event_queue) = unbounded_channel();
         let (laters, later_queue) = unbounded_channel();

@@ -82,7 +82,7 @@ pub use config::{
 pub use deliveries::{ContentType, Delivery};
 pub use error::Error;
 pub use faults::{Fault, Held, Hold};
-pub use hub::Fakehub;
+pub use hub::{AppKey, Fakehub};
 pub use permissions::Permissions;
 pub use sender::signature;
 pub use tokens::{

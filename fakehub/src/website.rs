@@ -1,8 +1,9 @@
-//! GitHub's pages on which a person registers an App from a manifest, and installs it. Nobody is asked to sign in: whoever
+//! GitHub's pages on which a person registers an App from a manifest, installs it, and makes and deletes its keys. Nobody is asked to sign in: whoever
 //! opens them owns every organization.
 //!
 //! Source: <https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest>.
 
+mod keys;
 pub(crate) mod manifest;
 
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub(crate) fn serve(shared: &Arc<Shared>, arrived: &Arrived) -> Option<Answer> {
         ("POST", ["settings", "apps", "create"]) => register(&hub, arrived, None),
         ("POST", ["organizations", login, "settings", "apps", "create"]) => {
             register(&hub, arrived, Some(login))
+        }
+        (method, ["settings", "apps", slug, rest @ ..])
+        | (method, ["organizations", _, "settings", "apps", slug, rest @ ..]) => {
+            keys::serve(&hub, method, slug, rest)?
         }
         ("GET", ["apps" | "github-apps", slug, "installations", "new"]) => Ok(places(shared, slug)),
         ("GET", ["apps" | "github-apps", slug, "installations", "new", login]) => {

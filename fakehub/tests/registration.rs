@@ -1,11 +1,12 @@
 //! A person registers an App from a manifest and installs it; the App's key and secret are good then, and the former's not.
+//! Its keys are made and deleted on its page.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a story fails by panicking")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Client, Receiver, acme, good_jwt, http};
+use common::{Client, Receiver, acme, good_jwt, http, now, signed};
 use fakehub::{Config, Fakehub};
 use serde_json::{Value, json};
 
@@ -157,4 +158,43 @@ async fn manifests_are_refused_as_github_refuses_them() {
     }
     let (status, page, _) = submit(&hub, NEW, &[("manifest", "{")]).await;
     assert!(status == 422 && page.contains("JSON"), "{page}");
+}
+
+#[tokio::test]
+async fn an_app_has_several_keys_and_each_is_good_until_it_is_deleted() {
+    let (hub, _) = acme(Config::default()).await;
+    let status = async |pem: &str| {
+        let at = now(&hub);
+        let claims = json!({ "iat": at - 60, "exp": at + 540, "iss": hub.app().client_id });
+        let answer = Client::with_token(&hub, &signed(pem, &claims)).get("/app").await;
+        (answer.status, answer.body["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let first = hub.app().private_key_pem.clone();
+    let (code, second, _) = submit(&hub, "/settings/apps/patwarden/keys", &[]).await;
+    assert_eq!(code, 200);
+    assert!(second.starts_with("-----BEGIN RSA PRIVATE KEY-----\n") && second != first);
+    assert_eq!((status(&first).await.0, status(&second).await.0), (200, 200));
+    let keys = hub.app_keys();
+    let shown =
+        reqwest::get(format!("{}/organizations/acme/settings/apps/patwarden", hub.api_url()));
+    let shown = shown.await.unwrap().text().await.unwrap();
+    assert!(keys.iter().all(|key| shown.contains(&key.fingerprint)), "{shown}");
+    // Both by their own fingerprints, of which each is one of SHA-256.
+    assert!(keys[0].fingerprint != keys[1].fingerprint && keys[0].fingerprint.len() == 44);
+    let delete = async |id: u64| {
+        submit(&hub, &format!("/settings/apps/patwarden/keys/{id}/delete"), &[]).await
+    };
+    assert_eq!(delete(keys[0].id).await.0, 302);
+    let refused = (401, "A JSON web token could not be decoded".to_owned());
+    assert_eq!(status(&first).await, refused);
+    assert_eq!(status(&second).await.0, 200);
+    // The only one cannot be deleted before there is another.
+    let (code, page, _) = delete(keys[1].id).await;
+    assert!(code == 422 && page.contains("generate another private key"), "{page}");
+    assert_eq!(delete(keys[0].id).await.0, 422);
+    assert_eq!(status(&second).await.0, 200);
+    for _ in 1..25 {
+        hub.generate_app_key().unwrap();
+    }
+    hub.generate_app_key().unwrap_err();
 }

@@ -58,9 +58,9 @@ impl Fakehub {
                 client_id: format!("Iv23registered{number:06}"),
                 slug,
                 name: manifest.name,
+                keys: vec![key.active(1)],
                 private_key_pem: key.private_pem,
                 webhook_secret: secret.clone(),
-                public_key_der: key.public_der,
             };
             let hook = HookConfig {
                 id: state.hook.id.saturating_add(number),

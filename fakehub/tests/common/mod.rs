@@ -43,7 +43,12 @@ pub fn now(hub: &Fakehub) -> i64 {
 }
 
 pub fn jwt(app: &App, claims: &Value) -> String {
-    let key = jsonwebtoken::EncodingKey::from_rsa_pem(app.private_key_pem.as_bytes()).unwrap();
+    signed(&app.private_key_pem, claims)
+}
+
+/// A JWT by this private key.
+pub fn signed(pem: &str, claims: &Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256), claims, &key)
         .unwrap()
 }
