@@ -410,6 +410,21 @@ mod tests {
     }
 
     #[test]
+    fn no_problem_tells_a_password_that_stands_in_an_address() {
+        const ADDRESSES: &[(&str, &str)] = &[
+            ("PATWARDEN_DATABASE_URL", "mysql://me:TOPSECRET@db/x"),
+            ("GITHUB_API_URL", "http://me:TOPSECRET@github.example/api/v3"),
+            ("PATWARDEN_MAIL", "smtp://me:TOPSECRET@mail.example"),
+        ];
+        let found = problems(environment(ADDRESSES));
+        for (place, _) in ADDRESSES {
+            assert!(found.iter().any(|problem| problem.contains(place)), "{place} in {found:#?}");
+        }
+        assert!(!found.iter().any(|problem| problem.contains("TOPSECRET")), "{found:#?}");
+        assert!(found.iter().any(|problem| problem.contains("mysql://me:(hidden)@db/x")));
+    }
+
+    #[test]
     fn all_problems_are_told_at_once_and_each_names_its_place() {
         let found = problems(environment(&[
             ("GITHUB_APP_ID", "Iv23abc"),

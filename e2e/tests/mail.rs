@@ -202,3 +202,33 @@ fn what_a_server_refuses_for_good_is_not_sent_again_and_the_next_digest_says_so(
     assert!(text.contains("1 mail was refused by the mail server"), "{text}");
     assert!(bot.terminate().success());
 }
+
+/// The dialogue with a mail server has the password in it, and whatever logs that dialogue says it.
+#[test]
+fn no_secret_is_in_the_log_while_mail_is_sent_however_much_it_says() {
+    for format in ["text", "json"] {
+        let set = Set::new();
+        certificate(set.folder.path(), "trusted");
+        let (mut server, port) = server(set.folder.path(), "trusted", &["later"]);
+        let mut command = set.patwarden(&["serve"], port);
+        command.envs([("RUST_LOG", "trace"), ("PATWARDEN_LOG_FORMAT", format)]);
+        let mut bot = Running::start("patwarden", &mut command, set.folder.path());
+        let _ = bot.line();
+        set.send(port);
+        let mail: Value = serde_json::from_str(&server.line()).unwrap();
+        assert_eq!(mail["login"], json!(true));
+        assert!(bot.terminate().success());
+        let log = fs::read_to_string(set.folder.path().join("patwarden.log")).unwrap();
+        assert!(log.len() > 20_000, "it says much: {} bytes", log.len());
+        assert!(log.contains("a mail was not sent"), "also of the mail");
+        let key = fs::read_to_string(set.github["private_key_path"].as_str().unwrap()).unwrap();
+        // The password; the same as `AUTH LOGIN` has it; and with the user, as `AUTH PLAIN` does.
+        let mut secrets = vec!["hunter2", "aHVudGVyMg", "AGJvdABodW50ZXIy", "ghs_", "Bearer ey"];
+        secrets.push(set.github["webhook_secret"].as_str().unwrap());
+        secrets.extend(key.lines().filter(|line| line.len() > 40));
+        for secret in secrets {
+            let line = log.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "{format}: `{secret}` is in: {}", line.unwrap_or_default());
+        }
+    }
+}

@@ -58,7 +58,7 @@ impl Sources {
 }
 
 /// An address without the password in it. There should be none, but here it is shown to people.
-fn without_password(value: &str) -> String {
+pub(super) fn without_password(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
     let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);

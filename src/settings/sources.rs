@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::probot;
+use super::{probot, shown::without_password};
 
 /// One setting: its name, its twin in the environment, what it means.
 #[derive(Clone, Copy, Debug)]
@@ -469,6 +469,8 @@ impl Sources {
         match parse(value.trim()) {
             Ok(value) => Some(value),
             Err(why) => {
+                // Whoever puts a password into an address is told what is wrong, and not the password.
+                let why = why.replace(value.trim(), &without_password(value.trim()));
                 self.problems.push(format!("{origin}: {why}"));
                 None
             }
