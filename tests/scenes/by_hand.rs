@@ -81,6 +81,33 @@ async fn send(scene: &Scene, desk: &Desk, items: &mut [Item], word: &Word) {
     soon("it is sent", desk.send(&installation, items, word, &())).await.unwrap();
 }
 
+/// Sends, and while the call of this operation is on its way something else happens.
+async fn sent_meanwhile(
+    scene: &Scene,
+    desk: Desk,
+    (mut items, word): (Vec<Item>, Word),
+    operation: &'static str,
+    meanwhile: impl FnOnce(),
+) {
+    let held = scene.hub.hold(Hold::before(operation));
+    let installation = scene.installation().await;
+    let sending =
+        tokio::spawn(async move { desk.send(&installation, &mut items, &word, &()).await });
+    soon("the call comes", held.reached()).await;
+    meanwhile();
+    held.release();
+    soon("it is over", sending).await.unwrap().unwrap();
+}
+
+/// Whether it was refused because of a rule that a word why gets past.
+fn is_soft(stand: &Stand) -> bool {
+    matches!(stand, Stand::Refused(Refusal::Soft(_)))
+}
+
+fn is_not_in_force(stand: &Stand) -> bool {
+    matches!(stand, Stand::Refused(Refusal::NotInForce(_)))
+}
+
 /// Shows and sends, as somebody who types the number at once.
 async fn review(scene: &Scene, requests: &[u64], word: &Word) -> Vec<Item> {
     let desk = scene.desk().await;
@@ -101,6 +128,13 @@ async fn review_quickly(scene: &Scene, requests: &[u64], word: &Word) -> Vec<Ite
     let items = review(scene, requests, word).await;
     time.abort();
     items
+}
+
+/// Waits until all of them stand as denied by her.
+async fn until_denied(scene: &Scene, requests: &[u64]) {
+    for request in requests {
+        scene.until_it_stands(*request, DENIED_BY_OLGA).await;
+    }
 }
 
 fn stands(items: &[Item]) -> Vec<String> {
@@ -264,7 +298,7 @@ async fn what_a_default_denies_needs_a_word_why_as_well() {
     let request = scene.ask(writing("ada")).request_id;
     scene.until_left_to_people(request).await;
     let items = review(&scene, &[request], &approve()).await;
-    assert!(matches!(&items[0].stand, Stand::Refused(Refusal::Soft(_))), "{:?}", items[0].stand);
+    assert!(is_soft(&items[0].stand), "{:?}", items[0].stand);
     let overriding = Word { override_why: Some("an exception".to_owned()), ..approve() };
     review(&scene, &[request], &overriding).await;
     scene.until_it_stands(request, BY_OLGA).await;
@@ -301,17 +335,11 @@ async fn a_request_that_is_edited_on_the_way_is_revoked_when_it_got_more_than_wa
     let scene = Set::default().open().await;
     let [request] = waiting(&scene, 1).await[..] else { panic!() };
     let desk = scene.desk().await;
-    let mut items = show(&scene, &desk, &ids(&[request]), &approve()).await;
-    let held = scene.hub.hold(Hold::before(REVIEW));
-    let installation = scene.installation().await;
-    let sending = tokio::spawn(async move {
-        let word = approve();
-        desk.send(&installation, &mut items, &word, &()).await.map(|()| items)
-    });
-    soon("the review is sent", held.reached()).await;
-    scene.hub.edit_request(request, |spec| spec.on(["web", "billing"])).unwrap();
-    held.release();
-    soon("it is over", sending).await.unwrap().unwrap();
+    let items = show(&scene, &desk, &ids(&[request]), &approve()).await;
+    sent_meanwhile(&scene, desk, (items, approve()), REVIEW, || {
+        scene.hub.edit_request(request, |spec| spec.on(["web", "billing"])).unwrap();
+    })
+    .await;
     scene.until_it_stands(request, "revoked after approval").await;
     assert_eq!((scene.on_github(request), scene.alarms(request)), ("revoked".into(), 1));
     scene.end().await;
@@ -403,18 +431,12 @@ async fn one_id_that_is_over_does_not_stop_the_others() {
         let scene = Set::default().hub(|hub| hub.switches.stale_bulk = stale).open().await;
         let asked = waiting(&scene, 4).await;
         let desk = scene.desk().await;
-        let mut items = show(&scene, &desk, &ids(&asked), &deny()).await;
+        let items = show(&scene, &desk, &ids(&asked), &deny()).await;
         // Between the look and the call.
-        let held = scene.hub.hold(Hold::before(REVIEW_MANY));
-        let installation = scene.installation().await;
-        let sending = tokio::spawn(async move {
-            let word = deny();
-            desk.send(&installation, &mut items, &word, &()).await.map(|()| items)
-        });
-        soon("the call comes", held.reached()).await;
-        scene.hub.cancel_request(asked[1]).unwrap();
-        held.release();
-        soon("it is over", sending).await.unwrap().unwrap();
+        sent_meanwhile(&scene, desk, (items, deny()), REVIEW_MANY, || {
+            scene.hub.cancel_request(asked[1]).unwrap();
+        })
+        .await;
         scene.until_it_stands(asked[1], "cancelled by the requester").await;
         for request in [asked[0], asked[2], asked[3]] {
             scene.until_it_stands(request, DENIED_BY_OLGA).await;
@@ -452,16 +474,10 @@ async fn without_valid_rules_nothing_is_approved_and_everything_can_be_denied() 
     scene.new_rules("schema = 1\nmode = \"enforced\"\n");
     let insisting = Word { override_why: Some("whatever".to_owned()), ..approve() };
     let items = review(&scene, &asked[..1], &insisting).await;
-    assert!(
-        matches!(items[0].stand, Stand::Refused(Refusal::NotInForce(_))),
-        "{:?}",
-        items[0].stand
-    );
+    assert!(is_not_in_force(&items[0].stand), "{:?}", items[0].stand);
     assert_eq!(scene.on_github(asked[0]), "pending");
     review(&scene, &asked, &deny()).await;
-    for request in asked {
-        scene.until_it_stands(request, DENIED_BY_OLGA).await;
-    }
+    until_denied(&scene, &asked).await;
     scene.new_rules(crate::common::RULES);
     scene.end().await;
 
@@ -476,9 +492,7 @@ async fn without_valid_rules_nothing_is_approved_and_everything_can_be_denied() 
             until("it is heard of", || async { scene.row(*request).await }).await;
         }
         let items = review(&scene, &asked, &insisting).await;
-        assert!(
-            items.iter().all(|item| matches!(item.stand, Stand::Refused(Refusal::NotInForce(_))))
-        );
+        assert!(items.iter().all(|item| is_not_in_force(&item.stand)), "{:?}", stands(&items));
         review(&scene, &asked, &deny()).await;
         for request in asked {
             scene.until_it_stands(request, DENIED_BY_OLGA).await;
@@ -514,7 +528,7 @@ async fn other_rules_than_those_in_force_get_nobody_past_a_veto() {
     settings.rules.highest_mode = patwarden::rules::Mode::Shadow;
     let desk = scene.desk_with(settings).await;
     let items = show(&scene, &desk, &ids(&[open]), &approve()).await;
-    assert!(matches!(&items[0].stand, Stand::Refused(Refusal::NotInForce(_))), "{items:?}");
+    assert!(is_not_in_force(&items[0].stand), "{items:?}");
     scene.end().await;
 }
 
@@ -532,7 +546,7 @@ async fn rules_that_change_while_somebody_types_the_number_count() {
     assert_eq!(items[0].stand, Stand::Ready, "{:?}", items[0].decision);
     std::fs::write(scene.path("rules.toml"), crate::common::RULES).unwrap();
     send(&scene, &desk, &mut items, &approve()).await;
-    assert!(matches!(items[0].stand, Stand::Refused(Refusal::Soft(_))), "{:?}", items[0].stand);
+    assert!(is_soft(&items[0].stand), "{:?}", items[0].stand);
     assert_eq!(scene.on_github(request), "pending");
     // Looked at and never sent: `serve` waits for a confirmation, as at any first run.
     scene.start().await;

@@ -2,98 +2,20 @@
 
 use std::time::Duration;
 
-use fakehub::{Fault, Issue, Repo, RequestIds};
+use fakehub::Fault;
 use patwarden::{
     audit::Event,
     domain::{Approval, GrantId},
     store::Gone,
 };
 
-use crate::common::{
-    COMMENT, OPEN_ISSUE, REVIEW, Scene, Set, TEAM, administrating, until, writing,
+use crate::{
+    asking::{
+        MINUTE, OWNERS, REVIEWS, asked, decides, issues, opened, ours, rules, say, until_closed,
+        until_issue, until_said,
+    },
+    common::{COMMENT, OPEN_ISSUE, REVIEW, TEAM, administrating, until},
 };
-
-pub(crate) const REVIEWS: &str = "token-reviews";
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Rules that leave writing to people, asked as `rest` says.
-pub(crate) fn rules(rest: &str) -> String {
-    format!(
-        "schema = 1\nmode = \"enforce\"\n[default]\ndecision = \"escalate\"\nto = \"owners\"\n\
-         [deny.administration]\nwhen.permissions.any_at_least.repository = {{ administration = \"write\" }}\n\
-         reason = \"Tokens may not administer repositories.\"\n{rest}\n"
-    )
-}
-
-pub(crate) const OWNERS: &str =
-    "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n";
-
-/// A GitHub with a repository for reviews, and an App that may write issues; no bot yet.
-pub(crate) async fn set(rules: &str, reviews: Repo) -> Scene {
-    let scene = Set::default()
-        .rules(rules)
-        .hub(|hub| *hub = hub.clone().asks_by_issue())
-        .without_bot()
-        .await;
-    scene.hub.world(|world| {
-        world.add_organization("acme").repository(reviews);
-    });
-    scene
-}
-
-pub(crate) async fn opened(rules: &str) -> Scene {
-    let mut scene = set(rules, Repo::private(REVIEWS)).await;
-    scene.start().await;
-    scene.looked_around().await;
-    scene
-}
-
-pub(crate) fn issues(scene: &Scene) -> Vec<Issue> {
-    scene.hub.issues("acme", REVIEWS)
-}
-
-/// The issue of this number, with a condition.
-pub(crate) async fn until_issue(
-    scene: &Scene,
-    number: u64,
-    what: &str,
-    is: impl Fn(&Issue) -> bool,
-) -> Issue {
-    until(&format!("issue {number} {what}"), || async {
-        issues(scene).into_iter().find(|issue| issue.number == number && is(issue))
-    })
-    .await
-}
-
-/// Asks for a token that people decide about, and waits until they are asked.
-pub(crate) async fn asked(scene: &Scene, login: &str) -> (RequestIds, u64) {
-    let before = issues(scene).len();
-    let ids = scene.ask(writing(login));
-    let issue =
-        until("an issue is opened", || async { issues(scene).into_iter().nth(before) }).await;
-    // Also in the bot's record: from then on time counts.
-    scene.until_idle().await;
-    (ids, issue.number)
-}
-
-pub(crate) fn say(scene: &Scene, issue: u64, login: &str, text: &str) {
-    scene.hub.comment("acme", REVIEWS, issue, login, text).unwrap();
-}
-
-/// Waits until the bot has said that.
-pub(crate) async fn until_said(scene: &Scene, issue: u64, text: &str) -> Issue {
-    until_issue(scene, issue, &format!("says `{text}`"), |issue| {
-        ours(issue).any(|said| said.contains(text))
-    })
-    .await
-}
-
-/// What the bot wrote there.
-pub(crate) fn ours(issue: &Issue) -> impl Iterator<Item = &str> {
-    let ours = issue.comments.iter().filter(|one| one.author == fakehub::Author::App);
-    ours.map(|one| one.body.as_str())
-}
 
 #[tokio::test]
 async fn what_is_left_to_people_is_asked_on_an_issue_and_an_owners_word_is_done() {
@@ -126,7 +48,7 @@ async fn what_is_left_to_people_is_asked_on_an_issue_and_an_owners_word_is_done(
         matches!(approval, Approval::Person { login, .. } if login.starts_with("@olga (")),
         "{approval:?}"
     );
-    let closed = until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, issue).await;
     assert_eq!(closed.state_reason.as_deref(), Some("completed"));
     let last = ours(&closed).last().unwrap().to_owned();
     assert!(last.contains("approved by `olga`") && last.contains("for the migration"), "{last}");
@@ -149,7 +71,7 @@ async fn one_denial_is_enough_and_its_reason_reaches_the_requester() {
         scene.hub.reviews(kims.request_id)[0].reason.as_deref(),
         Some("Please ask for read access.")
     );
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -186,7 +108,7 @@ async fn each_group_gives_its_own_quorum_and_the_requester_never_counts() {
         assert!(by.contains(who), "{who} in {by}");
     }
     assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -200,10 +122,8 @@ async fn whether_somebody_may_decide_and_cannot_be_read_does_not_count_and_is_sa
     until_said(&scene, issue, "could not be read").await;
     assert_eq!(scene.on_github(bens.request_id), "pending");
     scene.hub.clear_fault(fault);
-    say(&scene, issue, "kim", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, bens, issue, "kim", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -231,10 +151,8 @@ async fn an_edited_request_voids_what_was_said_of_it_before() {
     })
     .await;
     assert_eq!(scene.on_github(kims.request_id), "pending");
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, kims, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -252,10 +170,8 @@ async fn an_edit_that_no_list_shows_is_found_before_an_answer_to_something_else_
     .await;
     scene.until_idle().await;
     assert_eq!(scene.on_github(kims.request_id), "pending");
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, kims, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -307,7 +223,7 @@ async fn a_hard_denial_of_now_is_not_got_past() {
     say(&scene, issue, "olga", "/approve");
     let row = scene.until_settled(kims.request_id).await;
     assert_eq!(row.state.to_string(), "denied by a rule");
-    let closed = until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, issue).await;
     assert!(ours(&closed).last().unwrap().contains("denied by the rules"), "{closed:?}");
     scene.end().await;
 }
@@ -338,7 +254,7 @@ async fn a_lost_answer_makes_no_second_issue_and_no_second_comment() {
     assert_eq!(ours(&said).filter(|said| said.contains("needs a reason")).count(), 1);
     say(&scene, issue, "olga", "/approve");
     scene.until_settled(kims.request_id).await;
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     assert_eq!(scene.calls(OPEN_ISSUE), 1);
     scene.end().await;
 }
@@ -352,7 +268,7 @@ async fn a_comment_that_no_webhook_told_is_found() {
     scene.hub.drop_webhooks(false);
     scene.bot().engine.reconcile_soon();
     scene.until_settled(kims.request_id).await;
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -363,12 +279,12 @@ async fn whoever_ends_it_the_issue_says_so_and_is_closed() {
     let (lees, second) = asked(&scene, "lee").await;
     scene.hub.review_as("olga", kims.request_id, fakehub::Review::Approve).unwrap();
     scene.hub.cancel_request(lees.request_id).unwrap();
-    let closed = until_issue(&scene, first, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, first).await;
     assert!(
         ours(&closed).last().unwrap().contains("approved by `olga`, not on this issue"),
         "{closed:?}"
     );
-    let closed = until_issue(&scene, second, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, second).await;
     assert_eq!(closed.state_reason.as_deref(), Some("not_planned"));
     assert!(ours(&closed).last().unwrap().contains("taken back by its requester"), "{closed:?}");
     // What is said there now is nobody's word.
@@ -389,10 +305,8 @@ async fn an_approval_that_rules_forbid_by_now_is_refused_and_a_new_one_is_needed
     scene.new_rules(&rules(OWNERS));
     scene.until_idle().await;
     assert_eq!(scene.on_github(kims.request_id), "pending");
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, kims, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -412,10 +326,8 @@ async fn what_is_answered_to_an_issue_that_somebody_rewrote_does_not_count() {
     })
     .await;
     assert!(again.open);
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, kims, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -425,7 +337,7 @@ async fn an_issue_of_another_request_is_not_taken_for_a_lost_one_whatever_mark_i
     let (lees, first) = asked(&scene, "lee").await;
     say(&scene, first, "olga", "/approve");
     scene.until_settled(lees.request_id).await;
-    until_issue(&scene, first, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, first).await;
     let (kims, second) = asked(&scene, "kim").await;
     let mark = issues(&scene)[1].body.clone().unwrap();
     scene.hub.edit_issue("acme", REVIEWS, first, "martin", None, Some(&mark)).unwrap();
@@ -468,6 +380,6 @@ async fn who_is_to_be_asked_by_now_and_was_not_is_asked_before_anything_is_appro
         })
         .await;
     assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }

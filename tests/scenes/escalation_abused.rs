@@ -5,38 +5,13 @@ use std::time::Duration;
 use fakehub::{Fault, Repo, Review};
 
 use crate::{
-    common::{Scene, TEAM, shell, until, writing},
-    escalation::{
-        OWNERS, REVIEWS, asked, issues, opened, ours, rules, say, until_issue, until_said,
+    asking::{
+        DAY, HOUR, OWNERS, REVIEWS, SILENT, asked, decides, denied_after_a_week, issues,
+        no_time_counts, opened, ours, passes, rules, say, until_closed, until_issue, until_noted,
+        until_said,
     },
+    common::{TEAM, shell, until, writing},
 };
-
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// Nobody's answer within a week denies; after two days others are asked as well.
-const SILENT: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
-    next = { after = \"2d\", to = \"platform\" }\n\
-    finally = { after = \"7d\", decision = \"deny\", reason = \"Nobody answered.\" }\n\
-    [reviewers.platform]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.teams = [\"platform\"]\nquorum = 2\n";
-
-async fn passes(scene: &Scene, by: Duration) {
-    scene.both_clocks(by);
-    scene.until_idle().await;
-}
-
-/// What is noted to be in the way of asking people about a request.
-async fn note(scene: &Scene, request: u64) -> String {
-    let key = scene.key(request).await;
-    scene.store().escalation(key).await.unwrap().map(|row| row.note).unwrap_or_default()
-}
-
-async fn until_noted(scene: &Scene, request: u64, text: &str) {
-    until(&format!("`{text}` is noted"), || async {
-        note(scene, request).await.contains(text).then_some(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn on_an_issue_that_is_locked_nobody_is_silent() {
@@ -63,14 +38,7 @@ async fn on_an_issue_that_is_locked_nobody_is_silent() {
     })
     .await;
     // The whole of the time again, and not what was left of it.
-    for _ in 0..3 {
-        passes(&scene, 2 * DAY).await;
-    }
-    assert_eq!(scene.on_github(bens.request_id), "pending");
-    scene.both_clocks(DAY + HOUR);
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "denied");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    denied_after_a_week(&scene, bens, issue).await;
     scene.end().await;
 }
 
@@ -81,14 +49,18 @@ async fn a_lock_that_no_webhook_told_is_found_before_silence_denies() {
     for _ in 0..3 {
         passes(&scene, 2 * DAY).await;
     }
+    // It was looked at today already, so that nothing but the end of the time makes it look again.
+    passes(&scene, DAY - 6 * HOUR).await;
+    say(&scene, issue, "kim", "Hm.");
+    scene.until_idle().await;
     scene.hub.drop_webhooks(true);
     scene.hub.lock_issue("acme", REVIEWS, issue, "martin", true).unwrap();
     scene.hub.drop_webhooks(false);
-    passes(&scene, DAY + HOUR).await;
+    passes(&scene, 7 * HOUR).await;
     until_noted(&scene, bens.request_id, "is locked").await;
     assert_eq!(scene.on_github(bens.request_id), "pending");
     scene.hub.cancel_request(bens.request_id).unwrap();
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -101,10 +73,7 @@ async fn where_nothing_can_be_written_any_more_nobody_is_silent() {
     }
     scene.hub.archive("acme", REVIEWS, true).unwrap();
     passes(&scene, DAY + HOUR).await;
-    until("it is noted", || async {
-        (!note(&scene, bens.request_id).await.is_empty()).then_some(())
-    })
-    .await;
+    until_noted(&scene, bens.request_id, "archived").await;
     for _ in 0..3 {
         passes(&scene, 3 * DAY).await;
     }
@@ -135,10 +104,8 @@ async fn who_is_not_to_be_asked_any_more_decides_for_nobody() {
     assert_eq!(scene.on_github(bens.request_id), "pending");
     // Named again, they are asked again.
     scene.new_rules(&rules(SILENT));
-    say(&scene, issue, "lee", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, bens, issue, "lee", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -160,10 +127,8 @@ async fn whoever_writes_nonsense_again_and_again_is_answered_five_times_and_look
     assert_eq!(said("How every rule judged it"), 5);
     assert_eq!(scene.calls(TEAM), 5, "whether ben may decide");
     // What is silence to them stops nobody else.
-    say(&scene, issue, "kim", "/approve");
-    scene.until_settled(adas.request_id).await;
-    assert_eq!(scene.on_github(adas.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, adas, issue, "kim", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -187,9 +152,7 @@ async fn an_issue_that_is_rewritten_while_ours_waits_to_be_written_does_not_dece
     say(&scene, issue, "martin", "/approve");
     until_said(&scene, issue, "only what is answered from here on counts").await;
     assert_eq!(scene.on_github(kims.request_id), "pending");
-    say(&scene, issue, "martin", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
+    decides(&scene, kims, issue, "martin", "/approve").await;
     scene.end().await;
 }
 
@@ -207,6 +170,7 @@ async fn an_issue_that_is_rewritten_again_and_again_is_left_alone_and_nothing_sa
     say(&scene, issue, "olga", "/approve");
     until_said(&scene, issue, "The request was changed after this was written").await;
     until_noted(&scene, bens.request_id, "was changed too often").await;
+    no_time_counts(&scene, bens).await;
     assert_eq!(scene.on_github(bens.request_id), "pending");
     // Once it is over, it is mended.
     scene
@@ -216,10 +180,8 @@ async fn an_issue_that_is_rewritten_again_and_again_is_left_alone_and_nothing_sa
         })
         .await;
     scene.until_idle().await;
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, bens, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -273,9 +235,7 @@ async fn another_repository_under_the_name_is_not_asked_in_before_somebody_trust
     assert!(out.contains("token-reviews"), "{out}");
     scene.bot().engine.wake();
     let issue = until_issue(&scene, 1, "is open", |issue| issue.open).await.number;
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
+    decides(&scene, bens, issue, "olga", "/approve").await;
     // What was asked where the repository is now is answered there.
     scene.hub.comment("acme", "token-reviews-of-old", first, "olga", "/approve").unwrap();
     scene.until_settled(kims.request_id).await;
@@ -310,7 +270,7 @@ async fn what_was_to_be_denied_while_nobody_was_at_work_is_asked_once_more_first
     for (ids, issue) in &all[1..] {
         scene.until_settled(ids.request_id).await;
         assert_eq!(scene.on_github(ids.request_id), "denied");
-        let closed = until_issue(&scene, *issue, "is closed", |issue| !issue.open).await;
+        let closed = until_closed(&scene, *issue).await;
         assert_eq!(ours(&closed).filter(|said| said.contains("asks once more")).count(), 1);
     }
     scene.end().await;
@@ -332,7 +292,7 @@ async fn another_team_that_takes_the_slug_decides_nothing() {
     scene.until_idle().await;
     assert_eq!(scene.on_github(adas.request_id), "pending");
     scene.hub.cancel_request(adas.request_id).unwrap();
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -357,14 +317,7 @@ async fn an_issue_that_is_closed_again_and_again_is_no_silence_and_is_opened_wit
     let again = until_issue(&scene, issue, "is open again", |issue| issue.open).await;
     assert_eq!(ours(&again).filter(|said| said.contains("so it is open again")).count(), 6);
     // The whole of the time again, from then on.
-    for _ in 0..3 {
-        passes(&scene, 2 * DAY).await;
-    }
-    assert_eq!(scene.on_github(bens.request_id), "pending");
-    scene.both_clocks(DAY + HOUR);
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "denied");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    denied_after_a_week(&scene, bens, issue).await;
     scene.end().await;
 }
 
@@ -380,12 +333,9 @@ async fn an_issue_that_stays_closed_denies_nobody() {
     }
     scene.hub.close_issue("acme", REVIEWS, issue, "martin").unwrap();
     until_noted(&scene, bens.request_id, "was closed too often by others").await;
-    let groups = scene.store().escalation_groups(scene.key(bens.request_id).await).await.unwrap();
-    assert!(groups.iter().all(|group| group.reached_at.is_none()), "{groups:?}");
+    no_time_counts(&scene, bens).await;
     // Whoever finds it answers there as ever.
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
+    decides(&scene, bens, issue, "olga", "/approve").await;
     scene.end().await;
 }
 
@@ -411,15 +361,8 @@ async fn an_answer_that_somebody_else_deletes_before_it_is_read_is_no_silence() 
     let own = scene.hub.comment("acme", REVIEWS, issue, "ben", "please").unwrap();
     scene.until_idle().await;
     scene.hub.delete_comment("acme", REVIEWS, own.id, "martin").unwrap();
-    for _ in 0..3 {
-        passes(&scene, 2 * DAY).await;
-    }
+    denied_after_a_week(&scene, bens, issue).await;
     assert_eq!(scene.alarms(bens.request_id), 1);
-    assert_eq!(scene.on_github(bens.request_id), "pending");
-    scene.both_clocks(DAY + HOUR);
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "denied");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
     scene.end().await;
 }
 
@@ -438,12 +381,10 @@ async fn chatter_is_read_once_a_minute_and_what_was_read_is_not_read_again() {
     scene.both_clocks(HOUR);
     scene.until_idle().await;
     scene.hub.reset_calls();
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
+    decides(&scene, bens, issue, "olga", "/approve").await;
     let calls = scene.hub.calls_of("issues/list-comments");
     assert!(calls.iter().all(|call| call.query.contains("since=")), "{calls:?}");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -464,12 +405,11 @@ async fn what_is_behind_a_thousand_comments_is_read_later_and_nobody_is_silent_m
     until_noted(&scene, bens.request_id, "has more comments than are read at once").await;
     assert_eq!(scene.calls("issues/list-comments"), 10);
     assert_eq!(scene.on_github(bens.request_id), "pending");
-    let groups = scene.store().escalation_groups(scene.key(bens.request_id).await).await.unwrap();
-    assert!(groups.iter().all(|group| group.reached_at.is_none()), "{groups:?}");
+    no_time_counts(&scene, bens).await;
     scene.both_clocks(HOUR / 4);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 

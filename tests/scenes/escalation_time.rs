@@ -6,25 +6,22 @@ use fakehub::{Fault, Hold, Repo};
 use patwarden::store::Voice;
 
 use crate::{
-    common::{LIST, OPEN_ISSUE, Scene, administrating, harmless, until, writing},
-    escalation::{
-        OWNERS, REVIEWS, asked, issues, opened, ours, rules, say, set, until_issue, until_said,
+    asking::{
+        DAY, HOUR, OWNERS, REVIEWS, asked, decides, issues, opened, opened_with_mail, ours, passes,
+        rules, say, set, until_closed, until_issue, until_mails, until_said,
     },
+    common::{LIST, OPEN_ISSUE, administrating, harmless, until, writing},
 };
-
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
 
 const SILENT: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
     remind_every = \"1d\"\nnext = { after = \"2d\", to = \"platform\" }\n\
     finally = { after = \"7d\", decision = \"deny\", reason = \"{owner}: nobody answered. ({rule})\" }\n\
     [reviewers.platform]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.teams = [\"platform\"]\n";
 
-/// Time goes by here and at GitHub, in one step, and the bot takes notice.
-async fn passes(scene: &Scene, by: Duration) {
-    scene.both_clocks(by);
-    scene.until_idle().await;
-}
+/// Owners are asked by mail alone.
+const MAILED: &str =
+    "[reviewers.owners]\nnotify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n";
+const OLGA: &str = "olga = \"olga@acme.example\"";
 
 #[tokio::test]
 async fn silence_reminds_then_asks_others_then_denies_also_across_a_restart() {
@@ -56,7 +53,7 @@ async fn silence_reminds_then_asks_others_then_denies_also_across_a_restart() {
     assert_eq!(reason, "ben: nobody answered. (reviewers.owners)");
     let review = scene.store().reviews(row.key()).await.unwrap().pop().unwrap();
     assert_eq!(review.voice, Voice::Silence);
-    let closed = until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, issue).await;
     assert!(ours(&closed).last().unwrap().contains("nobody answered in time"), "{closed:?}");
     scene.end().await;
 }
@@ -71,7 +68,7 @@ async fn an_answer_that_nobody_told_us_of_comes_before_silence() {
     scene.both_clocks(8 * DAY);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -93,7 +90,7 @@ async fn no_time_counts_before_somebody_was_reached() {
     passes(&scene, DAY + HOUR).await;
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "denied");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -115,7 +112,7 @@ async fn silence_denies_nothing_while_the_clocks_differ() {
     scene.both_clocks(HOUR);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "denied");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -125,10 +122,8 @@ async fn approve_only_asks_people_and_silence_denies_nothing() {
     let (bens, issue) = asked(&scene, "ben").await;
     passes(&scene, 30 * DAY).await;
     assert_eq!(scene.on_github(bens.request_id), "pending");
-    say(&scene, issue, "olga", "/approve");
-    scene.until_settled(bens.request_id).await;
-    assert_eq!(scene.on_github(bens.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    decides(&scene, bens, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -142,7 +137,7 @@ async fn in_shadow_nobody_is_asked() {
     scene.new_rules(&rules(OWNERS));
     let issue = until_issue(&scene, 1, "is open", |issue| issue.open).await.number;
     scene.new_rules(&rules(OWNERS).replace("\"enforce\"", "\"shadow\""));
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     say(&scene, issue, "olga", "/approve");
     scene.until_idle().await;
     assert_eq!(scene.on_github(kims.request_id), "pending");
@@ -167,7 +162,7 @@ async fn where_everybody_reads_only_who_asks_is_said() {
     until_said(&scene, issue, "not said where everybody can read it").await;
     say(&scene, issue, "olga", "/approve because of the secret project");
     scene.until_settled(kims.request_id).await;
-    let closed = until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    let closed = until_closed(&scene, issue).await;
     assert!(ours(&closed).all(|said| !said.contains("secret project")), "{closed:?}");
     scene.end().await;
 }
@@ -258,10 +253,8 @@ async fn an_issue_that_was_deleted_or_closed_by_hand_does_not_stop_the_question(
     scene.hub.delete_issue("acme", REVIEWS, first, "olga").unwrap();
     let second = until_issue(&scene, first + 1, "is open", |issue| issue.open).await.number;
     assert!(scene.alarms(kims.request_id) > 0);
-    say(&scene, second, "olga", "/approve");
-    scene.until_settled(kims.request_id).await;
-    assert_eq!(scene.on_github(kims.request_id), "approved");
-    until_issue(&scene, second, "is closed", |issue| !issue.open).await;
+    decides(&scene, kims, second, "olga", "/approve").await;
+    until_closed(&scene, second).await;
     scene.end().await;
 }
 
@@ -280,7 +273,7 @@ async fn people_are_not_bothered_with_a_fact_that_can_be_read_a_minute_later() {
     scene.hub.clear_fault(fault);
     scene.time_passes_until_settled(adas.request_id).await;
     assert_eq!(scene.on_github(adas.request_id), "approved");
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -306,25 +299,10 @@ async fn reviewers_are_told_by_mail_and_time_counts_once_a_mail_is_delivered() {
         "",
         1,
     );
-    let mut scene = set(&rules(&mailed), Repo::private(REVIEWS)).await;
-    scene.change(|set| {
-        set.file = Some(
-            "rules = \"{dir}/rules.toml\"\nmail = \"folder:{dir}/mail\"\nmail-from = \"patwarden <bot@acme.example>\"\n\
-             [addresses]\nolga = \"olga@acme.example\"\n"
-                .to_owned(),
-        );
-    });
-    scene.start().await;
-    scene.looked_around().await;
+    let scene = opened_with_mail(&rules(&mailed), OLGA).await;
     let bens = scene.ask(writing("ben").named("x\r\nBcc: a@b.example"));
-    let mails = || -> Vec<String> {
-        let Ok(folder) = std::fs::read_dir(scene.path("mail")) else { return Vec::new() };
-        let files = folder.map(|file| file.unwrap().path());
-        let files = files.filter(|path| path.extension().is_some_and(|it| it == "eml"));
-        files.map(|path| std::fs::read_to_string(path).unwrap().replace("=\r\n", "")).collect()
-    };
     // The mail goes when its time has come, by the post's own clock.
-    let told = until("a mail is there", || async { mails().pop() }).await;
+    let told = until_mails(&scene, 1).await.remove(0);
     assert!(told.contains("To: olga@acme.example"), "{told}");
     assert!(told.contains("Subject: [patwarden acme] a token request of ben to decide"), "{told}");
     // On the GitHub that is asked, which may be an enterprise's own.
@@ -339,7 +317,7 @@ async fn reviewers_are_told_by_mail_and_time_counts_once_a_mail_is_delivered() {
     })
     .await;
     passes(&scene, DAY + HOUR).await;
-    until("a reminder is there", || async { (mails().len() == 2).then_some(()) }).await;
+    until_mails(&scene, 2).await;
     scene.both_clocks(6 * DAY);
     scene.until_settled(bens.request_id).await;
     assert_eq!(scene.on_github(bens.request_id), "denied");
@@ -380,7 +358,7 @@ async fn an_issue_that_is_locked_or_moved_is_noticed() {
     assert_eq!(scene.on_github(kims.request_id), "pending");
     say(&scene, second, "olga", "/approve");
     scene.until_settled(kims.request_id).await;
-    until_issue(&scene, second, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, second).await;
     scene.end().await;
 }
 
@@ -398,7 +376,7 @@ async fn what_is_said_on_other_issues_is_not_even_stored() {
     assert_eq!(scene.on_github(kims.request_id), "pending");
     say(&scene, issue, "olga", "/deny no");
     scene.until_settled(kims.request_id).await;
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.end().await;
 }
 
@@ -426,7 +404,7 @@ async fn the_command_line_tells_who_is_asked_who_answered_and_what_silence_comes
     assert!(out.contains("asked: owners 1 of 2; denied "), "{out}");
     say(&scene, issue, "martin", "/approve");
     scene.until_settled(bens.request_id).await;
-    until_issue(&scene, issue, "is closed", |issue| !issue.open).await;
+    until_closed(&scene, issue).await;
     scene.until_idle().await;
     // What was asked, and who was, is told of what is over too.
     let (out, _, _) = crate::common::shell::run(&scene, &show, "").await;
@@ -457,27 +435,15 @@ async fn the_command_line_tells_who_is_asked_who_answered_and_what_silence_comes
 
 #[tokio::test]
 async fn whoever_is_asked_the_same_once_more_is_told_by_mail_once_more() {
-    let mailed =
-        "[reviewers.owners]\nnotify = [\"email:owners\"]\nmay_decide.roles = [\"owner\"]\n";
-    let mut scene = set(&rules(mailed), Repo::private(REVIEWS)).await;
-    scene.change(|set| {
-        set.file = Some(
-            "rules = \"{dir}/rules.toml\"\nmail = \"folder:{dir}/mail\"\nmail-from = \"patwarden <bot@acme.example>\"\n\
-             [addresses]\nolga = \"olga@acme.example\"\n"
-                .to_owned(),
-        );
-    });
-    scene.start().await;
-    scene.looked_around().await;
-    let mails = || std::fs::read_dir(scene.path("mail")).map_or(0, Iterator::count);
+    let scene = opened_with_mail(&rules(MAILED), OLGA).await;
     let bens = scene.ask(writing("ben"));
-    until("a mail is there", || async { (mails() == 1).then_some(()) }).await;
+    until_mails(&scene, 1).await;
     scene.until_idle().await;
     for (name, so_far) in [("ben-writes-more", 2), ("ben-writes", 3)] {
         passes(&scene, Duration::from_secs(60)).await;
         scene.hub.edit_request(bens.request_id, |spec| spec.named(name)).unwrap();
         scene.bot().engine.reconcile_soon();
-        until("another mail is there", || async { (mails() == so_far).then_some(()) }).await;
+        until_mails(&scene, so_far).await;
         scene.until_idle().await;
     }
     scene.hub.cancel_request(bens.request_id).unwrap();

@@ -6,8 +6,8 @@ use fakehub::{Repo, RequestIds};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
+    asking::{REVIEWS, asked, rules, say},
     common::{Scene, Set, administrating, harmless, shell::run, until, writing},
-    escalation::{REVIEWS, asked, rules, say},
 };
 
 const ASKED: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\", \"email:owners\", \"email:reviewers\"]\n\
@@ -51,7 +51,7 @@ async fn connected(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(file).connect().await.unwrap()
 }
 
-async fn sql(scene: &Scene, statement: &'static str) {
+pub(crate) async fn sql(scene: &Scene, statement: &'static str) {
     let mut connection = connected(&scene.store_path()).await;
     sqlx::query(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

@@ -12,6 +12,7 @@
 mod common;
 
 mod allowed;
+mod asking;
 mod by_hand;
 mod calls;
 mod changes;

@@ -23,8 +23,8 @@ fn rules(mode: &str, rest: &str) -> String {
     )
 }
 
-/// A bot with these rules, and a GitHub where whoever leaves keeps the tokens, after `before` happened there.
-async fn opened(rules: &str, before: impl FnOnce(&Scene)) -> Scene {
+/// A bot with these rules, and a GitHub where whoever leaves keeps the tokens, after `before` happened there; and what that gave.
+async fn opened<T>(rules: &str, before: impl FnOnce(&Scene) -> T) -> (Scene, T) {
     let mut scene = Set::default()
         .rules(rules)
         .flag("inventory-interval", "1h")
@@ -34,10 +34,10 @@ async fn opened(rules: &str, before: impl FnOnce(&Scene)) -> Scene {
         })
         .without_bot()
         .await;
-    before(&scene);
+    let before = before(&scene);
     scene.start().await;
     scene.looked_around().await;
-    scene
+    (scene, before)
 }
 
 /// A token that was given access so many days ago, and never used.
@@ -94,6 +94,12 @@ async fn time_passes_until_it_is(
     runs(scene, policy).await.pop().unwrap()
 }
 
+/// Waits until a token has no access any more.
+async fn until_gone(scene: &Scene, token: u64) {
+    until(&format!("token {token} is gone"), || async { (!scene.has_access(token)).then_some(()) })
+        .await;
+}
+
 /// Waits until this many inventories were begun since, an hour each.
 async fn inventories(scene: &Scene, many: usize) {
     let organization = scene.organization("acme").id;
@@ -109,6 +115,11 @@ async fn inventories(scene: &Scene, many: usize) {
         // What follows from it.
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
+}
+
+async fn with_access(scene: &Scene) -> Vec<KnownToken> {
+    let organization = scene.organization("acme").id;
+    scene.store().tokens(organization, GrantId(0), Gone::Without, 1_000).await.unwrap()
 }
 
 async fn of(scene: &Scene, token: u64) -> KnownToken {
@@ -132,17 +143,14 @@ fn outcomes(items: &[RevocationItemRow]) -> Vec<(&str, ItemState)> {
 
 #[tokio::test]
 async fn who_leaves_loses_the_token_as_soon_as_github_tells() {
-    let (mut kims, mut lees) = (0, 0);
     let rules = rules("enforce", &format!("{LEAVERS}max_per_run = 5"));
-    let scene = opened(&rules, |scene| {
-        (kims, lees) = (granted(scene, "kim", 10), granted(scene, "lee", 10));
-    })
-    .await;
+    let both = |scene: &Scene| ["kim", "lee"].map(|login| granted(scene, login, 10));
+    let (scene, [kims, lees]) = opened(&rules, both).await;
     asked(&scene, "revoke.leavers").await;
     // Being used saves nobody who left.
     scene.hub.use_token(kims).unwrap();
     scene.hub.remove_member("acme", "kim").unwrap();
-    until("the token is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     let (run, items) =
         time_passes_until_it_is(&scene, "revoke.leavers", RevocationState::Done).await;
     assert_eq!(outcomes(&items), [("kim", ItemState::Revoked)]);
@@ -155,33 +163,30 @@ async fn who_leaves_loses_the_token_as_soon_as_github_tells() {
 
 #[tokio::test]
 async fn who_left_is_found_by_comparing_lists_when_the_webhook_is_lost_or_the_bot_comes_later() {
-    let (mut kims, mut adas, mut bills) = (0, 0, 0);
     let rules = rules("enforce", &format!("{LEAVERS}max_per_run = 5"));
-    let scene = opened(&rules, |scene| {
-        (kims, adas) = (granted(scene, "kim", 10), granted(scene, "ada", 10));
+    let (scene, [kims, adas, bills]) = opened(&rules, |scene| {
         // A billing manager is on no list of members, and is not somebody who left.
-        bills = granted(scene, "bill", 10);
+        let tokens = ["kim", "ada", "bill"].map(|login| granted(scene, login, 10));
         // Before the bot has ever seen a list.
         scene.hub.remove_member("acme", "ada").unwrap();
+        tokens
     })
     .await;
-    until("Ada's token is gone", || async { (!scene.has_access(adas)).then_some(()) }).await;
+    until_gone(&scene, adas).await;
     time_passes_until_it_is(&scene, "revoke.leavers", RevocationState::Done).await;
     scene.hub.drop_webhooks(true);
     scene.hub.remove_member("acme", "kim").unwrap();
     inventories(&scene, 1).await;
-    until("Kim's token is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     assert!(scene.has_access(bills));
     scene.end().await;
 }
 
 #[tokio::test]
 async fn a_token_that_nobody_uses_is_taken_back_and_one_that_was_used_meanwhile_is_spared() {
-    let (mut kims, mut lees, mut bens) = (0, 0, 0);
     let block = format!("{UNUSED}grace = \"0d\"\nmax_per_run = 1");
-    let scene = opened(&rules("enforce", &block), |scene| {
-        (kims, lees) = (granted(scene, "kim", 200), granted(scene, "lee", 200));
-        bens = granted(scene, "ben", 89);
+    let (scene, [kims, lees, bens]) = opened(&rules("enforce", &block), |scene| {
+        [("kim", 200), ("lee", 200), ("ben", 89)].map(|(login, days)| granted(scene, login, days))
     })
     .await;
     // Two are more than one: none is touched.
@@ -206,12 +211,9 @@ async fn a_token_that_nobody_uses_is_taken_back_and_one_that_was_used_meanwhile_
 
 #[tokio::test]
 async fn a_limit_is_not_slipped_under_by_leaving_one_after_the_other() {
-    let mut tokens = Vec::new();
     let rules = rules("enforce", &format!("{LEAVERS}max_per_run = 2"));
-    let scene = opened(&rules, |scene| {
-        tokens = ["kim", "lee", "ada"].map(|login| granted(scene, login, 10)).to_vec();
-    })
-    .await;
+    let (scene, tokens) =
+        opened(&rules, |scene| ["kim", "lee", "ada"].map(|login| granted(scene, login, 10))).await;
     asked(&scene, "revoke.leavers").await;
     for (login, token) in [("kim", tokens[0]), ("lee", tokens[1])] {
         scene.hub.remove_member("acme", login).unwrap();
@@ -232,13 +234,12 @@ async fn a_limit_is_not_slipped_under_by_leaving_one_after_the_other() {
 
 #[tokio::test]
 async fn a_larger_share_than_allowed_waits_and_lapses_after_a_day_and_is_made_anew() {
-    let mut kims = 0;
     let block = format!("{UNUSED}grace = \"0d\"\nmax_per_run = 5\nmax_share = \"20%\"");
-    let scene = opened(&rules("enforce", &block), |scene| {
-        kims = granted(scene, "kim", 200);
+    let (scene, kims) = opened(&rules("enforce", &block), |scene| {
         for _ in 0..3 {
             granted(scene, "lee", 1);
         }
+        granted(scene, "kim", 200)
     })
     .await;
     let (first, _) = until_it_is(&scene, "revoke.unused", RevocationState::Waiting).await;
@@ -257,12 +258,9 @@ async fn a_larger_share_than_allowed_waits_and_lapses_after_a_day_and_is_made_an
 
 #[tokio::test]
 async fn shadow_reports_what_would_be_revoked_and_each_token_once() {
-    let (mut kims, mut lees) = (0, 0);
     let rules = rules("shadow", &format!("{UNUSED}grace = \"0d\"\nmax_per_run = 5"));
-    let scene = opened(&rules, |scene| {
-        (kims, lees) = (granted(scene, "kim", 200), granted(scene, "lee", 89));
-    })
-    .await;
+    let (scene, [kims, lees]) =
+        opened(&rules, |scene| [granted(scene, "kim", 200), granted(scene, "lee", 89)]).await;
     let (run, items) = until_it_is(&scene, "revoke.unused", RevocationState::Reported).await;
     assert_eq!(outcomes(&items), [("kim", ItemState::Reported)]);
     assert!(run.note.starts_with("shadow"), "{}", run.note);
@@ -289,7 +287,7 @@ async fn who_leaves_the_team_that_a_token_was_approved_for_loses_it() {
         allow.repositories = [\"*\"]\nallow.permissions.repository = { contents = \"read\" }\n\
         [revoke.left-the-team]\non = [\"membership.removed\"]\nwhen.no_longer_covered = true\n\
         grace = \"0d\"\nmax_per_run = 5";
-    let scene = opened(&rules("enforce", approve), |_| {}).await;
+    let (scene, ()) = opened(&rules("enforce", approve), |_| {}).await;
     let (kims, lees) = (scene.ask(harmless("kim")), scene.ask(harmless("lee")));
     for asked in [kims, lees] {
         scene.until_it_stands(asked.request_id, "approved by a rule").await;
@@ -300,7 +298,7 @@ async fn who_leaves_the_team_that_a_token_was_approved_for_loses_it() {
     assert_eq!(covered(&scene, kims.token_id).await, Some(Covered::Yes));
     assert_eq!(runs(&scene, "revoke.left-the-team").await.len(), 0);
     scene.hub.remove_team_member("acme", "platform", "kim").unwrap();
-    until("Kim's is gone", || async { (!scene.has_access(kims.token_id)).then_some(()) }).await;
+    until_gone(&scene, kims.token_id).await;
     assert!(scene.has_access(lees.token_id) && scene.has_access(by_hand));
     // Who is unknown to be out is not out: the team cannot be read.
     time_passes_until_it_is(&scene, "revoke.left-the-team", RevocationState::Done).await;
@@ -322,18 +320,16 @@ async fn whether_rules_cover_a_token_costs_a_call_only_where_its_repositories_ma
         );
         rules("enforce", &rest)
     };
-    let (mut on_web, mut on_api, mut writes) = (Vec::new(), 0, 0);
-    let scene = opened(&approve("*"), |scene| {
+    let (scene, (on_web, on_api, writes)) = opened(&approve("*"), |scene| {
         let grant = |spec: TokenSpec| scene.hub.grant_token("acme", spec).unwrap().token_id;
-        on_web = (0..20).map(|number| grant(harmless("kim").named(&format!("{number}")))).collect();
-        on_api = grant(harmless("kim").on(["api"]));
-        writes = grant(harmless("kim").repository_permission("contents", "write"));
+        let on_web: Vec<u64> =
+            (0..20).map(|number| grant(harmless("kim").named(&format!("{number}")))).collect();
+        let writes = grant(harmless("kim").repository_permission("contents", "write"));
+        (on_web, grant(harmless("kim").on(["api"])), writes)
     })
     .await;
     until("they are judged", || async {
-        let organization = scene.organization("acme").id;
-        let known =
-            scene.store().tokens(organization, GrantId(0), Gone::Without, 100).await.unwrap();
+        let known = with_access(&scene).await;
         (known.len() == 22 && known.iter().all(|known| known.coverage.is_some())).then_some(())
     })
     .await;
@@ -365,7 +361,7 @@ async fn whether_rules_cover_a_token_costs_a_call_only_where_its_repositories_ma
 async fn a_token_whose_repository_left_the_rule_is_told_of_once() {
     let approve = "[approve.web]\nwhen.owner.role = [\"member\"]\nallow.lifetime = \"90d\"\n\
         allow.repositories = [\"web\"]\nallow.permissions.repository = { contents = \"read\" }";
-    let scene = opened(&rules("enforce", approve), |_| {}).await;
+    let (scene, ()) = opened(&rules("enforce", approve), |_| {}).await;
     let kims = scene.ask(harmless("kim"));
     scene.until_it_stands(kims.request_id, "approved by a rule").await;
     inventories(&scene, 1).await;
@@ -385,21 +381,21 @@ async fn a_token_whose_repository_left_the_rule_is_told_of_once() {
 
 #[tokio::test]
 async fn while_members_cannot_be_read_nobody_has_left() {
-    let (mut kims, mut lees) = (0, 0);
     let members =
         "[revoke.idle-members]\nwhen.unused_for = \"5d\"\nwhen.owner.role = [\"member\"]\n";
     let blocks = format!(
         "{LEAVERS}max_per_run = 5\n{UNUSED}grace = \"0d\"\nmax_per_run = 5\n\
          {members}grace = \"0d\"\nmax_per_run = 5"
     );
-    let scene = opened(&rules("enforce", &blocks), |scene| {
-        (kims, lees) = (granted(scene, "kim", 10), granted(scene, "lee", 200));
+    let (scene, [kims, lees]) = opened(&rules("enforce", &blocks), |scene| {
+        let tokens = [granted(scene, "kim", 10), granted(scene, "lee", 200)];
         scene.hub.remove_member("acme", "kim").unwrap();
         scene.hub.fault(Fault::on(MEMBERS).missing_permission());
+        tokens
     })
     .await;
     // What asks for nobody's membership goes on.
-    until("Lee's is gone", || async { (!scene.has_access(lees)).then_some(()) }).await;
+    until_gone(&scene, lees).await;
     time_passes_until_it_is(&scene, "revoke.unused", RevocationState::Done).await;
     inventories(&scene, 1).await;
     assert!(scene.has_access(kims));
@@ -410,12 +406,10 @@ async fn while_members_cannot_be_read_nobody_has_left() {
 
 #[tokio::test]
 async fn a_row_that_the_list_of_members_loses_takes_nobodys_token() {
-    let mut tokens = Vec::new();
     let rules = rules("enforce", &format!("{LEAVERS}max_per_run = 5"));
-    let scene = opened(&rules, |scene| {
-        tokens =
-            ["kim", "lee", "ada", "ben", "chiara"].map(|login| granted(scene, login, 9)).to_vec();
+    let (scene, tokens) = opened(&rules, |scene| {
         scene.hub.fault(Fault::on(MEMBERS).answer(200, serde_json::json!([])).times(1));
+        ["kim", "lee", "ada", "ben", "chiara"].map(|login| granted(scene, login, 9))
     })
     .await;
     asked(&scene, "revoke.leavers").await;
@@ -426,11 +420,10 @@ async fn a_row_that_the_list_of_members_loses_takes_nobodys_token() {
 
 #[tokio::test]
 async fn with_a_clock_two_days_ahead_no_standing_policy_is_asked() {
-    let mut kims = 0;
     let block = format!("{UNUSED}grace = \"0d\"\nmax_per_run = 5");
-    let scene = opened(&rules("enforce", &block), |scene| {
-        kims = granted(scene, "kim", 89);
+    let (scene, kims) = opened(&rules("enforce", &block), |scene| {
         scene.clock.push(2 * DAY);
+        granted(scene, "kim", 89)
     })
     .await;
     let organization = scene.organization("acme").id;
@@ -445,16 +438,15 @@ async fn with_a_clock_two_days_ahead_no_standing_policy_is_asked() {
     scene.hub.advance_for_all(2 * DAY);
     inventories(&scene, 1).await;
     asked(&scene, "revoke.unused").await;
-    until("it is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     scene.end().await;
 }
 
 #[tokio::test]
 async fn a_run_that_was_made_by_other_rules_is_given_up() {
     let block = |most: u32| format!("{UNUSED}grace = \"0d\"\nmax_per_run = {most}");
-    let mut tokens = Vec::new();
-    let scene = opened(&rules("enforce", &block(1)), |scene| {
-        tokens = ["kim", "lee"].map(|login| granted(scene, login, 200)).to_vec();
+    let (scene, tokens) = opened(&rules("enforce", &block(1)), |scene| {
+        ["kim", "lee"].map(|login| granted(scene, login, 200))
     })
     .await;
     let (run, _) = until_it_is(&scene, "revoke.unused", RevocationState::Waiting).await;
@@ -470,13 +462,13 @@ async fn a_run_that_was_made_by_other_rules_is_given_up() {
 
 #[tokio::test]
 async fn who_is_back_before_a_confirmed_run_begins_keeps_the_token() {
-    let (mut kims, mut lees) = (0, 0);
     let rules = rules("enforce", &format!("{LEAVERS}max_per_run = 1"));
-    let scene = opened(&rules, |scene| {
-        (kims, lees) = (granted(scene, "kim", 10), granted(scene, "lee", 10));
-        for login in ["kim", "lee"] {
+    let (scene, [kims, lees]) = opened(&rules, |scene| {
+        ["kim", "lee"].map(|login| {
+            let token = granted(scene, login, 10);
             scene.hub.remove_member("acme", login).unwrap();
-        }
+            token
+        })
     })
     .await;
     let (run, _) = until_it_is(&scene, "revoke.leavers", RevocationState::Waiting).await;
@@ -490,21 +482,17 @@ async fn who_is_back_before_a_confirmed_run_begins_keeps_the_token() {
 
 #[tokio::test]
 async fn a_bot_that_is_stopped_in_the_middle_goes_on_after_its_next_start() {
-    let mut tokens = Vec::new();
     let block = format!("{UNUSED}grace = \"0d\"\nmax_per_run = 500");
-    let mut held = None;
-    let mut scene = opened(&rules("enforce", &block), |scene| {
+    let (mut scene, (tokens, held)) = opened(&rules("enforce", &block), |scene| {
         let since = scene.hub.now() - jiff::SignedDuration::from_hours(200 * 24);
-        tokens = (0..150)
-            .map(|number| {
-                let spec = harmless("kim").named(&format!("{number}")).since(since).never_expires();
-                scene.hub.grant_token("acme", spec).unwrap().token_id
-            })
-            .collect();
-        held = Some(scene.hub.hold(Hold::before(REVOKE_MANY)));
+        let grant = |number: u32| {
+            let spec = harmless("kim").named(&format!("{number}")).since(since).never_expires();
+            scene.hub.grant_token("acme", spec).unwrap().token_id
+        };
+        let tokens: Vec<u64> = (0..150).map(grant).collect();
+        (tokens, scene.hub.hold(Hold::before(REVOKE_MANY)))
     })
     .await;
-    let held = held.unwrap();
     crate::common::soon("the first call comes", held.reached()).await;
     tokio::join!(scene.stop(), async {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -537,7 +525,7 @@ async fn what_is_held_is_left_alone_and_told_and_taken_after_its_release() {
     scene.change(|set| set.flags.retain(|(name, _)| *name != "inventory-interval"));
     scene.change(|set| set.flags.push(("inventory-interval", "1h".to_owned())));
     scene.start().await;
-    until("Lee's is gone", || async { (!scene.has_access(lees)).then_some(()) }).await;
+    until_gone(&scene, lees).await;
     time_passes_until_it_is(&scene, "revoke.unused", RevocationState::Done).await;
     let reported = runs(&scene, "revoke.unused").await.remove(0);
     assert_eq!(reported.0.state, RevocationState::Reported);
@@ -552,15 +540,15 @@ async fn what_is_held_is_left_alone_and_told_and_taken_after_its_release() {
     assert_eq!(released.unwrap(), 1);
     scene.both_clocks(DAY);
     inventories(&scene, 1).await;
-    until("Kim's is gone", || async { (!scene.has_access(kims)).then_some(()) }).await;
+    until_gone(&scene, kims).await;
     scene.end().await;
 }
 
 #[tokio::test]
 async fn without_mail_no_grace_begins_and_nothing_is_revoked() {
-    let mut kims = 0;
     let block = format!("{UNUSED}grace = \"2d\"\nmax_per_run = 5");
-    let scene = opened(&rules("enforce", &block), |scene| kims = granted(scene, "kim", 200)).await;
+    let kims = |scene: &Scene| granted(scene, "kim", 200);
+    let (scene, kims) = opened(&rules("enforce", &block), kims).await;
     let (run, items) = until_it_is(&scene, "revoke.unused", RevocationState::Reported).await;
     assert_eq!(outcomes(&items), [("kim", ItemState::Reported)]);
     assert!(run.note.contains("mail to owners is not set up"), "{}", run.note);
@@ -589,9 +577,7 @@ async fn a_round_reads_a_share_of_the_hours_calls_and_the_rest_later() {
     scene.start().await;
     scene.looked_around().await;
     let judged = || async {
-        let organization = scene.organization("acme").id;
-        let known =
-            scene.store().tokens(organization, GrantId(0), Gone::Without, 100).await.unwrap();
+        let known = with_access(&scene).await;
         known.iter().filter(|known| known.coverage.is_some()).count()
     };
     for round in [20, 40, 50] {
