@@ -95,6 +95,10 @@ impl Service {
         let store = Store::open(&settings.database).await?;
         // Before anybody works on what the store remembers.
         store.forget_installations_unless(|login| app.allows(login), clock.now()).await?;
+        let (mails, questions) = store.reach_again(clock.now()).await?;
+        if mails + questions > 0 {
+            tracing::info!(mails, questions, "people who could not be reached are tried again now");
+        }
         let policies = Policies::open(settings.rules, &store, clock.now()).await?;
         let options = EngineOptions {
             reconcile_every: settings.reconcile_interval,

@@ -4,6 +4,7 @@
 //! delivery is to wait for no other work. The SQL is kept portable to PostgreSQL (`$1`, `RETURNING`,
 //! `ON CONFLICT`). One file a table; what the values mean is decided elsewhere.
 
+mod again;
 mod backup;
 mod changes;
 mod coverage;

@@ -178,13 +178,7 @@ impl Store {
             .rows_affected();
         }
         // Whoever could not be asked because of it is asked at once.
-        sqlx::query(
-            "UPDATE escalations SET due_at = $2 WHERE organization_id = $1 AND ended_at IS NULL AND note <> ''",
-        )
-        .bind(organization.0)
-        .bind(now.as_millisecond())
-        .execute(&mut *tx.inner)
-        .await?;
+        tx.ask_again(Some(organization), now).await?;
         tx.commit().await?;
         Ok(accepted)
     }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use fakehub::{Fault, Hold, Repo};
-use patwarden::store::Voice;
+use patwarden::store::{MailState, Voice};
 
 use crate::{
     asking::{
-        DAY, HOUR, OWNERS, REVIEWS, asked, decides, issues, opened, opened_with_mail, ours, passes,
-        rules, say, set, until_closed, until_issue, until_mails, until_said,
+        DAY, HOUR, OWNERS, REVIEWS, asked, decides, issues, mail_settings, opened,
+        opened_with_mail, ours, passes, rules, say, set, until_closed, until_issue, until_mails,
+        until_noted, until_said,
     },
     common::{LIST, OPEN_ISSUE, administrating, harmless, until, writing},
+    forgetting::sql,
 };
 
 const SILENT: &str = "[reviewers.owners]\nnotify = [\"issue:acme/token-reviews\"]\nmay_decide.roles = [\"owner\"]\n\
@@ -446,6 +448,42 @@ async fn whoever_is_asked_the_same_once_more_is_told_by_mail_once_more() {
         until_mails(&scene, so_far).await;
         scene.until_idle().await;
     }
+    scene.hub.cancel_request(bens.request_id).unwrap();
+    scene.end_with_work_left().await;
+}
+
+/// Whoever mends the address book starts the bot anew, and does not wait until it would have tried again.
+#[tokio::test]
+async fn whoever_had_no_address_is_asked_as_soon_as_a_start_knows_one() {
+    let mut scene = opened_with_mail(&rules(MAILED), "kim = \"kim@acme.example\"").await;
+    let bens = scene.ask(writing("ben"));
+    until_noted(&scene, bens.request_id, "nobody can be reached").await;
+    scene.until_idle().await;
+    scene.stop().await;
+    scene.change(|set| set.file = Some(mail_settings(OLGA)));
+    scene.start().await;
+    assert!(until_mails(&scene, 1).await[0].contains("To: olga@acme.example"));
+    scene.hub.cancel_request(bens.request_id).unwrap();
+    scene.end_with_work_left().await;
+}
+
+/// The same of a mail server that was away for hours.
+#[tokio::test]
+async fn a_mail_that_waits_for_its_next_try_goes_as_soon_as_the_bot_is_started() {
+    let mut scene = opened_with_mail(&rules(MAILED), OLGA).await;
+    // A folder cannot be where a file is.
+    std::fs::write(scene.path("mail"), "").unwrap();
+    let bens = scene.ask(writing("ben"));
+    let waits = || scene.store().mails(MailState::Waiting, 10);
+    until("it was tried", || async {
+        waits().await.unwrap().first().is_some_and(|mail| mail.attempts > 0).then_some(())
+    })
+    .await;
+    scene.stop().await;
+    sql(&scene, "UPDATE mails SET attempts = 9, due_at = due_at + 1800000").await;
+    std::fs::remove_file(scene.path("mail")).unwrap();
+    scene.start().await;
+    until_mails(&scene, 1).await;
     scene.hub.cancel_request(bens.request_id).unwrap();
     scene.end_with_work_left().await;
 }
