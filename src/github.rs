@@ -27,7 +27,7 @@ pub use deliveries::{HookDelivery, HookDeliveryDetail, HookDeliveryPage, HookMes
 pub use error::{CALL_OUTCOMES, CallError, SetupError};
 pub use host::Host;
 pub use issues::{
-    Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef,
+    Author, BODY_LIMIT, Closed, Comment, Identity, Issue, IssueEdit, IssueEvent, IssueRef, Meddled,
     TITLE_LIMIT, parse_issue_event,
 };
 pub use limits::Limits;

@@ -70,7 +70,7 @@ pub use policies_in_force::PolicyInForceRow;
 pub use policy_places::{Found, Pin, PinnedBy, PlaceIs, PolicyFiles, PolicyPlaceRow, Refused};
 pub use requests::{Doubt, RequestFilter, RequestKey, RequestRow};
 pub use review_issues::{CommentRow, IssueRow, IssueState};
-pub use review_remarks::{NewRemark, RemarkKind, Remarks};
+pub use review_remarks::{NewRemark, RemarkKind, Remarks, Unsaid};
 pub(crate) use reviews::NewReview;
 pub use reviews::{ReviewRow, Voice};
 pub use revocations::{

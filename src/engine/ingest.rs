@@ -98,8 +98,8 @@ pub(super) async fn ingest(
                 Said::Change(event) => note_change(&mut tx, &event, now).await?,
                 Said::Issue(event) => {
                     let at = (event.repository, event.number);
-                    if let Some(comment) = event.tampered {
-                        tx.note_tampering(at, comment, now).await?;
+                    if let Some(meddled) = event.meddled {
+                        tx.note_meddling(at, meddled, now).await?;
                     }
                     tx.look_at_issue(event.repository, event.number, now).await?;
                 }

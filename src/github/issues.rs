@@ -462,8 +462,17 @@ pub struct IssueEvent {
     pub id: i64,
     /// Who did it, where it is said.
     pub sender: Option<Author>,
-    /// A person's comment that somebody else changed or deleted.
-    pub tampered: Option<i64>,
+    /// What it tells that is not to be seen afterwards.
+    pub meddled: Option<Meddled>,
+}
+
+/// What somebody did to what others wrote: taken back before anybody looks, only the event tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddled {
+    /// Changed or deleted this comment, which is somebody else's.
+    WithComment(i64),
+    /// Gave the issue another title or text.
+    WithText,
 }
 
 /// Reads as much of an `issues` or `issue_comment` event as we use.
@@ -499,13 +508,19 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
         number: i64,
     }
     let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let changed = matches!(payload.action.as_deref(), Some("edited" | "deleted"));
-    let tampered = payload.comment.filter(|_| changed).and_then(|comment| {
-        let (by, of) = (payload.sender.as_ref()?, comment.user?);
-        comment.id.filter(|_| of.kind == "User" && of.id != by.id)
-    });
+    let sender = payload.sender.as_ref();
+    let by_a_person = sender.is_some_and(|sender| sender.kind == "User");
+    let meddled = match (payload.action.as_deref(), payload.comment) {
+        (Some("edited" | "deleted"), Some(comment)) => {
+            let of_another = |(by, of): (&WireUser, WireUser)| of.kind == "User" && of.id != by.id;
+            let meddled = sender.zip(comment.user).is_some_and(of_another);
+            comment.id.filter(|_| meddled).map(Meddled::WithComment)
+        }
+        (Some("edited"), None) if by_a_person => Some(Meddled::WithText),
+        _ => None,
+    };
     Ok(IssueEvent {
-        tampered,
+        meddled,
         repository: RepositoryId(payload.repository.id),
         number: payload.issue.number,
         id: payload.issue.id,
@@ -536,6 +551,30 @@ mod tests {
     }
 
     #[test]
+    fn an_event_tells_what_was_done_to_others_words_and_by_a_person() {
+        let told = |action: &str, sender: &str, comment: Option<&str>| {
+            let user = |login: &str| {
+                let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
+                serde_json::json!({ "id": login.len(), "login": login, "type": kind })
+            };
+            let mut body = serde_json::json!({
+                "action": action, "repository": { "id": 3 }, "issue": { "id": 70, "number": 7 }, "sender": user(sender),
+            });
+            if let Some(of) = comment {
+                body["comment"] = serde_json::json!({ "id": 9, "user": user(of) });
+            }
+            parse_issue_event(body.to_string().as_bytes()).map(|event| event.meddled)
+        };
+        assert_eq!(told("edited", "martin", Some("olga")), Ok(Some(Meddled::WithComment(9))));
+        assert_eq!(told("deleted", "martin", Some("olga")), Ok(Some(Meddled::WithComment(9))));
+        assert_eq!(told("deleted", "olga", Some("olga")), Ok(None), "their own words");
+        assert_eq!(told("edited", "martin", Some("patwarden[bot]")), Ok(None), "no answer");
+        assert_eq!(told("edited", "martin", None), Ok(Some(Meddled::WithText)));
+        assert_eq!(told("edited", "patwarden[bot]", None), Ok(None), "as we do");
+        assert_eq!(told("closed", "martin", None), Ok(None));
+    }
+
+    #[test]
     fn an_event_names_one_issue() {
         let text = br#"{"action": "created", "repository": {"id": 3}, "issue": {"id": 70, "number": 7, "x": 1}, "comment": {}}"#;
         let event = IssueEvent {
@@ -543,7 +582,7 @@ mod tests {
             number: 7,
             id: 70,
             sender: None,
-            tampered: None,
+            meddled: None,
         };
         assert_eq!(parse_issue_event(text), Ok(event));
         assert!(parse_issue_event(b"{}").is_err());

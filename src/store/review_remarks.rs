@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::{Store, StoreError, Tx, get, time_if_any};
-use crate::domain::{OrganizationId, RepositoryId, UserId};
+use crate::{
+    domain::{OrganizationId, RepositoryId, UserId},
+    github::Meddled,
+};
 
 /// What did not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum RemarkKind {
     Rewritten,
     /// Somebody closed the issue, and it was opened again.
     Reopened,
+    /// A comment that was changed before it was read, by whomever: nobody knows what it said.
+    Changed,
 }
 
 impl RemarkKind {
@@ -27,6 +32,7 @@ impl RemarkKind {
             Self::NotAllowed => "not-allowed",
             Self::Rewritten => "rewritten",
             Self::Reopened => "reopened",
+            Self::Changed => "changed",
         }
     }
 }
@@ -44,6 +50,15 @@ pub struct NewRemark {
     pub kind: RemarkKind,
     /// Whether something was written because of it.
     pub answered: bool,
+}
+
+/// When answers on an issue may have been taken away before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsaid {
+    /// The last time, by whomever.
+    pub at: Option<Timestamp>,
+    /// The last time of which it was heard that somebody did it to another's words.
+    pub by_others_at: Option<Timestamp>,
 }
 
 /// How many there were lately.
@@ -94,18 +109,38 @@ impl Store {
         })
     }
 
-    /// When it was last heard that somebody else changed or deleted a comment on an issue that was not read yet.
+    /// When comments on an issue were last changed or deleted before they were read.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn tampered_at(&self, issue: i64) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn unsaid(&self, issue: i64) -> Result<Unsaid, StoreError> {
         let row = sqlx::query(
-            "SELECT MAX(at) AS at FROM review_remarks WHERE issue_id = $1 AND kind = 'tampered'",
+            "SELECT MAX(at) AS at, MAX(CASE WHEN kind = 'tampered' THEN at END) AS by_others_at FROM review_remarks \
+              WHERE issue_id = $1 AND kind IN ('tampered', 'changed')",
         )
         .bind(issue)
         .fetch_one(&self.readers)
         .await?;
-        time_if_any(&row, "at")
+        Ok(Unsaid {
+            at: time_if_any(&row, "at")?,
+            by_others_at: time_if_any(&row, "by_others_at")?,
+        })
+    }
+
+    /// Whether it was heard that somebody changed what we wrote on an issue, and nothing followed from that yet.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn was_reworded(&self, issue: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COALESCE(MAX(CASE WHEN kind = 'reworded' THEN at END), 0) \
+                  > COALESCE(MAX(CASE WHEN kind = 'rewritten' THEN at END), 0) AS reworded \
+               FROM review_remarks WHERE issue_id = $1 AND kind IN ('reworded', 'rewritten')",
+        )
+        .bind(issue)
+        .fetch_one(&self.readers)
+        .await?;
+        get(&row, "reworded")
     }
 
     /// The repositories that rules of this organization meant for reviews, by their names in small letters.
@@ -228,23 +263,29 @@ impl Tx {
         Ok(())
     }
 
-    /// Somebody else changed or deleted a comment on an issue; kept where it was not read yet.
-    pub(crate) async fn note_tampering(
+    /// Somebody changed what others wrote on an issue; of a comment it is kept where that was not read yet.
+    pub(crate) async fn note_meddling(
         &mut self,
         (repository, number): (RepositoryId, i64),
-        comment: i64,
+        meddled: Meddled,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let (kind, id, unread) = match meddled {
+            Meddled::WithComment(comment) => ("tampered", comment, Some(comment)),
+            Meddled::WithText => ("reworded", now.as_millisecond(), None),
+        };
         sqlx::query(
             "INSERT INTO review_remarks (issue_id, remark_id, user_id, kind, answered, at) \
-             SELECT id, $3, 0, 'tampered', FALSE, $4 FROM review_issues \
-              WHERE repository_id = $1 AND number = $2 AND state = 'open' AND read_to < $3 \
+             SELECT id, $3, 0, $4, FALSE, $5 FROM review_issues \
+              WHERE repository_id = $1 AND number = $2 AND state = 'open' AND ($6 IS NULL OR read_to < $6) \
              ON CONFLICT DO NOTHING",
         )
         .bind(repository.0)
         .bind(number)
-        .bind(comment)
+        .bind(id)
+        .bind(kind)
         .bind(now.as_millisecond())
+        .bind(unread)
         .execute(&mut *self.inner)
         .await?;
         Ok(())

@@ -156,6 +156,35 @@ async fn an_issue_that_is_rewritten_while_ours_waits_to_be_written_does_not_dece
     scene.end().await;
 }
 
+/// Changed, answered and restored, all of it before the bot could look: GitHub told it, and only that.
+#[tokio::test]
+async fn an_answer_to_a_text_that_is_restored_before_anybody_looks_does_not_count() {
+    let scene = opened(&rules(OWNERS)).await;
+    let (kims, issue) = asked(&scene, "kim").await;
+    let written = issues(&scene).remove(0).body.unwrap();
+    let down = scene.hub.fault(Fault::on("issues/get").status(502));
+    let edit = |text: &str| {
+        scene.hub.edit_issue("acme", REVIEWS, issue, "martin", None, Some(text)).unwrap();
+    };
+    edit("kim asks for contents:read on one repository.");
+    say(&scene, issue, "olga", "/approve");
+    edit(&written);
+    crate::common::soon("all webhooks arrive", scene.hub.webhooks_sent()).await;
+    scene.until_read().await;
+    scene.hub.clear_fault(down);
+    scene
+        .both_clocks_until("it is asked again", Duration::from_secs(2), || async {
+            let issue = issues(&scene).remove(0);
+            ours(&issue).any(|said| said.contains("only what is answered from here on counts"))
+        })
+        .await;
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(kims.request_id), "pending");
+    decides(&scene, kims, issue, "olga", "/approve").await;
+    until_closed(&scene, issue).await;
+    scene.end().await;
+}
+
 #[tokio::test]
 async fn an_issue_that_is_rewritten_again_and_again_is_left_alone_and_nothing_said_there_counts() {
     let scene = opened(&rules(SILENT)).await;

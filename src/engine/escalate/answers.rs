@@ -112,6 +112,14 @@ impl Worker<'_> {
                 tx.record_vote(case.row.key, vote, now).await?;
             }
             let user = comment.author.as_ref().map(|author| author.id);
+            let of_a_reviewer =
+                |author: &Author| author.in_person() && author.id != case.request.owner.id;
+            if comment.edited() && comment.author.as_ref().is_some_and(of_a_reviewer) {
+                // It may have been an answer, and another's hand that changed it: no list tells whose.
+                let (id, kind) = (comment.id, RemarkKind::Changed);
+                let remark = NewRemark { issue: issue.id, id, user, kind, answered: false };
+                tx.note_remark(&remark, now).await?;
+            }
             let answer = read.answer.as_ref().filter(|_| lately.answered < MOST_ANSWERED);
             if let Some(answer) = answer {
                 tx.put_comment(issue.id, &answer_key(comment), answer, now).await?;
@@ -187,9 +195,11 @@ impl Worker<'_> {
         // Compared with what we wrote last, whatever we would write by now; and with that as well, since the answer to our
         // last edit may be lost.
         let there = issues::hash_of(&found.title, &found.body, "open");
-        let ours = issue.written.is_empty()
-            || there == issue.written
-            || there == issues::hash(&self.text_of(case, issue).await?, "open");
+        // Changed and restored before anybody looked: people may have answered in between.
+        let ours = !self.engine.store.was_reworded(issue.id).await?
+            && (issue.written.is_empty()
+                || there == issue.written
+                || there == issues::hash(&self.text_of(case, issue).await?, "open"));
         if !ours {
             // Whoever may edit the issue may have made it say something else: it is written anew, and what was answered to
             // the other words does not count.

@@ -25,10 +25,9 @@ impl Worker<'_> {
     ) -> Result<(), StoreError> {
         let enforced = case.enforced();
         let (mut changed, mut taken_away) = (Vec::new(), BTreeSet::new());
-        let mut tampered = BTreeMap::new();
+        let mut unsaid = BTreeMap::new();
         for issue in issues.iter().filter(|issue| issue.request.is_some()) {
-            let last = self.engine.store.tampered_at(issue.id).await?;
-            tampered.extend(last.map(|at| (issue.id, at)));
+            unsaid.insert(issue.id, self.engine.store.unsaid(issue.id).await?);
         }
         // After that: what is noted from here on is later.
         let now = self.engine.clock.now();
@@ -53,12 +52,12 @@ impl Worker<'_> {
             };
             let mut since = since.filter(|_| !mute);
             for issue in issues.iter().filter(asking) {
-                let later = |since: &Timestamp| {
-                    tampered.get(&issue.id).is_some_and(|tampered_at| tampered_at > since)
-                };
-                if since.is_some_and(|since| later(&since)) {
+                let Some((was, unsaid)) = since.zip(unsaid.get(&issue.id)) else { continue };
+                if unsaid.at.is_some_and(|at| at > was) {
                     since = Some(now);
                     row.denies_from = None;
+                }
+                if unsaid.by_others_at.is_some_and(|at| at > was) {
                     taken_away.insert(issue.url.clone());
                 }
             }
