@@ -9,25 +9,27 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 
 use self::texts::{FORGOTTEN, Traces, has_word, mailed_to};
-use super::{Store, StoreError, Tx, get};
-use crate::domain::{UserId, many};
+use super::{RequestKey, Store, StoreError, Tx, get};
+use crate::domain::{OrganizationId, RequestId, UserId, many};
 
-/// What is under way about them, by `$1`, the user's number; what it is that is counted, and what to do about it.
+/// What is under way about them, by `$1`, the user's number; what it is that is counted, and what to do about it. Where the App
+/// was removed nothing is: see [`OPEN_WHERE_REMOVED`].
 const UNDER_WAY: &[(&str, &str, &str)] = &[
     (
-        "SELECT COUNT(*) AS n FROM requests WHERE owner_id = $1 AND (state NOT IN ('settled', 'gone') \
-            OR due_at IS NOT NULL OR in_doubt IS NOT NULL)",
+        "SELECT COUNT(*) AS n FROM requests JOIN installations USING (organization_id) WHERE owner_id = $1 \
+            AND (state NOT IN ('settled', 'gone') OR due_at IS NOT NULL OR in_doubt IS NOT NULL)",
         "request",
         "not over yet: deny, or have it cancelled",
     ),
     (
-        "SELECT COUNT(*) AS n FROM tokens WHERE owner_id = $1 AND gone_at IS NULL",
+        "SELECT COUNT(*) AS n FROM tokens JOIN installations USING (organization_id) WHERE owner_id = $1 AND gone_at IS NULL",
         "token",
         "with access: revoke, and wait for the next inventory",
     ),
     (
         // A list says of a token that it has no access once it began after the request was over, lagging as GitHub's lists do.
-        "SELECT COUNT(*) AS n FROM requests r WHERE r.owner_id = $1 AND COALESCE(r.outcome, '') NOT IN ('denied', 'cancelled') \
+        "SELECT COUNT(*) AS n FROM requests r JOIN installations USING (organization_id) \
+          WHERE r.owner_id = $1 AND COALESCE(r.outcome, '') NOT IN ('denied', 'cancelled') \
             AND NOT EXISTS (SELECT 1 FROM tokens t WHERE t.organization_id = r.organization_id AND t.token_id = r.token_id) \
             AND NOT EXISTS (SELECT 1 FROM token_listings l WHERE l.organization_id = r.organization_id \
                 AND l.unreadable = 0 AND l.began_at > r.state_since + 60000)",
@@ -37,19 +39,19 @@ const UNDER_WAY: &[(&str, &str, &str)] = &[
     ),
     (
         "SELECT COUNT(*) AS n FROM effects e JOIN requests r USING (organization_id, request_id) \
-          WHERE r.owner_id = $1 AND e.state IN ('recorded', 'sent')",
+            JOIN installations USING (organization_id) WHERE r.owner_id = $1 AND e.state IN ('recorded', 'sent')",
         "call",
         "without a known answer: `patwarden serve` finds out",
     ),
     (
         "SELECT COUNT(*) AS n FROM escalations x JOIN requests r USING (organization_id, request_id) \
-          WHERE r.owner_id = $1 AND x.ended_at IS NULL",
+            JOIN installations USING (organization_id) WHERE r.owner_id = $1 AND x.ended_at IS NULL",
         "question",
         "to reviewers without an end: `patwarden serve` ends it with the request",
     ),
     (
-        "SELECT COUNT(*) AS n FROM review_issues i LEFT JOIN requests r USING (organization_id, request_id) \
-          WHERE (r.owner_id = $1 OR i.owner_id = $1) AND i.state NOT IN ('closed', 'lost')",
+        "SELECT COUNT(*) AS n FROM review_issues i JOIN installations USING (organization_id) \
+            LEFT JOIN requests r USING (organization_id, request_id) WHERE (r.owner_id = $1 OR i.owner_id = $1) AND i.state NOT IN ('closed', 'lost')",
         "open issue",
         "of reviewers: `patwarden serve` closes it",
     ),
@@ -61,6 +63,18 @@ const UNDER_WAY: &[(&str, &str, &str)] = &[
         "not sent yet: `patwarden serve` does",
     ),
 ];
+
+/// Requests of theirs that are open in some way where the App was removed, by `$1`, the user's number: nothing more comes of them. They
+/// are not kept under a pseudonym: where the App is installed again, the same request is found again, and is its requester's.
+const OPEN_WHERE_REMOVED: &str = "SELECT r.organization_id, r.request_id FROM requests r WHERE r.owner_id = $1 \
+    AND NOT EXISTS (SELECT 1 FROM installations i WHERE i.organization_id = r.organization_id) \
+    AND (r.state NOT IN ('settled', 'gone') OR r.due_at IS NOT NULL OR r.in_doubt IS NOT NULL \
+        OR EXISTS (SELECT 1 FROM effects e WHERE e.organization_id = r.organization_id AND e.request_id = r.request_id \
+            AND e.state IN ('recorded', 'sent')) \
+        OR EXISTS (SELECT 1 FROM escalations x WHERE x.organization_id = r.organization_id AND x.request_id = r.request_id \
+            AND x.ended_at IS NULL) \
+        OR EXISTS (SELECT 1 FROM review_issues i WHERE i.organization_id = r.organization_id AND i.request_id = r.request_id \
+            AND i.state NOT IN ('closed', 'lost')))";
 
 /// Somebody whom the record knows.
 #[derive(Clone, Debug, Serialize)]
@@ -85,6 +99,8 @@ pub struct Forgotten {
     pub pseudonym: String,
     /// Requests, which stay under it.
     pub requests: u64,
+    /// Rows of requests that were open where the App was removed, which go.
+    pub given_up: u64,
     /// Decisions, which stay under it.
     pub decisions: u64,
     /// Answers on issues, which stay under it.
@@ -106,6 +122,7 @@ impl Forgotten {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.requests
+            + self.given_up
             + self.decisions
             + self.answers
             + self.reported
@@ -289,6 +306,19 @@ impl Tx {
                 found.push(format!("{} {then}", many(count, what)));
             }
         }
+        // A digest, or whatever else goes to them: by its key nobody knows that it does.
+        let waiting = sqlx::query("SELECT key, recipient FROM mails WHERE state = 'waiting'")
+            .fetch_all(&mut *self.inner)
+            .await?;
+        let mut to_them = 0;
+        for row in &waiting {
+            let counted = mailed_to(&get::<String>(row, "key")?) == Some(person.id.0);
+            let address = get::<String>(row, "recipient")?.to_ascii_lowercase();
+            to_them += usize::from(!counted && person.addresses.contains(&address));
+        }
+        if to_them > 0 {
+            found.push(format!("{} to their address not sent yet: `patwarden serve` sends it", many(to_them, "mail")));
+        }
         Ok(found)
     }
 
@@ -303,6 +333,7 @@ impl Tx {
             Forgotten { pseudonym: traces.pseudonym.clone(), ..Forgotten::default() };
         // While requests, issues and tokens still say whose they are.
         self.forget_mails(&traces, &mut forgotten).await?;
+        forgotten.given_up = self.give_up_where_removed(id).await?;
         forgotten.texts += self.forget_in_texts(&traces).await?;
         forgotten.decisions = self.forget_decisions(id, &traces).await?;
         forgotten.reported = self.forget_reports(id, &traces).await?;
@@ -357,6 +388,30 @@ impl Tx {
                 .rows_affected();
         }
         Ok(forgotten)
+    }
+
+    /// What is open where the App was removed goes as a whole. Gives how many rows.
+    async fn give_up_where_removed(&mut self, id: i64) -> Result<u64, StoreError> {
+        let open = sqlx::query(OPEN_WHERE_REMOVED).bind(id).fetch_all(&mut *self.inner).await?;
+        let mut deleted = 0;
+        for row in &open {
+            let key = RequestKey {
+                organization: OrganizationId(get(row, "organization_id")?),
+                request: RequestId(get(row, "request_id")?),
+            };
+            deleted += self.delete_request(key, i64::MAX).await?;
+        }
+        // A list of many of their requests.
+        for statement in [
+            "UPDATE review_comments SET state = 'void' WHERE state IN ('recorded', 'sent') AND issue_id IN \
+                 (SELECT id FROM review_issues WHERE owner_id = $1 \
+                     AND organization_id NOT IN (SELECT organization_id FROM installations))",
+            "UPDATE review_issues SET state = 'lost' WHERE owner_id = $1 AND state NOT IN ('closed', 'lost') \
+                 AND organization_id NOT IN (SELECT organization_id FROM installations)",
+        ] {
+            sqlx::query(statement).bind(id).execute(&mut *self.inner).await?;
+        }
+        Ok(deleted)
     }
 
     /// What was asked for, decided and why stays; who asked, how they called the token and why they wanted it goes.

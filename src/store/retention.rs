@@ -206,7 +206,11 @@ impl Tx {
     }
 
     /// A request with all that is on record of it; with more than `room` decisions, so many of those and no more.
-    async fn delete_request(&mut self, key: RequestKey, room: i64) -> Result<u64, StoreError> {
+    pub(super) async fn delete_request(
+        &mut self,
+        key: RequestKey,
+        room: i64,
+    ) -> Result<u64, StoreError> {
         let decisions = sqlx::query(
             "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions \
                  WHERE organization_id = $1 AND request_id = $2 ORDER BY id LIMIT $3)",

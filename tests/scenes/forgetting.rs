@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use fakehub::{Repo, RequestIds};
+use patwarden::store::MailState;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    asking::{REVIEWS, asked, rules, say},
+    asking::{REVIEWS, asked, decides, rules, say, until_said},
     common::{Scene, Set, administrating, harmless, shell::run, until, writing},
 };
 
@@ -250,5 +251,119 @@ async fn a_login_that_another_account_had_too_stays_in_what_people_wrote() {
         "{out}{error}"
     );
     assert_eq!(columns_with(&scene, &[], 88888).await, [""; 0]);
+    scene.end().await;
+}
+
+/// A digest to them names them by its address alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_waits_to_be_sent_to_their_address_is_under_way() {
+    let scene = opened().await;
+    let denied = scene.ask(administrating("chiara"));
+    scene.until_it_stands(denied.request_id, "denied by a rule").await;
+    scene.until_idle().await;
+    sql(
+        &scene,
+        "INSERT INTO mails (key, organization_id, recipient, subject, text, html, state, due_at, created_at) \
+         VALUES ('digest/1/x/CC@acme.example', 1, 'CC@acme.example', '', '', '', 'waiting', 9000000000000, 0), \
+                ('digest/1/x/olga@acme.example', 1, 'olga@acme.example', '', '', '', 'waiting', 9000000000000, 0)",
+    )
+    .await;
+    let forget = "patwarden store forget chiara --address cc@acme.example --yes";
+    let (out, _, code) = run(&scene, forget, "").await;
+    assert!(out.contains("1 mail to their address not sent yet") && code == 1, "{out}");
+    sql(&scene, "UPDATE mails SET state = 'sent' WHERE recipient = 'CC@acme.example'").await;
+    let (out, error, code) = run(&scene, forget, "").await;
+    assert_eq!(code, 0, "{out}{error}");
+    let left = columns_with(&scene, &["cc@acme.example"], -7).await;
+    assert_eq!(left, [""; 0]);
+    scene.end().await;
+}
+
+/// Why an answer does not count is said of whoever gave it, and of nobody else who had the login.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_an_answer_of_theirs_does_not_count_names_them_no_more_also_where_others_had_the_login()
+{
+    let scene = opened().await;
+    for (login, said) in [("kim", "chiara"), ("ben", "olga")] {
+        let (asked, issue) = asked(&scene, login).await;
+        say(&scene, issue, said, "/approve");
+        scene.until_settled(asked.request_id).await;
+    }
+    until_written(&scene).await;
+    // Olga was called Chiara before: of two accounts with this login only one is forgotten.
+    sql(
+        &scene,
+        "UPDATE escalation_votes SET login = 'chiara', void = 'chiara may not decide any more'",
+    )
+    .await;
+    let mut connection = connected(&scene.store_path()).await;
+    let number: i64 = sqlx::query_scalar("SELECT MIN(user_id) FROM escalation_votes")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let whose = "SELECT json_group_array(user_id = $1) FROM (SELECT user_id FROM escalation_votes ORDER BY comment_id)";
+    let whose: String =
+        sqlx::query_scalar(whose).bind(number).fetch_one(&mut connection).await.unwrap();
+    let line = format!("patwarden store forget --user-id {number} --yes");
+    let (out, error, code) = run(&scene, &line, "").await;
+    assert!(out.contains("Another account had the login chiara too") && code == 0, "{out}{error}");
+    let void: Vec<String> =
+        sqlx::query_scalar("SELECT void FROM escalation_votes ORDER BY comment_id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    connection.close().await.unwrap();
+    let hidden: Vec<bool> = void.iter().map(|void| void.starts_with("forgotten-")).collect();
+    let theirs: Vec<bool> = serde_json::from_str::<Vec<u8>>(&whose)
+        .unwrap()
+        .into_iter()
+        .map(|theirs| theirs == 1)
+        .collect();
+    assert_eq!(hidden, theirs, "{void:?}");
+    assert!(void.iter().all(|void| void.ends_with(" may not decide any more")), "{void:?}");
+    assert!(void.contains(&"chiara may not decide any more".to_owned()), "{void:?}");
+    scene.end().await;
+}
+
+/// Nothing that is open there ends any more, so nobody could ever be forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_app_was_removed_what_is_open_goes_and_is_asked_again_as_its_requesters() {
+    let scene = opened().await;
+    let (chiaras, _) = asked(&scene, "chiara").await;
+    until("her mail went", || async {
+        scene.store().mails(MailState::Waiting, 1).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    let number = number_of(&scene, chiaras).await;
+    let forget = "patwarden store forget chiara --address cc@acme.example --yes";
+    let (out, _, code) = run(&scene, forget, "").await;
+    assert!(out.contains("1 requests that are not over") && code == 1, "{out}");
+    assert!(out.contains("1 issues that are open"), "{out}");
+    scene.hub.uninstall("acme").unwrap();
+    until("the App is not there any more", || async {
+        scene.store().installations().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    let (out, error, code) = run(&scene, forget, "").await;
+    assert_eq!(code, 0, "{out}{error}");
+    assert!(out.contains("rows of open requests are deleted, where the App was removed"), "{out}");
+    let names = ["chiara", "cc@acme.example"];
+    assert_eq!(columns_with(&scene, &names, number).await, [""; 0]);
+    assert!(scene.row(chiaras.request_id).await.is_none());
+
+    // Installed again, it is found again, and is hers: her own answer counts as little as ever.
+    scene.hub.install("acme").unwrap();
+    scene.until_left_to_people(chiaras.request_id).await;
+    assert_eq!(number_of(&scene, chiaras).await, number);
+    let issue = until("she is asked about", || async {
+        let issues = scene.hub.issues("acme", REVIEWS);
+        issues.into_iter().rfind(|issue| issue.open)
+    })
+    .await;
+    scene.until_idle().await;
+    say(&scene, issue.number, "chiara", "/approve");
+    until_said(&scene, issue.number, "asked for this token").await;
+    assert_eq!(scene.on_github(chiaras.request_id), "pending");
+    decides(&scene, chiaras, issue.number, "olga", "/approve").await;
     scene.end().await;
 }

@@ -48,6 +48,7 @@ impl Forget {
         let would = store.would_forget(&person).await?;
         for (what, count) in [
             ("requests that stay, under a pseudonym", would.requests),
+            ("rows of open requests to be deleted, where the App was removed", would.given_up),
             (
                 "decisions that stay, with rules, permissions and repositories, under it",
                 would.decisions,

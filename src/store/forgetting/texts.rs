@@ -22,6 +22,9 @@ const OF_THEIR_REQUESTS: &str = "(organization_id, request_id) IN \
 
 const OF_THEIR_TOKENS: &str = "json_extract(planned, '$.owner.id') = $1";
 
+/// Their own answers.
+const THEIR_ANSWERS: &str = "user_id = $1";
+
 const NOT_THEIRS: &str = "FALSE";
 
 /// A column with texts that people or we wrote.
@@ -34,6 +37,9 @@ struct Column {
     /// Which of its rows are settled: what is still to be sent is sent as it is.
     settled: &'static str,
 }
+
+/// Why an answer does not count: we wrote it, of whoever gave the answer. Whoever else had the login is not meant.
+const WHY_VOID: Column = column("escalation_votes", "void", THEIR_ANSWERS);
 
 const fn column(table: &'static str, name: &'static str, theirs: &'static str) -> Column {
     Column { table, name, theirs, settled: "TRUE" }
@@ -136,6 +142,12 @@ impl Tx {
                 })
                 .await?;
         }
+        changed += self
+            .rewrite(&WHY_VOID, traces, |text, theirs| match theirs {
+                true => traces.without_any_login(text),
+                false => text.to_owned(),
+            })
+            .await?;
         for column in ACTORS {
             changed += self.rewrite(column, traces, |text, _| traces.without_number(text)).await?;
         }
@@ -297,6 +309,12 @@ impl Traces {
             text = replaced(&text, login, &self.pseudonym);
         }
         text
+    }
+
+    /// A text of which it is known that it is about this account.
+    fn without_any_login(&self, text: &str) -> String {
+        let hide = |text: String, login: &String| replaced(&text, login, &self.pseudonym);
+        self.logins.iter().fold(self.without_number(text), hide)
     }
 
     /// Without the login that stands with the number of this very account.
