@@ -514,12 +514,14 @@ impl Scene {
     /// Waits until the bot has nothing to do before some later moment: no delivery, no request due now.
     pub async fn until_idle(&self) {
         until("the bot has nothing to do", || async {
+            // In the order in which it goes on: what leaves one place while it is looked at is seen at the next.
+            let sent = self.hub.webhooks_waiting() == 0;
             let backlog = self.store().backlog().await.unwrap();
             let now = self.clock.now();
             let due = self.store().next_due().await.unwrap().is_some_and(|next| next <= now);
             let asking = self.store().next_due_escalation().await.unwrap();
             let due = due || asking.is_some_and(|next| next <= now);
-            (self.hub.webhooks_waiting() == 0 && backlog.unprocessed == 0 && !due).then_some(())
+            (sent && backlog.unprocessed == 0 && !due).then_some(())
         })
         .await;
     }
