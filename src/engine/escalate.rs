@@ -301,9 +301,10 @@ impl Worker<'_> {
         if let Some(trouble) = failed {
             return Err(trouble);
         }
-        let now = self.engine.clock.now();
+        // Judged by the moment before the look, also where the machine slept in between: what came after it nobody has seen.
+        let mut seen_at = self.engine.clock.now();
         for issue in &mut issues {
-            let stale = |at: Timestamp| now.duration_since(at) >= LOOK_EVERY;
+            let stale = |at: Timestamp| seen_at.duration_since(at) >= LOOK_EVERY;
             issue.look |= issue.behind || issue.looked_at.is_some_and(stale);
         }
         let mut looked = self.read_answers(&case, &mut issues).await?;
@@ -311,10 +312,11 @@ impl Worker<'_> {
         self.note_reached(&mut case, &issues, &mailed).await?;
         loop {
             let standing = self.standing(&case).await?;
-            let due = standing.due(self.engine.clock.now());
+            let due = standing.due(seen_at);
             let by_time = matches!(due, Due::Silence { .. } | Due::Ask { .. });
             if by_time && !looked {
                 // Somebody may have answered, and nobody told us; or nobody could.
+                seen_at = self.engine.clock.now();
                 issues.iter_mut().for_each(|issue| issue.look = true);
                 self.read_answers(&case, &mut issues).await?;
                 self.note_reached(&mut case, &issues, &mailed).await?;

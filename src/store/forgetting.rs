@@ -317,7 +317,10 @@ impl Tx {
             to_them += usize::from(!counted && person.addresses.contains(&address));
         }
         if to_them > 0 {
-            found.push(format!("{} to their address not sent yet: `patwarden serve` sends it", many(to_them, "mail")));
+            found.push(format!(
+                "{} to their address not sent yet: `patwarden serve` sends it",
+                many(to_them, "mail")
+            ));
         }
         Ok(found)
     }

@@ -337,8 +337,8 @@ async fn where_the_app_was_removed_what_is_open_goes_and_is_asked_again_as_its_r
     let number = number_of(&scene, chiaras).await;
     let forget = "patwarden store forget chiara --address cc@acme.example --yes";
     let (out, _, code) = run(&scene, forget, "").await;
-    assert!(out.contains("1 requests that are not over") && code == 1, "{out}");
-    assert!(out.contains("1 issues that are open"), "{out}");
+    assert!(out.contains("1 request not over yet") && code == 1, "{out}");
+    assert!(out.contains("1 open issue of reviewers"), "{out}");
     scene.hub.uninstall("acme").unwrap();
     until("the App is not there any more", || async {
         scene.store().installations().await.unwrap().is_empty().then_some(())
@@ -346,7 +346,10 @@ async fn where_the_app_was_removed_what_is_open_goes_and_is_asked_again_as_its_r
     .await;
     let (out, error, code) = run(&scene, forget, "").await;
     assert_eq!(code, 0, "{out}{error}");
-    assert!(out.contains("rows of open requests are deleted, where the App was removed"), "{out}");
+    assert!(
+        out.contains("rows of open requests to be deleted, where the App was removed"),
+        "{out}"
+    );
     let names = ["chiara", "cc@acme.example"];
     assert_eq!(columns_with(&scene, &names, number).await, [""; 0]);
     assert!(scene.row(chiaras.request_id).await.is_none());
