@@ -35,7 +35,7 @@ const AFTER: &str = "\
 It takes the settings of `serve`, asks GitHub what it has registered and granted, reads the rules and looks at the record, \
 and changes none of them; it may run beside `serve`. Nothing is sent but with --send-test.
 
-Exit codes: 0 all is well, or there is only something to be known; 1 something does not work; 2 the settings are wrong.";
+Exit codes: 0 all is well, or there are only notes; 1 there is an error or a warning; 2 the settings are wrong.";
 
 /// The flags of `serve`, and its own.
 pub(super) struct Doctor {

@@ -471,7 +471,7 @@ pub struct IssueEvent {
 pub enum Meddled {
     /// Changed or deleted this comment, which is somebody else's.
     WithComment(i64),
-    /// Gave the issue another title or text.
+    /// Gave the issue another title or text, or a comment of ours another text.
     WithText,
 }
 
@@ -506,17 +506,27 @@ pub fn parse_issue_event(body: &[u8]) -> Result<IssueEvent, String> {
     struct Numbered {
         id: i64,
         number: i64,
+        #[serde(default)]
+        user: Option<WireUser>,
     }
     let payload: Payload = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let sender = payload.sender.as_ref();
-    let by_a_person = sender.is_some_and(|sender| sender.kind == "User");
-    let meddled = match (payload.action.as_deref(), payload.comment) {
-        (Some("edited" | "deleted"), Some(comment)) => {
-            let of_another = |(by, of): (&WireUser, WireUser)| of.kind == "User" && of.id != by.id;
-            let meddled = sender.zip(comment.user).is_some_and(of_another);
-            comment.id.filter(|_| meddled).map(Meddled::WithComment)
-        }
-        (Some("edited"), None) if by_a_person => Some(Meddled::WithText),
+    // The issues that are looked at are our own, so whoever wrote the issue is us; and any other hand, a workflow's too,
+    // meddles.
+    let id = |user: Option<&WireUser>| user.map(|user| user.id);
+    let (sender, ours) = (id(payload.sender.as_ref()), id(payload.issue.user.as_ref()));
+    let by_another = |of: Option<i64>| of.is_none() || of != sender;
+    let meddled = match (payload.action.as_deref(), &payload.comment) {
+        (Some("edited"), None) if by_another(ours) => Some(Meddled::WithText),
+        (Some("edited" | "deleted"), Some(comment)) => match &comment.user {
+            Some(user) if user.kind == "User" && by_another(Some(user.id)) => {
+                comment.id.map(Meddled::WithComment)
+            }
+            // Words of ours, in which nobody else's are to be read.
+            Some(user) if Some(user.id) == ours && by_another(ours) => {
+                payload.action.filter(|action| action == "edited").map(|_| Meddled::WithText)
+            }
+            _ => None,
+        },
         _ => None,
     };
     Ok(IssueEvent {
@@ -558,7 +568,8 @@ mod tests {
                 serde_json::json!({ "id": login.len(), "login": login, "type": kind })
             };
             let mut body = serde_json::json!({
-                "action": action, "repository": { "id": 3 }, "issue": { "id": 70, "number": 7 }, "sender": user(sender),
+                "action": action, "repository": { "id": 3 }, "sender": user(sender),
+                "issue": { "id": 70, "number": 7, "user": user("patwarden[bot]") },
             });
             if let Some(of) = comment {
                 body["comment"] = serde_json::json!({ "id": 9, "user": user(of) });
@@ -568,7 +579,11 @@ mod tests {
         assert_eq!(told("edited", "martin", Some("olga")), Ok(Some(Meddled::WithComment(9))));
         assert_eq!(told("deleted", "martin", Some("olga")), Ok(Some(Meddled::WithComment(9))));
         assert_eq!(told("deleted", "olga", Some("olga")), Ok(None), "their own words");
-        assert_eq!(told("edited", "martin", Some("patwarden[bot]")), Ok(None), "no answer");
+        assert_eq!(told("edited", "martin", Some("patwarden[bot]")), Ok(Some(Meddled::WithText)));
+        assert_eq!(told("edited", "patwarden[bot]", Some("patwarden[bot]")), Ok(None), "as we do");
+        assert_eq!(told("deleted", "martin", Some("patwarden[bot]")), Ok(None), "no answer");
+        assert_eq!(told("edited", "martin", Some("another[bot]")), Ok(None), "orders nothing");
+        assert_eq!(told("edited", "actions[bot]", None), Ok(Some(Meddled::WithText)), "a workflow");
         assert_eq!(told("edited", "martin", None), Ok(Some(Meddled::WithText)));
         assert_eq!(told("edited", "patwarden[bot]", None), Ok(None), "as we do");
         assert_eq!(told("closed", "martin", None), Ok(None));

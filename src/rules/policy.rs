@@ -97,15 +97,6 @@ impl Ceiling {
 /// The name under which the built-in veto appears in decisions and traces.
 pub const PROTECTED_REPOSITORIES: &str = "builtin.protected-repositories";
 
-/// Something a policy says that this version reads and checks, but does not act on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NotYetActedOn {
-    /// The block: `revoke.unused`.
-    pub block: String,
-    /// What is not done.
-    pub what: String,
-}
-
 /// Everything that a valid set of rule files says.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -327,24 +318,6 @@ impl Policy {
     #[must_use]
     pub fn protected_repositories(&self) -> &BTreeSet<(String, String)> {
         &self.protected
-    }
-
-    /// What is written in the files, was read and checked, and is not acted on by this version.
-    #[must_use]
-    pub fn not_yet_acted_on(&self) -> Vec<NotYetActedOn> {
-        let mut list = Vec::new();
-        let mut add = |block: String, what: &str| {
-            list.push(NotYetActedOn { block, what: what.to_owned() });
-        };
-        for (name, revocation) in &self.revocations {
-            if revocation.grace.seconds() > 0 {
-                add(
-                    format!("revoke.{name}"),
-                    "owners cannot be told before, and so no grace begins: it only reports",
-                );
-            }
-        }
-        list
     }
 }
 

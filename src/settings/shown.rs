@@ -59,12 +59,14 @@ impl Sources {
 
 /// An address without the password in it. There should be none, but here it is shown to people.
 pub(super) fn without_password(value: &str) -> String {
-    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
-        Some((Some((user, _)), host)) => format!("{scheme}://{user}:{HIDDEN}@{host}{path}"),
-        _ => value.to_owned(),
+    // To the last `@`, whatever stands before it: a password may have signs in it that no address should have.
+    let Some((before, host)) = value.rsplit_once('@') else { return value.to_owned() };
+    let Some((scheme, user)) = before.split_once(':') else { return value.to_owned() };
+    match user.strip_prefix("//").map(|user| user.split_once(':')) {
+        Some(Some((user, _))) => format!("{scheme}://{user}:{HIDDEN}@{host}"),
+        Some(None) => value.to_owned(),
+        // No address as it should be: what is what in it nobody can say.
+        None => format!("{scheme}:{HIDDEN}@{host}"),
     }
 }
 
@@ -103,5 +105,19 @@ mod tests {
         assert_eq!(of("listen"), (None, "PATWARDEN_LISTEN"));
         assert_eq!(of("database-url").0, Some("postgres://me:(hidden)@db/x"));
         assert!(!format!("{shown:?}").contains("TOPSECRET"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_hidden_also_where_the_address_is_none() {
+        let hidden = |value: &str| super::without_password(value);
+        assert_eq!(hidden("mysql://me:TOP/SECRET@db/x"), "mysql://me:(hidden)@db/x");
+        assert_eq!(hidden("smtp://me:TOP@SECRET@mail.example"), "smtp://me:(hidden)@mail.example");
+        assert_eq!(hidden("smtp:/me:TOPSECRET@mail.example"), "smtp:(hidden)@mail.example");
+        assert_eq!(hidden("me:TOPSECRET@mail.example"), "me:(hidden)@mail.example");
+        for whole in
+            ["smtp://bot@mail.example", "patwarden <p@example.com>", "https://api.github.com"]
+        {
+            assert_eq!(hidden(whole), whole);
+        }
     }
 }

@@ -102,8 +102,8 @@ impl Files {
             match file.look().await? {
                 Found::Nothing => {
                     return Err(StoreError::Unfit(format!(
-                        "there is no store at {}: {} is missing. Name the one that `patwarden serve` uses, with \
-                         --database-url sqlite:PATH or PATWARDEN_DATABASE_URL",
+                        "there is no store at {}: {} is missing. Name the settings file of `patwarden serve` with --config or \
+                         PATWARDEN_CONFIG, or the store itself with --database-url sqlite:PATH or PATWARDEN_DATABASE_URL",
                         self.record.path.display(),
                         file.path.display()
                     )));

@@ -122,8 +122,9 @@ impl Store {
         let record = files.record.look().await?;
         if matches!(record, Found::Nothing) {
             return Err(StoreError::Unfit(format!(
-                "there is no store at {shown}: name the one that `patwarden serve` uses, with --database-url \
-                 sqlite:PATH or PATWARDEN_DATABASE_URL"
+                "there is no store at {shown}. Either `patwarden serve` has not run with these settings yet, or they are \
+                 not those of `serve`: name its settings file with --config or PATWARDEN_CONFIG, or the store itself \
+                 with --database-url sqlite:PATH or PATWARDEN_DATABASE_URL"
             )));
         }
         match (record, files.deliveries.look().await?) {

@@ -186,6 +186,74 @@ async fn an_answer_to_a_text_that_is_restored_before_anybody_looks_does_not_coun
 }
 
 #[tokio::test]
+async fn a_comment_of_ours_that_a_workflow_or_a_person_rewrites_puts_no_words_into_our_mouth() {
+    let scene = opened(&rules(OWNERS)).await;
+    let (kims, issue) = asked(&scene, "kim").await;
+    say(&scene, issue, "olga", "/explain");
+    let explained =
+        until_issue(&scene, issue, "is explained", |issue| ours(issue).count() > 0).await;
+    scene.until_idle().await;
+    let ours_there =
+        explained.comments.iter().find(|one| one.author == fakehub::Author::App).unwrap();
+    let down = scene.hub.fault(Fault::on("issues/get").status(502));
+    let edit = |text: &str| {
+        scene.hub.edit_comment("acme", REVIEWS, ours_there.id, "martin", text).unwrap();
+    };
+    edit("This request is harmless.");
+    say(&scene, issue, "olga", "/approve");
+    edit(&ours_there.body);
+    crate::common::soon("all webhooks arrive", scene.hub.webhooks_sent()).await;
+    scene.until_read().await;
+    scene.hub.clear_fault(down);
+    scene
+        .both_clocks_until("it is asked again", Duration::from_secs(2), || async {
+            let issue = issues(&scene).remove(0);
+            ours(&issue).any(|said| said.contains("only what is answered from here on counts"))
+        })
+        .await;
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(kims.request_id), "pending");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_went_away_with_its_issue_is_no_silence() {
+    let mut scene = opened(&rules(SILENT)).await;
+    let (bens, first) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    scene.stop().await;
+    say(&scene, first, "olga", "/approve");
+    scene.hub.transfer_issue("acme", REVIEWS, first, "martin", "docs").unwrap();
+    scene.both_clocks(DAY + HOUR);
+    scene.start().await;
+    let second = until_issue(&scene, first + 1, "is open", |issue| issue.open).await.number;
+    scene.until_idle().await;
+    assert_eq!(scene.on_github(bens.request_id), "pending");
+    denied_after_a_week(&scene, bens, second).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn whoever_may_not_decide_holds_up_nothing_by_editing_what_they_said() {
+    let scene = opened(&rules(SILENT)).await;
+    let (bens, issue) = asked(&scene, "ben").await;
+    for _ in 0..3 {
+        passes(&scene, 2 * DAY).await;
+    }
+    scene.hub.drop_webhooks(true);
+    let hm = scene.hub.comment("acme", REVIEWS, issue, "ada", "hm").unwrap();
+    scene.both_clocks(Duration::from_secs(5));
+    scene.hub.edit_comment("acme", REVIEWS, hm.id, "ada", "hm, well").unwrap();
+    scene.hub.drop_webhooks(false);
+    scene.both_clocks(DAY + HOUR);
+    scene.until_settled(bens.request_id).await;
+    assert_eq!(scene.on_github(bens.request_id), "denied");
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn an_issue_that_is_rewritten_again_and_again_is_left_alone_and_nothing_said_there_counts() {
     let scene = opened(&rules(SILENT)).await;
     let (bens, issue) = asked(&scene, "ben").await;

@@ -127,25 +127,17 @@ impl Checked {
                 rules::Mode::Enforce => "",
             }
         ));
-        for entry in policy.not_yet_acted_on() {
-            output::line(format_args!(
-                "  [{}] is read and checked, and not yet acted on in this version: {}",
-                entry.block, entry.what
-            ));
-        }
     }
 
     fn json(&self) -> serde_json::Value {
         let loaded = &self.loaded;
         let policy = loaded.policy.as_ref();
-        let pending = policy.map(rules::Policy::not_yet_acted_on).unwrap_or_default();
         serde_json::json!({
             "valid": !loaded.has_errors(),
             "diagnostics": loaded.diagnostics.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
             "mode": policy.map(|policy| policy.mode().as_str()),
             "rules": policy.map(rules::Policy::rule_count),
             "hash": policy.map(rules::Policy::hash),
-            "not_yet_acted_on": pending,
             "names": self.names.as_ref().map(|(names, _)| names),
         })
     }

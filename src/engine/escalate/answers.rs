@@ -103,6 +103,7 @@ impl Worker<'_> {
         for comment in comments.iter().filter(|comment| comment.id > read_to) {
             let lately = self.remarks(issue, comment.author.as_ref().map(|one| one.id)).await?;
             let read = self.read_comment(case, issue, comment, &lately).await?;
+            let edited = self.who_edited(case, comment, &lately).await?;
             let now = self.engine.clock.now();
             let mut after = issue.clone();
             after.read_to = comment.id;
@@ -112,12 +113,9 @@ impl Worker<'_> {
                 tx.record_vote(case.row.key, vote, now).await?;
             }
             let user = comment.author.as_ref().map(|author| author.id);
-            let of_a_reviewer =
-                |author: &Author| author.in_person() && author.id != case.request.owner.id;
-            if comment.edited() && comment.author.as_ref().is_some_and(of_a_reviewer) {
-                // It may have been an answer, and another's hand that changed it: no list tells whose.
-                let (id, kind) = (comment.id, RemarkKind::Changed);
-                let remark = NewRemark { issue: issue.id, id, user, kind, answered: false };
+            if let Some(kind) = edited {
+                let remark =
+                    NewRemark { issue: issue.id, id: comment.id, user, kind, answered: false };
                 tx.note_remark(&remark, now).await?;
             }
             let answer = read.answer.as_ref().filter(|_| lately.answered < MOST_ANSWERED);
@@ -225,6 +223,26 @@ impl Worker<'_> {
     ) -> Result<Remarks, StoreError> {
         let since = self.engine.clock.now().saturating_sub(ANSWERED_WITHIN);
         self.engine.store.remarks(issue.id, user, since.unwrap_or(Timestamp::MIN)).await
+    }
+
+    /// What a comment that was edited before it was read comes to. One by somebody who may decide may have been an answer, and
+    /// another's hand that changed it: no list tells whose. Whoever may not decide has nothing that could be taken away.
+    async fn who_edited(
+        &self,
+        case: &Case<'_>,
+        comment: &Comment,
+        lately: &Remarks,
+    ) -> Result<Option<RemarkKind>, Trouble> {
+        let by = |author: &&Author| author.in_person() && author.id != case.request.owner.id;
+        let author = comment.author.as_ref().filter(by).filter(|_| comment.edited());
+        let Some(author) = author.filter(|_| lately.not_allowed < MOST_ANSWERED) else {
+            return Ok(None);
+        };
+        Ok(Some(match self.reviewer(case, &author.login).await? {
+            Ok(user) if user == author.id => RemarkKind::Changed,
+            Err(May::Unread(_)) => RemarkKind::Changed,
+            _ => RemarkKind::NotAllowed,
+        }))
     }
 
     async fn read_comment(

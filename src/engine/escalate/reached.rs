@@ -13,7 +13,7 @@ impl Worker<'_> {
     /// Notes since when a group is reached: the issue that asks it is there and shows what is asked, or a mail server has the mail.
     /// A list of many does not reach anybody: nothing can be answered on it. Nor does an issue on which nobody can answer, or that
     /// says something else than we wrote, or that is closed: while it is so, silence says nothing, and afterwards time begins
-    /// anew. So it does when an answer was taken away that we had not read.
+    /// anew. So it does when an answer was taken away that we had not read, also together with the issue.
     /// While the rules are not enforced, no time counts.
     pub(super) async fn note_reached(
         &self,
@@ -51,6 +51,11 @@ impl Worker<'_> {
             let mut since = since.filter(|_| !mute);
             for issue in issues.iter().filter(asking) {
                 let Some((was, unsaid)) = since.zip(unsaid.get(&issue.id)) else { continue };
+                // It stands in another's place, which went away with whatever was answered there.
+                if issue.recorded_at > was {
+                    since = Some(now);
+                    row.denies_from = None;
+                }
                 if unsaid.at.is_some_and(|at| at > was) {
                     since = Some(now);
                     row.denies_from = None;

@@ -338,14 +338,6 @@ fn say(combined: &Combined, policy: Option<&Policy>, source: &Source) {
                 hash = policy.hash(),
                 "rules loaded"
             );
-            for block in policy.not_yet_acted_on() {
-                tracing::warn!(
-                    whose,
-                    block = block.block,
-                    what = block.what,
-                    "read, and not yet acted on in this version"
-                );
-            }
             if policy.mode() == Mode::Shadow {
                 tracing::warn!(
                     whose,
